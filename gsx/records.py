@@ -1,0 +1,330 @@
+"""What a measurement leaves behind, as plain data: the vocabulary shared by the engine, the store, the statistics and the report.
+
+Nothing here computes a statistic or touches a disk, and nothing here imports torch: a report must be able to read ten thousand results
+without paying two seconds for a tensor library.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+
+#: The summary statistics of a result, in the order of the tables.
+STATISTICS = (
+    "variance",
+    "bias_sq",
+    "mse",
+    "snr",
+    "cosine",
+    "cosine_single",
+    "variance_times_evaluations",
+    "variance_times_time_ratio",
+)
+
+#: The verdicts on bias.
+VERDICTS = ("unbiased", "biased", "inconclusive", "self_referenced", "deterministic", "nonfinite")
+
+
+class GsxError(Exception):
+    """A fault the user can act on: one line, and the exit code of the command that meets it."""
+
+    exit_code = 1
+
+
+class ConfigurationError(GsxError):
+    """A key, a value and the rule it breaks. Raised before any work."""
+
+    exit_code = 2
+
+
+class MissingData(GsxError):
+    """A data set that is not on this machine, with the commands that would fetch it."""
+
+    exit_code = 3
+
+
+class EnvironmentFault(GsxError):
+    """Disk, memory or permissions."""
+
+    exit_code = 5
+
+
+class IntegrityError(GsxError):
+    """A file that is torn, corrupted or foreign, or results that must not be mixed."""
+
+    exit_code = 6
+
+
+class Busy(GsxError):
+    """Another process holds the run directory."""
+
+    exit_code = 7
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its standard error and 95 % interval."""
+
+    value: float
+    se: float | None
+    ci: tuple[float, float] | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"value": _finite(self.value), "se": _finite(self.se), "ci": None if self.ci is None else [_finite(x) for x in self.ci]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any] | None) -> Interval | None:
+        if data is None:
+            return None
+        value = math.nan if data["value"] is None else float(data["value"])
+        ci = data["ci"]
+        # An end that is not finite is stored as null, because strict JSON has no infinity.
+        ends = None if ci is None else (-math.inf if ci[0] is None else float(ci[0]), math.inf if ci[1] is None else float(ci[1]))
+        return cls(value, data["se"], ends)
+
+
+def _finite(x: float | None) -> float | None:
+    """Strict JSON has no NaN and no infinity: both are stored as null."""
+    return None if x is None or not math.isfinite(x) else float(x)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names and shapes of the measured parameters; coordinates are their elements, flattened and concatenated in this order."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(math.prod(shape) for shape in self.shapes)
+
+    @property
+    def size(self) -> int:
+        return sum(self.sizes)
+
+    def slices(self) -> Iterator[tuple[str, tuple[int, ...], slice]]:
+        """``(name, shape, slice of the coordinates)`` for each parameter."""
+        start = 0
+        for name, shape, size in zip(self.names, self.shapes, self.sizes, strict=True):
+            yield name, shape, slice(start, start + size)
+            start += size
+
+    def as_json(self) -> list[list[Any]]:
+        return [[name, list(shape)] for name, shape in zip(self.names, self.shapes, strict=True)]
+
+    @classmethod
+    def from_json(cls, data: list[list[Any]]) -> Layout:
+        return cls(tuple(str(name) for name, _ in data), tuple(tuple(int(n) for n in shape) for _, shape in data))
+
+
+@dataclass
+class Segments:
+    """Centred float64 moments of the replicates, per segment (axis 0, G of them) and coordinate (axis 1, P of them).
+
+    ``third`` and ``largest`` are None where the route never materialises a replicate; ``cosine_mean`` (the mean over a segment's replicates
+    of cos(g, reference)) is None there too, and where there is no reference to compare with.
+    A segment's moments at a coordinate are not finite exactly where one of its replicates was not.
+    """
+
+    layout: Layout
+    blocks: np.ndarray  # [G] int64: blocks finished in this segment
+    count: np.ndarray  # [G] int64: replicates in them
+    mean: np.ndarray  # [G, P]
+    second: np.ndarray  # [G, P] sum over replicates of (g - mean)^2
+    third: np.ndarray | None  # [G, P] sum over replicates of (g - mean)^3
+    largest: np.ndarray | None  # [G, P] max |g|
+    cosine_mean: np.ndarray | None  # [G]
+    nonfinite_replicates: np.ndarray  # [G] int64
+    nonfinite_first_block: np.ndarray  # [G] int64, -1 where there is none
+
+    ARRAYS = ("blocks", "count", "mean", "second", "third", "largest", "cosine_mean", "nonfinite_replicates", "nonfinite_first_block")
+
+    def digest(self) -> str:
+        """sha256 of the moments: equal for equal bits, whatever the schedule that produced them."""
+        sha = hashlib.sha256(json.dumps(self.layout.as_json()).encode())
+        for name in self.ARRAYS:
+            array = getattr(self, name)
+            sha.update(name.encode())
+            if array is not None:
+                sha.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        return sha.hexdigest()
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The true gradient, with its own standard error if it has one, and how it was obtained."""
+
+    id: str
+    kind: str  # closed_form | enumeration | quadrature | long_run
+    estimator: str | None  # of a long run
+    gradient: np.ndarray  # [P]
+    se: np.ndarray  # [P]; zero where the reference is exact
+
+    @property
+    def error(self) -> dict[str, float]:
+        return {"max": float(self.se.max(initial=0.0)), "norm": float(np.linalg.norm(self.se))}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one N-sample estimate costs. The first three are counted, not timed."""
+
+    evaluations: int
+    gradient_evaluations: int
+    random_numbers: int
+    seconds: float | None = None  # wall-clock time of the measuring, all its sessions together
+    time_ratio: float | None = None  # time of a block / time of the model's plain one-sample step
+    time_ratio_log_se: float | None = None  # standard error of log(time_ratio); feeds intervals, not stored
+    peak_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    status: str  # one of VERDICTS
+    max_abs_z: float | None
+    p_value: float | None
+    delta_min_absolute: float | None
+    delta_min_relative: float | None  # to max |reference|
+    reason: str | None = None  # what kept a verdict from being reached, or "biased here: ..." where the estimator's condition fails
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "max_abs_z": _finite(self.max_abs_z),
+            "p_value": _finite(self.p_value),
+            "delta_min": {"absolute": _finite(self.delta_min_absolute), "relative": _finite(self.delta_min_relative)},
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Verdict:
+        delta = data["delta_min"]
+        return cls(data["status"], data["max_abs_z"], data["p_value"], delta["absolute"], delta["relative"], data.get("reason"))
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """The per-coordinate table: one row per coordinate, NaN where a number does not exist."""
+
+    layout: Layout
+    mean: np.ndarray
+    mean_se: np.ndarray
+    variance: np.ndarray
+    variance_se: np.ndarray
+    reference: np.ndarray
+    reference_se: np.ndarray
+    bias: np.ndarray
+    bias_se: np.ndarray
+    z: np.ndarray
+
+    COLUMNS = ("mean", "mean_se", "variance", "variance_se", "reference", "reference_se", "bias", "bias_se", "z")
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Everything the statistics say about one set of segments."""
+
+    summary: dict[str, Interval | None]  # keys: STATISTICS
+    parameters: dict[str, dict[str, Any]]  # name -> {"shape": [...], "variance": Interval | None, "bias_sq": ..., "mse": ..., "snr": ...}
+    verdict: Verdict
+    coordinates: Coordinates
+    nonfinite: dict[str, int | None]  # replicates, coordinates, first_block
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished (or partial) measurement: `result.json` in memory, with the arrays behind it."""
+
+    result_id: str
+    status: str  # complete | partial | failed
+    config: dict[str, Any]
+    estimator: str
+    model: str
+    engine: str
+    num_samples: int
+    num_replicates: int
+    blocks: int
+    summary: dict[str, Interval | None]
+    parameters: dict[str, dict[str, Any]]
+    reference: dict[str, Any]  # id, kind, estimator, error {max, norm}
+    verdict: Verdict
+    cost: Cost
+    nonfinite: dict[str, int | None]
+    tuning: dict[str, Any]  # what was tuned before the measuring, and then frozen; {} where nothing was
+    moments_sha256: str
+    provenance: dict[str, Any]
+    coordinates: Coordinates | None = field(default=None, repr=False, compare=False)
+    segments: Segments | None = field(default=None, repr=False, compare=False)
+
+    def as_json(self) -> dict[str, Any]:
+        """The body of `result.json`."""
+        cost = dataclasses.asdict(self.cost)
+        del cost["time_ratio_log_se"]
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "result_id": self.result_id,
+            "status": self.status,
+            "config": self.config,
+            "estimator": self.estimator,
+            "model": self.model,
+            "engine": self.engine,
+            "num_samples": self.num_samples,
+            "num_replicates": self.num_replicates,
+            "blocks": self.blocks,
+            "summary": {name: interval and interval.as_json() for name, interval in self.summary.items()},
+            "parameters": {
+                name: {key: value.as_json() if isinstance(value, Interval) else value for key, value in entry.items()}
+                for name, entry in self.parameters.items()
+            },
+            "reference": self.reference,
+            "verdict": self.verdict.as_json(),
+            "cost": cost,
+            "nonfinite": self.nonfinite,
+            "tuning": self.tuning,
+            "moments_sha256": self.moments_sha256,
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Result:
+        """The inverse of `as_json`; KeyError, TypeError or ValueError where the data are not a result's."""
+        if data["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"schema_version {data['schema_version']}, this gsx reads {SCHEMA_VERSION}")
+        return cls(
+            result_id=data["result_id"],
+            status=data["status"],
+            config=data["config"],
+            estimator=data["estimator"],
+            model=data["model"],
+            engine=data["engine"],
+            num_samples=int(data["num_samples"]),
+            num_replicates=int(data["num_replicates"]),
+            blocks=int(data["blocks"]),
+            summary={name: Interval.from_json(data["summary"][name]) for name in STATISTICS},
+            parameters={
+                name: {key: value if key == "shape" else Interval.from_json(value) for key, value in entry.items()}
+                for name, entry in data["parameters"].items()
+            },
+            reference=data["reference"],
+            verdict=Verdict.from_json(data["verdict"]),
+            cost=Cost(**data["cost"]),
+            nonfinite=data["nonfinite"],
+            tuning=data["tuning"],
+            moments_sha256=data["moments_sha256"],
+            provenance=data["provenance"],
+        )
+
+
+def canonical_json(data: Any) -> str:
+    """One text for one value: sorted keys, no white space, shortest round-trip floats, no NaN."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
