@@ -1,0 +1,54 @@
+"""gsx: how biased, how noisy and how expensive is a stochastic gradient estimator, with error bars that hold.
+
+The names below are loaded on first use, because importing torch takes two seconds and reading results does not need it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gsx.costs import Separable
+    from gsx.data import load as load_data
+    from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
+    from gsx.estimators.base import Estimator
+    from gsx.measure import measure
+    from gsx.models.base import Model
+    from gsx.records import Result
+
+_HOMES = {
+    "Bernoulli": "gsx.distributions",
+    "Categorical": "gsx.distributions",
+    "Distribution": "gsx.distributions",
+    "Normal": "gsx.distributions",
+    "Estimator": "gsx.estimators.base",
+    "Model": "gsx.models.base",
+    "Result": "gsx.records",
+    "Separable": "gsx.costs",
+    "measure": "gsx.measure",
+}
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Distribution",
+    "Estimator",
+    "Model",
+    "Normal",
+    "Result",
+    "Separable",
+    "__version__",
+    "load_data",
+    "measure",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_data":
+        return importlib.import_module("gsx.data").load
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'gsx' has no attribute {name!r}")

@@ -40,7 +40,7 @@ class GsxError(Exception):
     exit_code = 1
 
 
-class ConfigurationError(GsxError):
+class ConfigurationError(GsxError, ValueError):
     """A key, a value and the rule it breaks. Raised before any work."""
 
     exit_code = 2

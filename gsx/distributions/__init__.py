@@ -1,0 +1,8 @@
+"""Distributions: what a model takes expectations under."""
+
+from gsx.distributions.base import Discrete, Distribution
+from gsx.distributions.bernoulli import Bernoulli
+from gsx.distributions.categorical import Categorical
+from gsx.distributions.normal import Normal
+
+__all__ = ["Bernoulli", "Categorical", "Discrete", "Distribution", "Normal"]

@@ -1,0 +1,99 @@
+"""The shape contract of every distribution, stated once, and what the two kinds of it can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+from gsx.noise import Shape
+
+
+class Distribution(ABC):
+    """A distribution over events, one for each element of its batch.
+
+    Its parameters are named tensors ``[*batch, *event]``. Uniforms ``u`` and events ``z`` are ``[S, *batch, *event]`` with any sample
+    shape S in front; `log_prob` sums over the D independent coordinates of an event and returns ``[S, *batch]``.
+
+    ``context [*batch, features]``, where there is one, is what the distribution was computed from (a data row, a parent sample), for
+    estimators with input-dependent parts.
+    """
+
+    #: How many axes an event has.
+    event_ndim: ClassVar[int] = 1
+    parameter_names: ClassVar[tuple[str, ...]]
+
+    def __init__(self, *, context: Tensor | None = None, **parameters: Tensor) -> None:
+        self.parameters = parameters
+        self.context = context
+
+    @property
+    def _shape(self) -> Shape:
+        return tuple(self.parameters[self.parameter_names[0]].shape)
+
+    @property
+    def batch_shape(self) -> Shape:
+        return self._shape[: -self.event_ndim]
+
+    @property
+    def event_shape(self) -> Shape:
+        return self._shape[-self.event_ndim :]
+
+    def map(self, transform: Callable[[Tensor], Tensor]) -> Self:
+        """The distribution whose parameters are transformed: expanded, detached, made leaves."""
+        return self.replace({name: transform(value) for name, value in self.parameters.items()})
+
+    def replace(self, parameters: dict[str, Tensor]) -> Self:
+        """The distribution of the same kind and context with other parameters."""
+        return type(self)(context=self.context, **parameters)
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q(z), summed over the coordinates: ``[S, *batch]``. For relaxed z, its extension that is linear in z."""
+
+    @abstractmethod
+    def sample(self, u: Tensor) -> Tensor:
+        """Events from uniforms, detached from the parameters."""
+
+    @abstractmethod
+    def num_points(self, nodes: int) -> int:
+        """How many points `points` has: the number of states, or ``nodes`` to the number of dimensions."""
+
+    @abstractmethod
+    def points(self, start: int, stop: int, nodes: int) -> tuple[Tensor, Tensor]:
+        """Points ``[S, *batch, *event]`` and weights ``[S, *batch]`` with sum of weights x f(points) = E f, from ``start`` to ``stop``."""
+
+    @abstractmethod
+    def coordinate_points(self, nodes: int) -> tuple[Tensor, Tensor]:
+        """Points ``[S, *batch, *event]`` and weights ``[S, *batch, D]`` that are exact for sums over coordinates, one at a time."""
+
+
+class Discrete(Distribution):
+    """A distribution over finitely many states, with a latent: a real-valued form of its noise whose hardening is the draw."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """E z, ``[*batch, *event]``: also the mean-field relaxation."""
+
+    @property
+    @abstractmethod
+    def logits(self) -> Tensor: ...
+
+    @abstractmethod
+    def latent(self, u: Tensor) -> Tensor:
+        """The latent of uniforms: differentiable in the parameters."""
+
+    @abstractmethod
+    def harden(self, latent: Tensor) -> Tensor:
+        """The state a latent falls in."""
+
+    @abstractmethod
+    def relax(self, latent: Tensor, temperature: float | Tensor) -> Tensor:
+        """The smoothing of `harden` at a temperature tau > 0; tends to it as tau goes to 0."""
+
+    @abstractmethod
+    def conditional_latent(self, z: Tensor, v: Tensor) -> Tensor:
+        """The latent given that it hardened to z, from fresh uniforms v. It is a function of the parameters, and must stay one."""

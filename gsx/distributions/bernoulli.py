@@ -1,0 +1,65 @@
+"""D independent Bernoullis."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from gsx.distributions.base import Discrete
+from gsx.noise import logistic
+
+
+class Bernoulli(Discrete):
+    """z in {0, 1}^D with P(z_d = 1) = sigmoid(logits_d); logits and events are ``[*batch, D]``."""
+
+    parameter_names = ("logits",)
+
+    def __init__(self, logits: Tensor, context: Tensor | None = None) -> None:
+        super().__init__(logits=logits, context=context)
+
+    @property
+    def logits(self) -> Tensor:
+        return self.parameters["logits"]
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.sigmoid(self.logits)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return (z * self.logits - softplus(self.logits)).sum(-1)
+
+    def sample(self, u: Tensor) -> Tensor:
+        # logit(u) > -logits without the two logarithms; may differ from harden(latent(u)) where the latent rounds to 0.
+        return (u > torch.sigmoid(-self.logits.detach())).to(u.dtype)
+
+    def latent(self, u: Tensor) -> Tensor:
+        return self.logits + logistic(u)
+
+    def harden(self, latent: Tensor) -> Tensor:
+        return (latent > 0).to(latent.dtype)
+
+    def relax(self, latent: Tensor, temperature: float | Tensor) -> Tensor:
+        return torch.sigmoid(latent / temperature)
+
+    def conditional_latent(self, z: Tensor, v: Tensor) -> Tensor:
+        # Given z = 1 the uniform lies in (1 - p, 1), given z = 0 in (0, 1 - p). Both it and 1 minus it are written without cancellation,
+        # so that saturated logits keep their digits.
+        p, not_p = torch.sigmoid(self.logits), torch.sigmoid(-self.logits)
+        u = z * (not_p + v * p) + (1 - z) * v * not_p
+        not_u = z * (1 - v) * p + (1 - z) * (p + (1 - v) * not_p)
+        return self.logits + torch.log(u) - torch.log(not_u)
+
+    def num_points(self, nodes: int) -> int:
+        return int(2 ** self.event_shape[0])
+
+    def points(self, start: int, stop: int, nodes: int) -> tuple[Tensor, Tensor]:
+        codes = torch.arange(start, stop, device=self.logits.device)
+        bits = (codes[:, None] >> torch.arange(self.event_shape[0], device=self.logits.device)) & 1
+        shape = (stop - start, *(1,) * len(self.batch_shape), *self.event_shape)
+        z = bits.to(self.logits.dtype).reshape(shape).expand(stop - start, *self.logits.shape)
+        return z, self.log_prob(z).exp()
+
+    def coordinate_points(self, nodes: int) -> tuple[Tensor, Tensor]:
+        z = torch.stack((torch.zeros_like(self.logits), torch.ones_like(self.logits)))
+        return z, torch.stack((torch.sigmoid(-self.logits), torch.sigmoid(self.logits)))

@@ -1,0 +1,87 @@
+"""What an estimator is: one implementation of expectation, and the facts it declares about itself."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from gsx.costs import Cost
+from gsx.distributions import Distribution
+from gsx.naming import snake_case
+from gsx.noise import Noise
+from gsx.records import ConfigurationError
+
+
+class Estimator(nn.Module, ABC):
+    """An implementation of ``expect(q, cost, noise)``.
+
+    A subclass writes `expect`, declares the facts below, and takes its tunables as typed keyword arguments of ``__init__``: their names,
+    types and defaults are the schema of ``conf/estimator/<name>.yaml``. Its name is its class name in snake case, which is also its file's.
+    """
+
+    #: Whether the gradient of `expect` is unbiased. Tested in both directions.
+    unbiased: ClassVar[bool]
+    #: The condition of that, where there is one. The one condition known so far is on the cost: that it is continuous.
+    unbiased_if: ClassVar[str | None] = None
+    #: False for an estimator that works with a black-box cost.
+    needs_cost_gradient: ClassVar[bool]
+    #: The distributions it is defined for.
+    distributions: ClassVar[tuple[type[Distribution], ...]]
+    #: Authors (year), title, arXiv id or venue, equation.
+    citation: ClassVar[str]
+    #: The fewest samples one estimate can be made of; `num_samples: null` resolves to it.
+    least_samples: ClassVar[int] = 1
+
+    #: How many draws `update` learns from before the measuring.
+    warmup: int = 0
+
+    def __init__(self, *, num_samples: int | None = None) -> None:
+        super().__init__()
+        self.num_samples = self.least_samples if num_samples is None else num_samples
+        if self.num_samples < self.least_samples:
+            raise ConfigurationError(f"num_samples={num_samples}: must be at least {self.least_samples}")
+
+    @property
+    def name(self) -> str:
+        return snake_case(type(self).__name__)
+
+    @abstractmethod
+    def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
+        """An estimate of E[cost] ``[*batch]``, made of N samples, whose autograd gradient estimates grad E[cost]. It mutates nothing."""
+
+    def prepare(self, site: str, q: Distribution, noise: Noise) -> None:  # noqa: B027 - nothing to prepare is the common case
+        """Make the estimator's own parameters for a site, from the shapes of its distribution. Called once a site, on a dry run."""
+
+    def update(self, q: Distribution, cost: Cost, noise: Noise) -> None:  # noqa: B027 - as above
+        """Learn from one draw: how a moving average moves. Called while tuning, never while measuring."""
+
+    def tuned(self) -> dict[str, Any]:
+        """The values learnt by `update` and frozen since; empty where there is nothing to learn."""
+        return {}
+
+    def supports(self, q: Distribution, model: Any) -> str | None:
+        """None, or the reason why this estimator cannot measure this distribution or this model's cost."""
+        if not isinstance(q, self.distributions):
+            wanted = " or ".join(kind.__name__ for kind in self.distributions)
+            return f"needs a {wanted} distribution, and {model.name}'s is {type(q).__name__}"
+        if self.needs_cost_gradient and model.cost_is == "black_box":
+            return f"needs the gradient of the cost, and {model.name}'s cost is a black box"
+        return None
+
+    def biased_because(self, model: Any) -> str | None:
+        """None where the estimator is unbiased on this model, else the reason why it is not."""
+        if not self.unbiased:
+            return "biased by construction"
+        if self.unbiased_if is not None and model.cost_is != "differentiable":
+            return f"biased here: unbiased only if {self.unbiased_if}, and {model.name}'s cost is {model.cost_is}"
+        return None
+
+
+def positive(name: str, value: float) -> float:
+    """``value``, or ConfigurationError where it is not a positive finite number."""
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigurationError(f"{name}={value:g}: must be positive and finite")
+    return value

@@ -1,0 +1,66 @@
+"""What the variational autoencoders share: everything but their posterior."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from gsx.costs import Expect
+from gsx.data import Dataset
+from gsx.distributions import Distribution
+from gsx.models.base import Model, Params
+from gsx.models.minibatch import draw_rows
+from gsx.models.networks import init_perceptron, perceptron
+from gsx.noise import Noise
+from gsx.records import ConfigurationError
+
+
+class VariationalAutoencoder(Model):
+    """The negative ELBO of each row x of a fixed minibatch: E_{z ~ q(z|x)} [log q(z|x) - log p(z) - log p(x|z)], in nats.
+
+    q(z|x) from the network `encoder` on 2x - 1; p(x|z) Bernoulli pixels, their logits from the network `decoder`; p(z) fixed. The cost depends
+    on the parameters twice over: through q, and through the decoder it closes over.
+    """
+
+    independent_rows = True
+    default_data = "digits"
+
+    def __init__(self, *, data: Dataset, hidden: list[int], batch: int, encoder_outputs: int, code_width: int, seed: int) -> None:
+        super().__init__(seed=seed)
+        if any(width < 1 for width in hidden):
+            raise ConfigurationError(f"hidden={hidden}: widths must be at least 1")
+        inputs = torch.from_numpy(data.inputs)
+        self.register_buffer("x", inputs[draw_rows(data, batch, seed)])
+        pixels = inputs.shape[1]
+        self.encoder_widths = [pixels, *hidden, encoder_outputs]
+        self.decoder_widths = [code_width, *reversed(hidden), pixels]
+        # A decoder that starts from the mean image, as is usual: otherwise the loss is about pixels that are always off.
+        self.register_buffer("mean_image", inputs.mean(0).clamp(0.01, 0.99))
+
+    @abstractmethod
+    def posterior(self, outputs: Tensor) -> Distribution:
+        """q(z|x) from the encoder's outputs ``[*batch, encoder_outputs]``."""
+
+    @abstractmethod
+    def log_prior(self, z: Tensor) -> Tensor:
+        """log p(z) ``[S, *batch]``."""
+
+    @abstractmethod
+    def code(self, z: Tensor) -> Tensor:
+        """What the decoder reads, ``[S, *batch, code_width]``."""
+
+    def init(self, noise: Noise) -> Params:
+        params = init_perceptron("encoder", self.encoder_widths, noise) | init_perceptron("decoder", self.decoder_widths, noise)
+        params[f"decoder.{len(self.decoder_widths) - 2}.bias"] = torch.logit(self.mean_image)
+        return params
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        q = self.posterior(perceptron(params, "encoder", 2 * self.x - 1))
+        return expect(q, lambda z, q: q.log_prob(z) - self.log_prior(z) - self.log_likelihood(params, z))
+
+    def log_likelihood(self, params: Params, z: Tensor) -> Tensor:
+        logits = perceptron(params, "decoder", self.code(z))
+        return (self.x * logits - softplus(logits)).sum(-1)

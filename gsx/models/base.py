@@ -1,0 +1,50 @@
+"""What a model is: parameters, and a loss with one free function."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from gsx.costs import Expect
+from gsx.naming import snake_case
+from gsx.noise import Noise
+
+Params = dict[str, Tensor]
+
+
+class Model(nn.Module, ABC):
+    """A program for E[f]: named parameters and a loss in nats, to be minimised, written with ``expect(q, cost, site)``.
+
+    A subclass writes `init` and `loss` and takes its settings as typed keyword arguments of ``__init__``; those are the schema of
+    ``conf/model/<name>.yaml``. Fixed tensors (targets, data, tables) are float64 buffers: the engine moves and casts a copy of the module.
+    The loss is affine in each expectation, and tolerates a result of `expect` with further axes in front.
+    """
+
+    #: `differentiable`: the gradient of the cost says how it changes; `discontinuous`: it has jumps; `black_box`: it has no gradient at all.
+    cost_is: ClassVar[Literal["differentiable", "discontinuous", "black_box"]] = "differentiable"
+    #: Whether rows of the batch share no random number and no distribution.
+    independent_rows: ClassVar[bool] = False
+    #: The data set used where none is named; None for a model without data.
+    default_data: ClassVar[str | None] = None
+
+    def __init__(self, *, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = seed
+
+    @property
+    def name(self) -> str:
+        return snake_case(type(self).__name__)
+
+    @abstractmethod
+    def init(self, noise: Noise) -> Params:
+        """The parameters at which gradients are measured, float64. ``noise`` belongs to the stream `init` of the model's own seed."""
+
+    @abstractmethod
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        """One number for each data row, ``[*batch]`` (``[]`` for toys); the engine averages over the rows."""
+
+    def closed_form(self, params: Params) -> Params | None:
+        """The exact gradient of the mean loss in every parameter, where there is a formula for it."""
+        return None

@@ -1,0 +1,143 @@
+"""A dry run of one estimate: what it draws, what it costs, what structure the engine may use, and whether it is possible at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gsx.costs import Cost, Separable
+from gsx.distributions import Distribution
+from gsx.estimators.base import Estimator
+from gsx.noise import Block, Shape, record
+from gsx.program import Program, gradient_of
+from gsx.records import ConfigurationError
+
+
+@dataclass
+class Site:
+    """One place where the loss takes an expectation."""
+
+    q: Distribution
+    separable: bool
+    nested: bool
+    calls: int = 1
+
+
+@dataclass
+class Probe:
+    """What the dry run saw. All of it follows from shapes, so it is the same on every machine."""
+
+    sites: dict[str, Site] = field(default_factory=dict)
+    draws: list[tuple[str, int, Shape]] = field(default_factory=list)
+    evaluations: int = 0
+    gradient_evaluations: int = 0
+    saved: int = 0  # numbers that autograd holds for one backward pass, the parameters aside
+
+    @property
+    def random_numbers(self) -> int:
+        return sum(math.prod(shape) for _, _, shape in self.draws)
+
+    @property
+    def single_site(self) -> bool:
+        return len(self.sites) == 1 and all(site.calls == 1 for site in self.sites.values())
+
+
+def probe(program: Program, estimator: Estimator) -> Probe:
+    """Run one estimate on the stream `probe`, preparing the estimator's own parameters on the way.
+
+    Raises ConfigurationError where the estimator does not support a distribution or the cost.
+    """
+    seen = Probe()
+    noise = record(Block(0, "probe", 0, program.dtype, program.device).one(), seen.draws)
+    depth = 0
+    rows = 1
+
+    def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
+        nonlocal depth, rows
+        reason = estimator.supports(q, program.model)
+        if reason is not None:
+            raise ConfigurationError(f"estimator={estimator.name}: {reason}")
+        if site in seen.sites:
+            seen.sites[site].calls += 1
+        else:
+            seen.sites[site] = Site(q.map(torch.Tensor.detach), isinstance(cost, Separable), nested=depth > 0)
+            estimator.prepare(site, q, noise.at(site))
+        if depth == 0:
+            rows = math.prod(q.batch_shape)
+        depth += 1
+        value = estimator.expect(q, _counted(cost, q, rows, seen), noise.at(site))
+        depth -= 1
+        return value
+
+    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    parameters = {leaf.data_ptr() for leaf in (*leaves.values(), *program.params.values())}
+
+    def hold(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in parameters:
+            seen.saved += tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
+        program.mean_loss(leaves, implementation)
+    return seen
+
+
+def _counted(cost: Cost, q: Distribution, rows: int, seen: Probe) -> Cost:
+    """The same cost, each call of which is counted: a point for each row of the minibatch is one evaluation."""
+    event = math.prod(q.event_shape)
+
+    def count(z: Tensor) -> None:
+        points = z.numel() // (event * rows)
+        seen.evaluations += points
+        seen.gradient_evaluations += points if z.requires_grad else 0
+
+    if isinstance(cost, Separable):
+
+        def terms(z: Tensor) -> Tensor:
+            count(z)
+            return cost.terms(z)
+
+        return Separable(terms)
+
+    def counted(z: Tensor, q: Distribution) -> Tensor:
+        before = seen.evaluations
+        value = cost(z, q)
+        if seen.evaluations == before:  # a cost that takes an expectation evaluates f in there
+            count(z)
+        return value
+
+    return counted
+
+
+def can_batch(program: Program, seen: Probe) -> bool:
+    """Whether every measured gradient passes through the parameters of the one distribution, apart from a term without noise.
+
+    Then a gradient with respect to these, with the replicates as a leading axis of the batch, is all that has to be computed for each replicate.
+    """
+    if not seen.single_site:
+        return False
+    if program.wrt == "distribution":
+        return True
+    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    reaches_leaf = False
+
+    def cost_alone(q: Distribution, cost: Cost, site: str) -> Tensor:
+        nonlocal reaches_leaf
+        free = q.map(torch.Tensor.detach)
+        median = torch.full((1, *q.batch_shape, *q.event_shape), 0.5, dtype=program.dtype, device=program.device)
+        reaches_leaf = cost(free.sample(median), free).requires_grad
+        return torch.zeros(q.batch_shape, dtype=program.dtype, device=program.device)
+
+    program.loss(leaves, cost_alone)
+    # The weight that the loss gives an expectation must not depend on the parameters either.
+    return not reaches_leaf and torch.equal(direct(program, 0.0), direct(program, 1.0))
+
+
+def direct(program: Program, value: float) -> Tensor:
+    """The gradient ``[P]`` of the loss in the parameters outside every expectation, each of which is set to ``value``."""
+    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    loss = program.mean_loss(leaves, lambda q, cost, site: torch.full(q.batch_shape, value, dtype=program.dtype, device=program.device))
+    return gradient_of(loss, leaves)

@@ -1,0 +1,114 @@
+"""A model at fixed parameters, as a function of the tensors its gradient is measured with respect to."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gsx.costs import Cost, Expect
+from gsx.distributions import Distribution
+from gsx.models.base import Model, Params
+from gsx.noise import Block
+from gsx.records import ConfigurationError, Layout
+
+WRT = ("all", "encoder", "distribution")
+
+#: ``implementation(q, cost, site) -> [*batch]``.
+Implementation = Callable[[Distribution, Cost, str], Tensor]
+
+
+class Program:
+    """``mean_loss(leaves, implementation)``: the mean over rows of a model's loss.
+
+    `leaves` are the tensors that `wrt` names: every parameter (`all`), those whose names begin with "encoder" (`encoder`), or the parameters
+    of the outermost distribution under the names ``distribution.<name>`` (`distribution`).
+    """
+
+    def __init__(self, model: Model, *, wrt: str = "all", dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> None:
+        self.wrt, self.dtype, self.device = wrt, dtype, torch.device(device)
+        start = model.init(Block(model.seed, "init", 0, torch.float64, torch.device("cpu")).one())
+        self._place(model, start)
+        self.leaves = self._leaves()
+        self.layout = Layout(tuple(self.leaves), tuple(tuple(leaf.shape) for leaf in self.leaves.values()))
+
+    def _place(self, model: Model, params: Params) -> None:
+        self.model = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
+        self.params = {name: value.to(device=self.device, dtype=self.dtype) for name, value in params.items()}
+
+    def in_float64(self) -> Program:
+        """The same program, numbers as they are rounded now, computed in float64: what an exact reference is the gradient of."""
+        twin = copy.copy(self)
+        twin.dtype = torch.float64
+        twin._place(self.model, self.params)
+        twin.leaves = {name: leaf.to(torch.float64) for name, leaf in self.leaves.items()}
+        return twin
+
+    def _leaves(self) -> Params:
+        if self.wrt == "all":
+            return self.params
+        if self.wrt == "encoder":
+            encoder = {name: value for name, value in self.params.items() if name.startswith("encoder")}
+            if not encoder:
+                raise ConfigurationError(f"wrt=encoder: {self.model.name} has no parameter whose name begins with 'encoder'")
+            return encoder
+        if self.wrt == "distribution":
+            return {f"distribution.{name}": value.detach() for name, value in self.outermost(self.params).parameters.items()}
+        raise ConfigurationError(f"wrt={self.wrt}: must be one of {', '.join(WRT)}")
+
+    def outermost(self, params: Params) -> Distribution:
+        """The distribution of the first expectation that the loss takes."""
+        seen: list[Distribution] = []
+
+        def stub(q: Distribution, cost: Cost, site: str = "z") -> Tensor:
+            seen.append(q)
+            return torch.zeros(q.batch_shape, dtype=self.dtype, device=self.device)
+
+        self.model.loss(params, stub)
+        if not seen:
+            raise ConfigurationError(f"model.name={self.model.name}: its loss takes no expectation")
+        return seen[0]
+
+    def loss(self, leaves: Params, implementation: Implementation) -> Tensor:
+        """The loss of each row ``[*batch]`` at these leaves, every expectation taken by ``implementation``."""
+        if self.wrt == "distribution":
+            return self.model.loss(self.params, _with_outermost(leaves, implementation))
+        return self.model.loss(self.params | leaves, lambda q, cost, site="z": implementation(q, cost, site))
+
+    def mean_loss(self, leaves: Params, implementation: Implementation) -> Tensor:
+        return self.loss(leaves, implementation).mean()
+
+
+def _with_outermost(leaves: Params, implementation: Implementation) -> Expect:
+    """`expect` whose first call replaces the parameters of its distribution by the leaves."""
+    parameters: Params | None = {name.removeprefix("distribution."): leaf for name, leaf in leaves.items()}
+
+    def expect(q: Distribution, cost: Cost, site: str = "z") -> Tensor:
+        nonlocal parameters
+        if parameters is not None:
+            q, parameters = q.replace(parameters), None
+        return implementation(q, cost, site)
+
+    return expect
+
+
+def flatten(gradients: Params, leading: int = 0) -> Tensor:
+    """Per-leaf tensors ``[*lead, *shape]`` as one ``[*lead, P]``, in the order of the layout."""
+    return torch.cat([gradient.flatten(leading) if gradient.ndim > leading else gradient.unsqueeze(-1) for gradient in gradients.values()], -1)
+
+
+def gradient(program: Program, implementation: Implementation) -> Tensor:
+    """One gradient ``[P]`` of the mean loss, by one backward pass."""
+    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    loss = program.mean_loss(leaves, implementation)
+    return gradient_of(loss, leaves)
+
+
+def gradient_of(loss: Tensor, leaves: Params) -> Tensor:
+    """The gradient ``[P]`` of a scalar in the leaves; zero where it does not depend on one."""
+    if not loss.requires_grad:
+        return flatten({name: torch.zeros_like(leaf) for name, leaf in leaves.items()})
+    found = torch.autograd.grad(loss, tuple(leaves.values()), allow_unused=True)
+    return flatten({name: torch.zeros_like(leaf) if g is None else g for (name, leaf), g in zip(leaves.items(), found, strict=True)})
