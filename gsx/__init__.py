@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gsx.data import load as load_data
     from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
     from gsx.estimators.base import Estimator
-    from gsx.measure import measure
+    from gsx.measurement import measure
     from gsx.models.base import Model
     from gsx.records import Result
 
@@ -28,7 +28,7 @@ _HOMES = {
     "Model": "gsx.models.base",
     "Result": "gsx.records",
     "Separable": "gsx.costs",
-    "measure": "gsx.measure",
+    "measure": "gsx.measurement",
 }
 
 __all__ = [

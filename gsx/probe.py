@@ -20,9 +20,10 @@ from gsx.records import ConfigurationError
 class Site:
     """One place where the loss takes an expectation."""
 
-    q: Distribution
-    separable: bool
-    nested: bool
+    q: Distribution  # detached
+    separable: bool  # the cost is a sum over coordinates
+    nested: bool  # the expectation is taken inside the cost of another
+    closes_over_leaves: bool  # the cost depends on measured parameters other than through the q it is handed
     calls: int = 1
 
 
@@ -30,7 +31,7 @@ class Site:
 class Probe:
     """What the dry run saw. All of it follows from shapes, so it is the same on every machine."""
 
-    sites: dict[str, Site] = field(default_factory=dict)
+    sites: dict[str, Site]
     draws: list[tuple[str, int, Shape]] = field(default_factory=list)
     evaluations: int = 0
     gradient_evaluations: int = 0
@@ -40,38 +41,45 @@ class Probe:
     def random_numbers(self) -> int:
         return sum(math.prod(shape) for _, _, shape in self.draws)
 
-    @property
-    def single_site(self) -> bool:
-        return len(self.sites) == 1 and all(site.calls == 1 for site in self.sites.values())
+
+def sites(program: Program) -> dict[str, Site]:
+    """The sites of a program, in the order in which they are met, at one point of each distribution."""
+    found: dict[str, Site] = {}
+    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    depth = 0
+
+    def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
+        nonlocal depth
+        free = q.map(torch.Tensor.detach)
+        if site in found:
+            found[site].calls += 1
+        else:
+            found[site] = Site(free, isinstance(cost, Separable), depth > 0, closes_over_leaves=False)
+        median = torch.full((1, *q.batch_shape, *q.event_shape), 0.5, dtype=program.dtype, device=program.device)
+        depth += 1
+        value = cost(free.sample(median), free)
+        depth -= 1
+        found[site].closes_over_leaves |= value.requires_grad
+        return value[0]
+
+    program.loss(leaves, implementation)
+    return found
 
 
 def probe(program: Program, estimator: Estimator) -> Probe:
-    """Run one estimate on the stream `probe`, preparing the estimator's own parameters on the way.
+    """Run one estimate on the stream `probe`, after preparing the estimator's own parameters for each site.
 
     Raises ConfigurationError where the estimator does not support a distribution or the cost.
     """
-    seen = Probe()
+    seen = Probe(sites(program))
     noise = record(Block(0, "probe", 0, program.dtype, program.device).one(), seen.draws)
-    depth = 0
-    rows = 1
-
-    def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
-        nonlocal depth, rows
-        reason = estimator.supports(q, program.model)
+    for name, site in seen.sites.items():
+        reason = estimator.supports(site.q, program.model)
         if reason is not None:
             raise ConfigurationError(f"estimator={estimator.name}: {reason}")
-        if site in seen.sites:
-            seen.sites[site].calls += 1
-        else:
-            seen.sites[site] = Site(q.map(torch.Tensor.detach), isinstance(cost, Separable), nested=depth > 0)
-            estimator.prepare(site, q, noise.at(site))
-        if depth == 0:
-            rows = math.prod(q.batch_shape)
-        depth += 1
-        value = estimator.expect(q, _counted(cost, q, rows, seen), noise.at(site))
-        depth -= 1
-        return value
-
+        estimator.prepare(name, site.q, noise.at(name))
+    seen.draws.clear()  # what preparing drew is no part of an estimate
+    rows = max(math.prod(site.q.batch_shape) for site in seen.sites.values() if not site.nested)
     leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
     parameters = {leaf.data_ptr() for leaf in (*leaves.values(), *program.params.values())}
 
@@ -80,8 +88,9 @@ def probe(program: Program, estimator: Estimator) -> Probe:
             seen.saved += tensor.numel()
         return tensor
 
+    noise = record(Block(0, "probe", 1, program.dtype, program.device).one(), seen.draws)
     with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        program.mean_loss(leaves, implementation)
+        program.mean_loss(leaves, lambda q, cost, site: estimator.expect(q, _counted(cost, q, rows, seen), noise.at(site)))
     return seen
 
 
@@ -117,23 +126,13 @@ def can_batch(program: Program, seen: Probe) -> bool:
 
     Then a gradient with respect to these, with the replicates as a leading axis of the batch, is all that has to be computed for each replicate.
     """
-    if not seen.single_site:
+    if len(seen.sites) > 1 or any(site.calls > 1 for site in seen.sites.values()):
         return False
     if program.wrt == "distribution":
         return True
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
-    reaches_leaf = False
-
-    def cost_alone(q: Distribution, cost: Cost, site: str) -> Tensor:
-        nonlocal reaches_leaf
-        free = q.map(torch.Tensor.detach)
-        median = torch.full((1, *q.batch_shape, *q.event_shape), 0.5, dtype=program.dtype, device=program.device)
-        reaches_leaf = cost(free.sample(median), free).requires_grad
-        return torch.zeros(q.batch_shape, dtype=program.dtype, device=program.device)
-
-    program.loss(leaves, cost_alone)
-    # The weight that the loss gives an expectation must not depend on the parameters either.
-    return not reaches_leaf and torch.equal(direct(program, 0.0), direct(program, 1.0))
+    # The weight that the loss gives the expectation must not depend on the parameters either.
+    closed = any(site.closes_over_leaves for site in seen.sites.values())
+    return not closed and torch.equal(direct(program, 0.0), direct(program, 1.0))
 
 
 def direct(program: Program, value: float) -> Tensor:

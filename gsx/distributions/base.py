@@ -66,6 +66,10 @@ class Distribution(ABC):
         """Points ``[S, *batch, *event]`` and weights ``[S, *batch]`` with sum of weights x f(points) = E f, from ``start`` to ``stop``."""
 
     @abstractmethod
+    def num_coordinate_points(self, nodes: int) -> int:
+        """How many points `coordinate_points` has."""
+
+    @abstractmethod
     def coordinate_points(self, nodes: int) -> tuple[Tensor, Tensor]:
         """Points ``[S, *batch, *event]`` and weights ``[S, *batch, D]`` that are exact for sums over coordinates, one at a time."""
 

@@ -60,6 +60,9 @@ class Bernoulli(Discrete):
         z = bits.to(self.logits.dtype).reshape(shape).expand(stop - start, *self.logits.shape)
         return z, self.log_prob(z).exp()
 
+    def num_coordinate_points(self, nodes: int) -> int:
+        return 2
+
     def coordinate_points(self, nodes: int) -> tuple[Tensor, Tensor]:
         z = torch.stack((torch.zeros_like(self.logits), torch.ones_like(self.logits)))
         return z, torch.stack((torch.sigmoid(-self.logits), torch.sigmoid(self.logits)))

@@ -65,6 +65,9 @@ class Categorical(Discrete):
         z = one_hot.reshape(stop - start, *(1,) * len(self.batch_shape), dimensions, categories).expand(stop - start, *self.logits.shape)
         return z, self.log_prob(z).exp()
 
+    def num_coordinate_points(self, nodes: int) -> int:
+        return self.event_shape[1]
+
     def coordinate_points(self, nodes: int) -> tuple[Tensor, Tensor]:
         categories = self.event_shape[1]
         states = torch.eye(categories, dtype=self.logits.dtype, device=self.logits.device)

@@ -53,6 +53,9 @@ class Normal(Distribution):
         z = self.loc + self.scale * node[codes].reshape(stop - start, *ones, dimensions)
         return z, weight[codes].prod(-1).reshape(stop - start, *ones).expand(stop - start, *self.batch_shape)
 
+    def num_coordinate_points(self, nodes: int) -> int:
+        return nodes
+
     def coordinate_points(self, nodes: int) -> tuple[Tensor, Tensor]:
         node, weight = (x.reshape(nodes, *(1,) * self.loc.ndim) for x in self._hermite(nodes))
         return self.loc + self.scale * node, weight.expand(nodes, *self.loc.shape)

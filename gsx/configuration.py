@@ -1,0 +1,134 @@
+"""A run as the user describes it, checked as a whole before any work: every key, its type and its rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from gsx import data, registry
+from gsx.data import Dataset
+from gsx.estimators.base import Estimator
+from gsx.models.base import Model
+from gsx.records import ConfigurationError
+from gsx.reference import ReferenceSettings
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """The `device` group: `auto` is the GPU where torch sees one."""
+
+    name: Literal["cpu", "cuda", "auto"] = "cpu"
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The `data` group: `auto` is the model's own data set; `none` belongs to models without data."""
+
+    name: str = "auto"
+    binarization: Literal["none", "threshold", "stochastic"] | None = None
+    root: str | None = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The settings of one run, each checked. Groups are ``{"name": ..., settings}``; ``None`` means "work it out" and is resolved here."""
+
+    estimator: Mapping[str, Any]
+    model: Mapping[str, Any]
+    device: DeviceSettings = field(default_factory=DeviceSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    reference: ReferenceSettings = field(default_factory=ReferenceSettings)
+    num_samples: int | None = None
+    num_replicates: int = 65536
+    block_size: int | None = None
+    seed: int = 0
+    dtype: Literal["float32", "float64"] = "float32"
+    wrt: Literal["all", "encoder", "distribution"] = "all"
+    name: str = "default"
+    engine: Literal["auto", "batched", "vmap", "loop"] = "auto"
+    workers: int | None = None
+    plugins: list[str] = field(default_factory=list)
+    force: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Configuration:
+        """From plain mappings, as Hydra composes them. ConfigurationError names key, value and rule."""
+        parameters = inspect.signature(cls, eval_str=True).parameters
+        for key, value in given.items():
+            if key not in parameters:
+                raise ConfigurationError(f"{key}={value}: unknown key{registry.did_you_mean(key, parameters)}")
+        groups = {"device": DeviceSettings, "data": DataSettings, "reference": ReferenceSettings}
+        values: dict[str, Any] = {}
+        for key, parameter in parameters.items():
+            if key in groups:
+                fields = inspect.signature(groups[key], eval_str=True).parameters
+                values[key] = groups[key](**registry.check(key, given.get(key, {}), fields))
+            elif key not in ("estimator", "model") and key in given:
+                values[key] = registry.convert(key, given[key], parameter.annotation)
+        plugins = values.get("plugins", [])
+        estimator, model = given["estimator"], given["model"]
+        self = cls(
+            # An object made by hand is known by its name: it is measured as it is, and never stored.
+            estimator={"name": estimator.name} if isinstance(estimator, Estimator) else registry.settings("estimators", estimator, plugins),
+            model={"name": model.name, "seed": model.seed} if isinstance(model, Model) else registry.settings("models", model, plugins),
+            **values,
+        )
+        self._check_numbers()
+        data = DataSettings("none") if isinstance(model, Model) else self._resolved_data()
+        return dataclasses.replace(self, data=data, device=self._resolved_device())
+
+    def _check_numbers(self) -> None:
+        least = {"num_replicates": 1, "block_size": 1, "num_samples": 1, "seed": 0, "workers": 1}
+        for key, bound in least.items():
+            value = getattr(self, key)
+            if value is not None and value < bound:
+                raise ConfigurationError(f"{key}={value}: must be at least {bound}")
+        if self.reference.num_replicates < 1:
+            raise ConfigurationError(f"reference.num_replicates={self.reference.num_replicates}: must be at least 1")
+        if self.model["seed"] < 0:
+            raise ConfigurationError(f"model.seed={self.model['seed']}: must be at least 0")
+        if not self.name or self.name.startswith(".") or any(c in self.name for c in "/\\\0\n"):
+            raise ConfigurationError(f"name={self.name!r}: must be the name of a folder")
+
+    def _resolved_device(self) -> DeviceSettings:
+        available = torch.cuda.is_available()
+        if self.device.name == "cuda" and not available:
+            raise ConfigurationError("device=cuda: torch sees no CUDA GPU on this machine; device=cpu or device=auto work without one")
+        return DeviceSettings(("cuda" if available else "cpu") if self.device.name == "auto" else self.device.name)
+
+    def _resolved_data(self) -> DataSettings:
+        default = registry.find("models", self.model["name"], self.plugins).default_data  # type: ignore[attr-defined]
+        if default is None:
+            # A model without data ignores the group, and so does its identity.
+            return DataSettings("none")
+        name = default if self.data.name == "auto" else self.data.name
+        if name not in data.NAMES:
+            raise ConfigurationError(f"data={name}: unknown{registry.did_you_mean(name, data.NAMES)}")
+        return dataclasses.replace(self.data, name=name)
+
+    # ------------------------------------------------------------------------------------------------------------------ building
+
+    def dataset(self) -> Dataset | None:
+        """The data set, read and checked. MissingData where it is not on this machine."""
+        if self.data.name == "none":
+            return None
+        return data.load(self.data.name, root=self.data.root, binarization=self.data.binarization, seed=self.model["seed"])
+
+    def build_estimator(self) -> Estimator:
+        return registry.estimator(self.estimator, self.num_samples, self.plugins)
+
+    def build_model(self, dataset: Dataset | None) -> Model:
+        return registry.model(self.model, dataset, self.plugins)
+
+    def canonical(self) -> dict[str, Any]:
+        """The configuration as it is stored, and as a run is identified by: paths and scheduling left out, nothing left to default."""
+        everything = dataclasses.asdict(self)
+        for key in ("workers", "force"):
+            del everything[key]
+        del everything["data"]["root"]
+        return everything

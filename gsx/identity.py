@@ -1,0 +1,46 @@
+"""What a result is addressed by: everything that its numbers depend on, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from typing import Any
+
+from gsx.noise import SCHEME
+from gsx.records import canonical_json
+
+
+def digest(facts: Any) -> str:
+    return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+
+def source(thing: object) -> str:
+    """sha256 of the modules that a class and its bases are written in, torch's aside: other code may give other numbers."""
+    sha = hashlib.sha256()
+    for kind in type(thing).__mro__:
+        module = inspect.getmodule(kind)
+        if module is not None and module.__name__.partition(".")[0] not in ("torch", "abc", "builtins"):
+            try:
+                sha.update(inspect.getsource(module).encode())
+            except (OSError, TypeError):  # a class typed into a notebook has no file
+                sha.update(kind.__qualname__.encode())
+    return sha.hexdigest()
+
+
+def reference_id(config: dict[str, Any], model_source: str, data_digest: str | None) -> str:
+    """Of a reference: the model, its parameters and data, `wrt`, the rounding, and the `reference` group; never an estimator measured.
+
+    Its seed counts for a long run only, but is always part of it: one id for one answer, whatever kind it turns out to be.
+    """
+    facts = {key: config[key] for key in ("model", "data", "reference", "wrt", "dtype", "seed")}
+    return digest(facts | {"device": config["device"]["name"], "source": model_source, "data": [config["data"], data_digest], "noise": SCHEME})
+
+
+def moments_id(config: dict[str, Any], estimator_source: str, reference: str) -> str:
+    """Of a sequence of blocks, however many of them are drawn: what a larger run may start from."""
+    facts = {key: value for key, value in config.items() if key not in ("num_replicates", "name", "plugins")}
+    return digest(facts | {"estimator_source": estimator_source, "reference_id": reference, "noise": SCHEME})
+
+
+def result_id(moments: str, num_replicates: int) -> str:
+    return digest({"moments": moments, "num_replicates": num_replicates})

@@ -1,0 +1,278 @@
+"""One measurement from beginning to end: what `gsx run` calls, and what a notebook calls."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gsx import statistics
+from gsx.accumulate import Accumulator, Plan, accumulate
+from gsx.configuration import Configuration
+from gsx.estimators.base import Estimator
+from gsx.estimators.exact import Exact
+from gsx.identity import moments_id, reference_id, result_id, source
+from gsx.models.base import Model
+from gsx.moments import moments
+from gsx.probe import probe
+from gsx.program import Program
+from gsx.provenance import fingerprint, peak_bytes, provenance
+from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments
+from gsx.reference import exact_gradient, reference_gradient
+from gsx.routes import choose
+from gsx.store import RunDirectory, StoredSegments, check_fingerprint
+from gsx.tune import warm_up
+from gsx.yardstick import time_ratio
+
+#: ``progress(what, replicates)`` opens a bar for that many replicates and returns the function that moves it.
+Progress = Callable[[str, int], Callable[[int], None]]
+
+
+def measure(
+    model: str | Mapping[str, Any] | Model,
+    estimator: str | Mapping[str, Any] | Estimator,
+    *,
+    directory: str | Path | None = None,
+    progress: Progress | None = None,
+    blocks_per_task: int = 1,
+    **settings: Any,
+) -> Result:
+    """Bias, variance, error and cost of an estimator's gradient on a model.
+
+    ``model`` and ``estimator`` are names, mappings like ``{"name": "concrete", "temperature": 0.5}``, or objects. ``settings`` are the keys of
+    `gsx run` (num_samples, num_replicates, block_size, seed, dtype, wrt, engine, workers, device, data, reference, plugins, force).
+    With a ``directory`` the run lives there: it is resumed if unfinished, returned if complete; its reference is shared through the parent.
+    ``blocks_per_task`` is scheduling, like ``workers``: it does not change a bit of the result.
+
+    Raises ConfigurationError before any work, MissingData, and with a directory Busy, IntegrityError and EnvironmentFault.
+    """
+    named = {"model": model, "estimator": estimator} | settings
+    for group in ("model", "estimator", "device", "data"):
+        if isinstance(named.get(group), str):
+            named[group] = {"name": named[group]}
+    if directory is not None and (isinstance(model, Model) or isinstance(estimator, Estimator)):
+        raise ConfigurationError(f"directory={directory}: an object made by hand has no identity to store it by; name it, or leave directory out")
+    measurement = Measurement(
+        Configuration.of(named),
+        model=model if isinstance(model, Model) else None,
+        estimator=estimator if isinstance(estimator, Estimator) else None,
+    )
+    return measurement.run(None if directory is None else Path(directory), progress, blocks_per_task)
+
+
+class Measurement:
+    """A configuration made concrete: everything that can be wrong has been checked, everything that identifies the result is known."""
+
+    def __init__(self, configuration: Configuration, model: Model | None = None, estimator: Estimator | None = None) -> None:
+        self.configuration = configuration
+        self.estimator = configuration.build_estimator() if estimator is None else estimator
+        dataset = None if model is not None else configuration.dataset()
+        self.model = configuration.build_model(dataset) if model is None else model
+        self.program = Program(
+            self.model,
+            wrt=configuration.wrt,
+            dtype=getattr(torch, configuration.dtype),
+            device=configuration.device.name,
+        )
+        self.exact = isinstance(self.estimator, Exact)
+        if self.exact:
+            self.plan = Plan(block_size=1, blocks=1, segments=64)
+            self.engine = "exact"
+        else:
+            self.seen = probe(self.program, self.estimator)
+            self.route = choose(configuration.engine, self.program, self.estimator, self.seen)
+            self.plan = Plan.of(configuration.num_replicates, configuration.block_size, self.program.layout.size)
+            self.engine = self.route.name
+        self.config = configuration.canonical() | {
+            "num_samples": self.estimator.num_samples,
+            "num_replicates": self.plan.num_replicates,
+            "block_size": self.plan.block_size,
+            "engine": self.engine,
+        }
+        self.reference_id = reference_id(self.config, source(self.model), dataset and dataset.digest)
+        self.moments_id = moments_id(self.config, source(self.estimator), self.reference_id)
+        self.result_id = result_id(self.moments_id, self.plan.num_replicates)
+        self.fingerprint = fingerprint(self.program.device)
+
+    @property
+    def workers(self) -> int:
+        """Threads over blocks; one on a GPU, which is busy with one block at a time."""
+        if self.program.device.type == "cuda":
+            return 1
+        return self.configuration.workers or os.cpu_count() or 1
+
+    # --------------------------------------------------------------------------------------------------------------------- running
+
+    def run(self, directory: Path | None = None, progress: Progress | None = None, blocks_per_task: int = 1) -> Result:
+        """The result: read where it is complete, else computed, from the last checkpoint where there is one."""
+        if directory is None:
+            return self._measure(None, self._reference(None, progress), progress, blocks_per_task)
+        folder = RunDirectory(directory)
+        with folder.lock():
+            if self.configuration.force:
+                folder.discard()
+            stored = self.complete(folder)
+            if stored is not None:
+                return stored
+            result = self._measure(folder, self._reference(directory.parent, progress), progress, blocks_per_task)
+            folder.write_result(result)
+            return result
+
+    def complete(self, folder: RunDirectory) -> Result | None:
+        """The finished result of this very measurement in a folder, or None."""
+        stored = folder.read_result()
+        return stored if stored is not None and stored.status == "complete" and stored.result_id == self.result_id else None
+
+    def _reference(self, root: Path | None, progress: Progress | None) -> Reference:
+        """The reference gradient, computed once for all the runs below a root."""
+
+        def compute(resume: Segments | None, checkpoint: Callable[[Segments], None]) -> Reference:
+            return reference_gradient(
+                self.program,
+                self.configuration.reference,
+                seed=self.configuration.seed,
+                workers=self.workers,
+                progress=progress,
+                resume=resume,
+                checkpoint=checkpoint,
+            )
+
+        if root is None:
+            return dataclasses.replace(compute(None, lambda segments: None), id=self.reference_id)
+        folder = RunDirectory(root / f"reference-{self.reference_id[:12]}")
+        with folder.lock(wait=True):
+            stored = folder.read_reference()
+            if stored is not None:
+                return stored.reference
+            unfinished = folder.read_segments()
+            if unfinished is not None:
+                check_fingerprint(unfinished.fingerprint, self.fingerprint)
+            found = compute(
+                unfinished and unfinished.segments,
+                lambda segments: folder.write_segments(segments, self.fingerprint, self.reference_id),
+            )
+            reference = dataclasses.replace(found, id=self.reference_id)
+            folder.write_reference(reference, self.program.layout, provenance(self.program.device, self.workers))
+            return reference
+
+    def _measure(self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int) -> Result:
+        if self.exact:
+            segments, cost = self._evaluate_once()
+            tuning: dict[str, Any] = {}
+        else:
+            tuning = warm_up(self.estimator, self.program, seed=self.configuration.seed)
+            segments, cost = self._accumulate(folder, reference, progress, blocks_per_task)
+        self_referenced = reference.kind == "long_run" and reference.estimator == self.estimator.name
+        analysis = statistics.analyse(
+            segments,
+            reference,
+            cost,
+            dtype=self.configuration.dtype,
+            self_referenced=self_referenced,
+            biased_because=self.estimator.biased_because(self.model) if self.estimator.unbiased else None,
+            deterministic_by_construction=self.exact,
+        )
+        return Result(
+            result_id=self.result_id,
+            status="complete",
+            config=self.config,
+            estimator=self.estimator.name,
+            model=self.model.name,
+            engine=self.engine,
+            num_samples=self.estimator.num_samples,
+            num_replicates=self.plan.num_replicates,
+            blocks=self.plan.blocks,
+            summary=analysis.summary,
+            parameters=analysis.parameters,
+            reference={"id": reference.id, "kind": reference.kind, "estimator": reference.estimator, "error": reference.error},
+            verdict=analysis.verdict,
+            cost=cost,
+            nonfinite=analysis.nonfinite,
+            tuning=tuning,
+            moments_sha256=segments.digest(),
+            provenance=provenance(self.program.device, self.workers),
+            coordinates=analysis.coordinates,
+            segments=segments,
+        )
+
+    def _evaluate_once(self) -> tuple[Segments, Cost]:
+        """`exact` has no noise: one replicate, in segment 0."""
+        started = time.monotonic()
+        gradient, evaluations = exact_gradient(self.program)
+        accumulator = Accumulator(self.program.layout, self.plan.segments, torch.device("cpu"))
+        accumulator.add(0, moments(torch.from_numpy(gradient)[None], None))
+        segments = dataclasses.replace(accumulator.segments(), cosine_mean=None)
+        return segments, Cost(evaluations, 0, 0, seconds=time.monotonic() - started, peak_bytes=peak_bytes(self.program.device))
+
+    def _accumulate(
+        self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int
+    ) -> tuple[Segments, Cost]:
+        """The moments of all blocks, and what they cost."""
+        started, device = time.monotonic(), self.program.device
+        accumulator, seconds = self._resumed(folder)
+        ratio, ratio_log_se = time_ratio(self.route, self.plan.block_size, self.configuration.seed)
+        advance = progress(self.estimator.name, self.plan.num_replicates) if progress else lambda replicates: None
+        advance(self.plan.block_size * sum(accumulator.blocks))
+        norm = float(np.linalg.norm(reference.gradient))
+        direction = torch.from_numpy(reference.gradient / norm).to(device) if norm > 0 else None
+
+        def checkpoint() -> None:
+            if folder is not None:
+                spent = seconds + time.monotonic() - started
+                folder.write_segments(accumulator.segments(), self.fingerprint, self.moments_id, seconds=spent)
+
+        accumulate(
+            accumulator,
+            self.route,
+            self.plan,
+            seed=self.configuration.seed,
+            stream="base",
+            direction=direction,
+            workers=self.workers,
+            blocks_per_task=blocks_per_task,
+            progress=advance,
+            checkpoint=checkpoint,
+        )
+        checkpoint()
+        segments = accumulator.segments()
+        cost = Cost(
+            self.seen.evaluations,
+            self.seen.gradient_evaluations,
+            self.seen.random_numbers,
+            seconds=seconds + time.monotonic() - started,
+            time_ratio=ratio,
+            time_ratio_log_se=ratio_log_se,
+            peak_bytes=peak_bytes(device),
+        )
+        return (segments if direction is not None else dataclasses.replace(segments, cosine_mean=None)), cost
+
+    def _resumed(self, folder: RunDirectory | None) -> tuple[Accumulator, float]:
+        """Where to start: from this run's checkpoint, else from that of the largest smaller run of the same blocks, else from nothing.
+
+        Raises IntegrityError where a checkpoint is corrupted, of another measurement, or from another machine or version.
+        """
+        device = self.program.device
+        if folder is not None and not self.configuration.force:
+            stored = folder.read_segments()
+            if stored is not None:
+                if stored.result_id != self.moments_id:
+                    raise IntegrityError(f"{folder.path}: holds the moments of another measurement; force=true starts anew")
+                check_fingerprint(stored.fingerprint, self.fingerprint)
+                return Accumulator.resume(stored.segments, device), stored.seconds
+            alike = folder.path.parent.glob(f"{folder.path.name.rpartition('-')[0]}-*")
+            smaller = [found for path in sorted(alike) if (found := RunDirectory(path).read_segments()) and self._begins(found)]
+            if smaller:
+                largest = max(smaller, key=lambda found: int(found.segments.blocks.sum()))
+                return Accumulator.resume(largest.segments, device), largest.seconds
+        return Accumulator(self.program.layout, self.plan.segments, device), 0.0
+
+    def _begins(self, stored: StoredSegments) -> bool:
+        """Whether another run's moments are those of the first blocks of this one."""
+        same = stored.result_id == self.moments_id and stored.fingerprint == self.fingerprint
+        return same and int(stored.segments.blocks.sum()) <= self.plan.blocks

@@ -1,0 +1,58 @@
+"""Where numbers come from: an allow-list of facts about the software and the machine, never the environment."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import gsx
+from gsx.noise import SCHEME
+
+
+def fingerprint(device: torch.device) -> dict[str, str]:
+    """What bits depend on: moments with different fingerprints are never mixed."""
+    return {
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "noise": SCHEME,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu {torch.backends.cpu.get_cpu_capability()}",
+    }
+
+
+def provenance(device: torch.device, workers: int) -> dict[str, Any]:
+    """The versions, the machine, the commit, the time and the command."""
+    return {
+        "gsx": gsx.__version__,
+        "python": platform.python_version(),
+        **fingerprint(device),
+        "system": f"{platform.system()} {platform.machine()}",
+        "workers": workers,
+        "commit": _commit(),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["gsx", *sys.argv[1:]]) if Path(sys.argv[0]).stem in ("gsx", "__main__") else "",
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout gsx runs from; None for an installed package."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    asked = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or None
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most memory this process has held: of the GPU where that is the device, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

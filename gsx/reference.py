@@ -1,0 +1,206 @@
+"""The true gradient that estimators are measured against: exact where it can be, else a long run of an unbiased estimator."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from gsx import registry, statistics
+from gsx.accumulate import Accumulator, Plan, accumulate
+from gsx.distributions import Discrete, Normal
+from gsx.estimators.base import Estimator
+from gsx.estimators.exact import Exact
+from gsx.noise import Block
+from gsx.probe import Site, probe, sites
+from gsx.program import Program, flatten, gradient
+from gsx.records import ConfigurationError, Reference, Segments
+from gsx.routes import choose, implement
+from gsx.tune import warm_up
+
+#: States (or quadrature points) x rows up to which a reference is computed exactly.
+MOST_POINTS = 2**24
+#: Quadrature: the orders tried, and the relative difference at which two of them agree.
+ORDERS, AGREEMENT = (16, 32, 64, 128, 256, 512), 1e-9
+MOST_DIMENSIONS = 3
+
+Kind = Literal["auto", "closed_form", "enumeration", "quadrature", "long_run"]
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """The `reference` group. `auto` takes the first kind that is possible, in the order closed form, enumeration, quadrature, long run."""
+
+    kind: Kind = "auto"
+    #: Of a long run: an unbiased estimator's name; `auto` is `reparameterization` for Gaussians, else `reinforce` with a moving average.
+    estimator: str = "auto"
+    num_samples: int | None = None
+    num_replicates: int = 262144
+
+
+def reference_gradient(
+    program: Program,
+    settings: ReferenceSettings,
+    *,
+    seed: int,
+    workers: int = 1,
+    progress: Callable[[str, int], Callable[[int], None]] | None = None,
+    resume: Segments | None = None,
+    checkpoint: Callable[[Segments], None] = lambda segments: None,
+) -> Reference:
+    """The gradient of a program, in float64 at its numbers as they are rounded. It does not depend on the estimator to be measured.
+
+    A long run is seeded by (seed, stream `reference`), reports ``progress("reference", R)``, and can be checkpointed and resumed.
+    Raises ConfigurationError where the kind asked for is not possible here.
+    """
+    program = program.in_float64()
+    for kind, compute in _EXACT.items():
+        if settings.kind in ("auto", kind):
+            answer = compute(program, Counter())
+            if not isinstance(answer, str):
+                return _reference(kind, None, answer, np.zeros_like(answer))
+            if settings.kind == kind:
+                raise ConfigurationError(f"reference.kind={kind}: {answer}")
+    return _long_run(program, settings, seed, workers, progress, resume, checkpoint)
+
+
+def exact_gradient(program: Program) -> tuple[np.ndarray, int]:
+    """What the estimator `exact` measures, ``[P]`` float64, and how many evaluations it took: enumeration, or quadrature.
+
+    Raises ConfigurationError where neither is possible.
+    """
+    program = program.in_float64()
+    reasons = []
+    for compute in (_enumeration, _quadrature):
+        counted = Counter[str]()
+        answer = compute(program, counted)
+        if not isinstance(answer, str):
+            return answer, counted["evaluations"]
+        reasons.append(answer)
+    raise ConfigurationError(f"estimator=exact: {'; '.join(reasons)}")
+
+
+def _reference(kind: str, estimator: str | None, gradient: np.ndarray, se: np.ndarray) -> Reference:
+    content = hashlib.sha256(f"{kind} {estimator}".encode() + gradient.tobytes() + se.tobytes())
+    return Reference(content.hexdigest(), kind, estimator, gradient, se)
+
+
+# Each of these gives the gradient [P], or the reason why it cannot.
+
+
+def _closed_form(program: Program, counted: Counter[str]) -> np.ndarray | str:
+    gradients = program.model.closed_form(program.params)
+    if gradients is None:
+        return f"{program.model.name} has no formula for its gradient"
+    if not gradients.keys() >= program.leaves.keys():
+        return f"{program.model.name} has no formula for its gradient in wrt={program.wrt}"
+    return flatten({name: gradients[name] for name in program.leaves}).numpy(force=True)
+
+
+def _enumeration(program: Program, counted: Counter[str]) -> np.ndarray | str:
+    found = sites(program)
+    if not all(isinstance(site.q, Discrete) for site in found.values()):
+        return f"{program.model.name} has a continuous variable"
+    if too_many := _too_many(found):
+        return too_many
+    counted["evaluations"] = _points(found)
+    return _exact(program, ORDERS[0])
+
+
+def _quadrature(program: Program, counted: Counter[str]) -> np.ndarray | str:
+    found = sites(program)
+    name = program.model.name
+    if program.model.cost_is != "differentiable":
+        return f"the cost of {name} is {program.model.cost_is}"
+    if not any(isinstance(site.q, Normal) for site in found.values()):
+        return f"{name} has no Gaussian variable"
+    deepest = max((site.q.event_shape[0] for site in found.values() if not site.separable), default=1)
+    if deepest > MOST_DIMENSIONS:
+        return f"{name} has {deepest} dimensions, more than the {MOST_DIMENSIONS} of a quadrature"
+    previous = None
+    for nodes in ORDERS:
+        if too_many := _too_many(found, nodes):
+            return too_many
+        counted["evaluations"] = _points(found, nodes)
+        current = _exact(program, nodes)
+        if previous is not None and np.abs(current - previous).max() <= AGREEMENT * np.abs(current).max():
+            return current
+        previous = current
+    return f"quadrature of {name} does not settle by {ORDERS[-1]} nodes"
+
+
+def _too_many(found: dict[str, Site], nodes: int = 1) -> str | None:
+    """The reason why a joint sum over all points is out of reach."""
+    points = _points(found, nodes)
+    rows = max(math.prod(site.q.batch_shape) for site in found.values() if not site.nested)
+    return f"{points} points x {rows} rows are more than 2^24" if points * rows > MOST_POINTS else None
+
+
+def _points(found: dict[str, Site], nodes: int = 1) -> int:
+    """How often the cost is evaluated: one coordinate at a time where it separates, else at every joint point."""
+    return math.prod(site.q.num_coordinate_points(nodes) if site.separable else site.q.num_points(nodes) for site in found.values())
+
+
+_EXACT: dict[str, Callable[[Program, Counter[str]], np.ndarray | str]] = {
+    "closed_form": _closed_form,
+    "enumeration": _enumeration,
+    "quadrature": _quadrature,
+}
+
+
+def _exact(program: Program, nodes: int) -> np.ndarray:
+    exact = Exact()
+    exact.nodes = nodes
+    return gradient(program, implement(exact, Block(0, "exact", 0, program.dtype, program.device).one())).numpy(force=True)
+
+
+def _long_run(
+    program: Program,
+    settings: ReferenceSettings,
+    seed: int,
+    workers: int,
+    progress: Callable[[str, int], Callable[[int], None]] | None,
+    resume: Segments | None,
+    checkpoint: Callable[[Segments], None],
+) -> Reference:
+    estimator = _of_long_run(program, settings)
+    warm_up(estimator, program, seed=seed, stream="reference.tune")
+    seen = probe(program, estimator)
+    plan = Plan.of(settings.num_replicates, None, program.layout.size)
+    if resume is None:
+        accumulator = Accumulator(program.layout, plan.segments, program.device)
+    else:
+        accumulator = Accumulator.resume(resume, program.device)
+    accumulate(
+        accumulator,
+        choose("auto", program, estimator, seen),
+        plan,
+        seed=seed,
+        stream="reference",
+        direction=None,
+        workers=workers,
+        progress=progress("reference", plan.num_replicates) if progress else lambda replicates: None,
+        checkpoint=lambda: checkpoint(accumulator.segments()),
+    )
+    total = statistics.pooled(accumulator.segments())
+    se = np.sqrt(total.second / (total.count - 1) / total.count)
+    return _reference("long_run", estimator.name, total.mean, se)
+
+
+def _of_long_run(program: Program, settings: ReferenceSettings) -> Estimator:
+    """The estimator of a long run: unbiased on this model, or ConfigurationError."""
+    chosen: dict[str, object] = {"name": settings.estimator}
+    if settings.estimator == "auto":
+        gaussian = isinstance(program.outermost(program.params), Normal) and program.model.cost_is == "differentiable"
+        chosen = {"name": "reparameterization"} if gaussian else {"name": "reinforce", "baseline": "moving_average"}
+    estimator = registry.estimator(registry.settings("estimators", chosen), settings.num_samples)
+    reason = estimator.biased_because(program.model)
+    if reason is not None:
+        raise ConfigurationError(f"reference.estimator={estimator.name}: must be unbiased on {program.model.name}; it is {reason}")
+    return estimator

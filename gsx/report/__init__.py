@@ -1,0 +1,5 @@
+"""The report room: tables and figures from stored results only. It knows pandas and matplotlib, and neither torch nor a configuration."""
+
+from gsx.report.build import Report, report
+
+__all__ = ["Report", "report"]

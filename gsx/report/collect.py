@@ -1,0 +1,154 @@
+"""The runs to report on: every run directory becomes a cell, and a cell is never dropped, whatever its state."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gsx.records import VERDICTS, ConfigurationError, GsxError, Result, canonical_json
+from gsx.report import escape, labels
+from gsx.store import RunDirectory, find_runs
+
+#: The states of a cell, in the order they are counted in.
+STATES = ("complete", "partial", "failed", "unreadable")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run directory: its state, why it is in that state, and the result where there is one."""
+
+    name: str  # the last two parts of its path: reports must not depend on where the folder lies
+    state: str
+    reason: str | None
+    result: Result | None
+    directory: RunDirectory = field(repr=False)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs on one model in one setting: what may share a figure, and a baseline."""
+
+    label: str
+    slug: str
+    model: str
+    settings: dict[str, Any]
+    cells: tuple[Cell, ...]
+
+    @property
+    def complete(self) -> list[Cell]:
+        return [cell for cell in self.cells if cell.state == "complete"]
+
+
+def result_of(cell: Cell) -> Result:
+    assert cell.result is not None, cell.name
+    return cell.result
+
+
+def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]:
+    """The groups, the cells without a result, and the duplicates that were left out."""
+    for path in paths:
+        if not path.is_dir():
+            raise ConfigurationError(f"report: there is no folder {path}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
+    directories = {directory.path.resolve(): directory for directory in find_runs(paths)}
+    cells = sorted((_read(directories[path]) for path in sorted(directories)), key=lambda cell: cell.name)
+    if not cells:
+        searched = ", ".join(map(str, paths))
+        raise ConfigurationError(f"report: no run under {searched}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
+    measured: dict[tuple[str, str, str], Cell] = {}
+    duplicates = []
+    for cell in cells:
+        if cell.result is None:
+            continue
+        # The same measurement with the same bits, reached through two names, is one row.
+        if measured.setdefault((cell.result.result_id, cell.state, cell.result.moments_sha256), cell) is not cell:
+            duplicates.append(cell)
+    return _grouped(list(measured.values())), [cell for cell in cells if cell.result is None], duplicates
+
+
+def _read(directory: RunDirectory) -> Cell:
+    path = directory.path.resolve()
+    name = "/".join(path.parts[-2:])
+
+    def tidy(text: str) -> str:
+        lines = [text_line for text_line in text.splitlines() if text_line.strip()] or [""]
+        first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+        for root in (directory.path, path):
+            first = first.replace(f"{root}/", "").replace(str(root), name)
+        return escape.line(first)
+
+    try:
+        error = directory.read_error()
+        result = directory.read_result()
+        if result is not None:
+            _check(result)
+    except (GsxError, OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        return Cell(name, "unreadable", tidy(str(fault)) or type(fault).__name__, None, directory)
+    if result is None:
+        return Cell(name, "failed", tidy(error), None, directory) if error else Cell(name, "partial", "no result yet", None, directory)
+    reason = tidy(error) if error and result.status != "complete" else None
+    if result.status == "partial":
+        reason = reason or f"{result.num_replicates} of {result.config.get('num_replicates')} replicates"
+    return Cell(name, result.status, reason, result, directory)
+
+
+def _check(result: Result) -> None:
+    """TypeError where a number is none: the store vouches for the file, not for whoever wrote it."""
+    cost, verdict = result.cost, result.verdict
+    numbers = [getattr(cost, key) for key in ("evaluations", "gradient_evaluations", "random_numbers", "seconds", "time_ratio", "peak_bytes")]
+    numbers += [verdict.max_abs_z, verdict.p_value, *(part for i in result.summary.values() if i for part in (i.value, i.se, *(i.ci or ())))]
+    if not all(number is None or (isinstance(number, (int, float)) and not isinstance(number, bool)) for number in numbers):
+        raise TypeError("a statistic or a cost in result.json is not a number")
+    if verdict.status not in VERDICTS:
+        raise TypeError(f"verdict {verdict.status!r} is none of {', '.join(VERDICTS)}")
+
+
+def _setting(result: Result) -> dict[str, Any]:
+    """What must agree for two results to be about the same gradient."""
+    config = result.config
+    flat = labels.flatten(config.get("model") or {})
+    flat.pop("name", None)
+    return flat | {key: config[key] for key in ("wrt", "data") if key in config}
+
+
+def _grouped(cells: list[Cell]) -> list[Group]:
+    members: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    for cell in cells:
+        members[result_of(cell).model, canonical_json(_setting(result_of(cell)))].append(cell)
+    keys_of: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for key in members:
+        keys_of[key[0]].append(key)
+    groups = []
+    for model in sorted(keys_of):
+        keys = sorted(keys_of[model], key=lambda key: natural(_setting(result_of(members[key][0]))))
+        settings = [_setting(result_of(members[key][0])) for key in keys]
+        for key, setting, differing in zip(keys, settings, labels.differences(settings), strict=True):
+            text = " ".join(filter(None, [model, ", ".join(differing)]))
+            groups.append(Group(text, escape.slug(text), model, setting, _ordered(members[key])))
+    return groups
+
+
+def _ordered(cells: list[Cell]) -> tuple[Cell, ...]:
+    results = [result_of(cell) for cell in cells]
+    named = [dataclasses.replace(cell, label=label) for cell, label in zip(cells, labels.labels(results), strict=True)]
+
+    def key(cell: Cell) -> tuple[Any, ...]:
+        result = result_of(cell)
+        settings = (natural(labels.tunables(result)), result.num_samples, natural(labels.circumstances(result)))
+        return result.estimator, *settings, result.result_id, cell.name
+
+    return tuple(sorted(named, key=key))
+
+
+def natural(settings: dict[str, Any]) -> tuple[tuple[str, int, float, str], ...]:
+    """A sort key in which numbers sort as numbers."""
+
+    def one(key: str, value: Any) -> tuple[str, int, float, str]:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return (key, 0, float(value), "") if number else (key, 1, 0.0, canonical_json(value))
+
+    return tuple(one(key, settings[key]) for key in sorted(settings))

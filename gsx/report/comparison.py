@@ -1,0 +1,114 @@
+"""The estimators of a model side by side: variance, bias² and the verdict on bias, a line per run, sorted by variance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
+
+from gsx.report import canvas, curves, escape, notes
+from gsx.report.canvas import GREY, Plot
+from gsx.report.collect import Cell, Group, result_of
+from gsx.report.looks import look
+
+#: Above this a dot plot is no longer read; the table has all runs.
+MOST_ROWS = 40
+
+
+def plots(group: Group) -> Iterator[Plot]:
+    cells = group.complete
+    if not cells:
+        return
+    shown, said = _chosen(cells)
+    results = [result_of(cell) for cell in shown]
+    caption = (
+        f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance, with the verdict on bias at the right. "
+        f"{notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} A zero at the left edge is a variance or a bias² that is zero. "
+        f"{said}{notes.missing(group.cells)}"
+    )
+    yield Plot(f"variance-{group.slug}", f"Variance and bias² by estimator: {group.label}", _frame(shown), caption, draw)
+
+
+def _chosen(cells: list[Cell]) -> tuple[list[Cell], str]:
+    if len(cells) <= MOST_ROWS:
+        return cells, ""
+    best: dict[str, Cell] = {}
+    for cell in cells:
+        held = best.setdefault(result_of(cell).estimator, cell)
+        if _value(cell, "mse") < _value(held, "mse"):
+            best[result_of(cell).estimator] = cell
+    chosen = sorted(best.values(), key=lambda cell: (_value(cell, "variance"), cell.label))[:MOST_ROWS]
+    return chosen, f"Of {len(cells)} runs the one of least mean squared error per estimator is shown, {len(chosen)} in all. "
+
+
+def _value(cell: Cell, statistic: str) -> float:
+    interval = result_of(cell).summary.get(statistic)
+    return math.inf if interval is None or math.isnan(interval.value) else interval.value
+
+
+def _frame(cells: list[Cell]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for position, cell in enumerate(sorted(cells, key=lambda cell: (_value(cell, "variance"), cell.label))):
+        result = result_of(cell)
+        for statistic in ("variance", "bias_sq"):
+            interval = result.summary.get(statistic)
+            low, high = (interval.ci if interval else None) or (None, None)
+            row: dict[str, Any] = {"position": position, "label": cell.label, "estimator": result.estimator, "statistic": statistic}
+            row |= {"value": interval and interval.value, "se": interval and interval.se, "ci_low": low, "ci_high": high}
+            row |= {"kind": curves.kind(interval), "verdict": result.verdict.status, "num_samples": result.num_samples, "run": cell.name}
+            rows.append(row)
+    return pd.DataFrame(rows, dtype=object)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    lines = int(data["position"].max()) + 1
+    figure = Figure((canvas.PAGE, 1.1 + 0.19 * max(lines, 3)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, statistic in ((left, "variance"), (right, "bias_sq")):
+        _dots(axes, data[data["statistic"] == statistic], curves.NAMES[statistic])
+    named = data[data["statistic"] == "variance"]
+    left.set_yticks(range(lines), [escape.figure(label) for label in named["label"]])
+    left.set_ylim(lines - 0.4, -0.6)
+    verdicts = right.secondary_yaxis("right")
+    verdicts.set_yticks(range(lines), [verdict.replace("_", "-") for verdict in named["verdict"]])
+    verdicts.tick_params(length=0, labelcolor=GREY)
+    verdicts.spines["right"].set_visible(False)
+    full = (Line2D([], [], color=GREY), Line2D([], [], color=GREY, marker="o", linestyle="none"))
+    hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
+    entries: list[tuple[Any, str]] = [(full, "value and 95 % interval")]
+    if (data["kind"] == "upper limit").any():
+        entries.append((hollow, "upper limit: interval reaches 0"))
+    handles, names = zip(*entries, strict=True)
+    figure.legend(handles, names, loc="outside lower center", ncols=2, handler_map={tuple: HandlerTuple(ndivide=1)})
+    return figure
+
+
+def _dots(axes: Axes, data: pd.DataFrame, name: str) -> None:
+    axes.set_xlabel(name)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    bounds = curves.limits(data)
+    if bounds is None:
+        axes.set_xticks([])
+    else:
+        canvas.log_axis(axes, "x", *bounds)
+    for row in data.to_dict("records"):
+        style, y = look(row["estimator"]), row["position"]
+        if row["kind"] == "point":
+            if row["ci_low"] is not None:
+                axes.hlines(y, row["ci_low"], row["ci_high"], color=style.colour, linewidth=1.2)
+            axes.plot([row["value"]], [y], color=style.colour, marker=style.marker, linestyle="none", zorder=3)
+        elif row["kind"] == "upper limit":
+            pointing = {"arrowstyle": "->", "color": style.colour, "lw": 0.8, "shrinkA": 2, "shrinkB": 0}
+            axes.annotate("", (0.42 * row["ci_high"], y), (row["ci_high"], y), arrowprops=pointing)
+            axes.plot([row["ci_high"]], [y], color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=3)
+        else:
+            text = "0" if row["kind"] == "zero" else "does not exist"
+            axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=GREY)

@@ -1,0 +1,122 @@
+"""Bias against variance as the temperature moves: what a relaxed estimator trades, and where its mean squared error is least."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gsx.report import canvas, curves, labels, notes
+from gsx.report.canvas import GREY, Plot
+from gsx.report.collect import Cell, Group, result_of
+from gsx.report.looks import look
+
+#: Horizontal lines of estimators without a temperature: more would hide the curves.
+MOST_LEVELS = 6
+
+
+def plots(group: Group) -> Iterator[Plot]:
+    cells = [cell for cell in group.complete if temperature(cell) is not None]
+    names = labels.series([result_of(cell) for cell in cells], "temperature")
+    reached: dict[str, set[float | None]] = defaultdict(set)
+    for name, cell in zip(names, cells, strict=True):
+        reached[name].add(temperature(cell))
+    points = [point for point in curves.gather(cells, names, temperature) if len(reached[point[0]]) >= 2]
+    if not points:
+        return
+    points, said = curves.capped(points)
+    levels, omitted = _levels(group, {result_of(cell).num_samples for _, _, cell in points})
+    data = curves.frame(points + levels)
+    drawn = [result_of(cell) for _, _, cell in points + levels]
+    caption = (
+        f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, and bias² against variance "
+        f"along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} Horizontal lines: estimators without a temperature. "
+        f"{_least(data)}{omitted}{said}{notes.missing(group.cells)}"
+    )
+    yield Plot(f"frontier-{group.slug}", f"Bias and variance against temperature: {group.label}", data, caption, draw)
+
+
+def temperature(cell: Cell) -> float | None:
+    value = labels.tunables(result_of(cell)).get("temperature")
+    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+    return float(value) if ok and value is not None else None
+
+
+def _levels(group: Group, samples: set[int]) -> tuple[list[tuple[str, float | None, Cell]], str]:
+    """The estimators that have no temperature, at an N of the curves where there is such a run, least variance first."""
+    flat = [cell for cell in group.complete if temperature(cell) is None]
+    flat = [cell for cell in flat if result_of(cell).num_samples in samples] or flat
+    zero = [cell.label for cell in flat if (v := result_of(cell).summary.get("variance")) is not None and v.value == 0]
+    noisy = [cell for cell in flat if cell.label not in zero and result_of(cell).summary.get("variance") is not None]
+    noisy.sort(key=lambda cell: (cell.label != "reinforce", result_of(cell).summary["variance"].value))  # type: ignore[union-attr]
+    kept, left = noisy[:MOST_LEVELS], noisy[MOST_LEVELS:]
+    said = f"Variance zero, hence on no log axis: {', '.join(zero)}. " if zero else ""
+    said += f"Without a temperature and not drawn: {', '.join(cell.label for cell in left)}. " if left else ""
+    return [(cell.label, None, cell) for cell in kept], said
+
+
+def least(data: pd.DataFrame) -> pd.DataFrame:
+    """The row of least MSE of each curve."""
+    mse = data[(data["statistic"] == "mse") & (data["kind"] == "point") & data["x"].notna()]
+    return mse.loc[[part["value"].astype(float).idxmin() for _, part in mse.groupby("series", sort=True)]]
+
+
+def _least(data: pd.DataFrame) -> str:
+    found = [f"{row['series']} at τ = {row['x']:g}" for row in least(data).to_dict("records")]
+    return f"Stars, least mean squared error: {'; '.join(found)}. " if found else ""
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    figure = Figure((canvas.PAGE, 5.6), layout="constrained")
+    (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)
+    x = data["x"].dropna().astype(float)
+    x_range = x.min() / 1.25, x.max() * 1.25
+    for axes, statistic, letter in ((top_left, "variance", "a"), (top_right, "bias_sq", "b"), (bottom_left, "mse", "c")):
+        curves.panel(axes, data, statistic, x_range)
+        canvas.log_axis(axes, "x", *x_range)
+        axes.set_xlabel("temperature τ")
+        axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
+    for row in least(data).to_dict("records"):
+        colour = look(row["estimator"], row["rank"]).colour
+        bottom_left.plot(row["x"], row["value"], "*", markersize=10, color=colour, markeredgecolor="black", markeredgewidth=0.6, zorder=5)
+    _plane(bottom_right, data)
+    star = Line2D([], [], marker="*", markersize=9, color="white", markeredgecolor="black", markeredgewidth=0.6, linestyle="none")
+    curves.legend(figure, data, [(star, "least mean squared error")])
+    return figure
+
+
+def _plane(axes: Axes, data: pd.DataFrame) -> None:
+    """Bias² and variance against each other, the temperature along the curve."""
+    axes.set_title("(d) bias² against variance", loc="left")
+    axes.set_xlabel(curves.NAMES["bias_sq"])
+    axes.set_ylabel(curves.NAMES["variance"])
+    bias, variance = (data[data["statistic"] == name].reset_index(drop=True) for name in ("bias_sq", "variance"))
+    x_bounds, y_bounds = curves.limits(bias), curves.limits(variance)
+    if x_bounds is None or y_bounds is None:
+        return
+    canvas.log_axis(axes, "x", *x_bounds)
+    canvas.log_axis(axes, "y", *y_bounds)
+    both = bias.join(variance[["value", "ci_low", "ci_high", "kind"]].add_suffix("_variance"))
+    both = both[both["kind_variance"] == "point"]
+    for (estimator, rank), part in both.groupby(["estimator", "rank"], sort=True):
+        style, part = look(estimator, rank), part.sort_values("x")
+        exact = part[part["kind"] == "point"]
+        axes.plot(exact["value"], exact["value_variance"], color=style.colour, marker=style.marker, linestyle=style.line, zorder=3)
+        for row in exact.to_dict("records"):
+            across = {"color": style.colour, "linewidth": 0.8, "zorder": 2}
+            axes.hlines(row["value_variance"], max(row["ci_low"] or 0, x_bounds[0]), row["ci_high"] or row["value"], **across)
+            axes.vlines(row["value"], row["ci_low_variance"] or row["value_variance"], row["ci_high_variance"] or row["value_variance"], **across)
+        for row in part[part["kind"] == "upper limit"].to_dict("records"):
+            at: Any = (row["ci_high"], row["value_variance"])
+            pointing = {"arrowstyle": "->", "color": style.colour, "lw": 0.8, "shrinkA": 2, "shrinkB": 0}
+            axes.annotate("", (0.42 * at[0], at[1]), at, arrowprops=pointing)
+            axes.plot(*at, color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=4)
+        ends = exact[exact["x"].notna()]
+        for row in ends.iloc[[0, -1]].to_dict("records") if len(ends) > 1 else []:
+            axes.annotate(f"τ={row['x']:g}", (row["value"], row["value_variance"]), (4, 4), textcoords="offset points", fontsize=6.5, color=GREY)

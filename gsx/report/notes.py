@@ -1,0 +1,93 @@
+"""What must be said beside the numbers: what the interval is, what the results are conditional on, what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from gsx.records import Result
+from gsx.report.collect import Cell
+
+_EXPLAINED = {
+    "minibatch": "one minibatch, drawn once from the model's seed: every statistic is conditional on it.",
+    "tuned": "the estimator was tuned first on its own random stream and then frozen: its results are conditional on that tuning.",
+    "self-referenced": "the reference is a long run of this same estimator: no statement on its bias is made.",
+    "long-run reference": "the reference is a long run of another estimator; its own error is propagated.",
+    "nonfinite": "some replicates were not finite: the statistics of their coordinates do not exist, and nothing was dropped.",
+    "partial": "measuring has not finished: the numbers are those of the replicates so far.",
+}
+
+DEFINITIONS = (
+    "Variance is the trace of the covariance of one N-sample gradient estimate, bias² the squared distance of its mean from the reference "
+    "(an unbiased estimate of it, which may be negative), MSE their sum, SNR the squared mean over the variance; R is the number of "
+    "independent replicates."
+)
+
+
+def of(cell: Cell) -> list[str]:
+    """The notes that hold for one run, as keys of the foot-notes."""
+    result = cell.result
+    if result is None:
+        return []
+    data = result.config.get("data")
+    name = data.get("name") if isinstance(data, dict) else data
+    held = {
+        "minibatch": name not in (None, "", "none") and _batch(result) is not None,
+        "tuned": bool(result.tuning),
+        "self-referenced": result.verdict.status == "self_referenced",
+        "long-run reference": result.reference.get("kind") == "long_run" and result.verdict.status != "self_referenced",
+        "nonfinite": bool(result.nonfinite.get("replicates")),
+        "partial": cell.state == "partial",
+    }
+    return [key for key in _EXPLAINED if held[key]]
+
+
+def _batch(result: Result) -> object:
+    """The size of the minibatch, wherever the configuration keeps it; None for a model without data or on all of them."""
+    for group in ("model", "data"):
+        settings = result.config.get(group)
+        for key in ("batch", "batch_size"):
+            if isinstance(settings, dict) and settings.get(key) not in (None, 0, "all", "full"):
+                return settings[key]
+    return None
+
+
+def explanations(cells: Iterable[Cell]) -> list[str]:
+    found = {key for cell in cells for key in of(cell)}
+    return [f"{key}: {text}" for key, text in _EXPLAINED.items() if key in found]
+
+
+def interval(results: Sequence[Result]) -> str:
+    """One sentence: which interval is drawn and printed."""
+    segments = sorted({_segments(result) for result in results}, reverse=True)
+    return (
+        "Intervals are 95 %: delete-one-segment jackknife with Student t over "
+        + " or ".join(map(str, segments or [64]))
+        + " segments, on a log scale for variance, MSE and ratios; for bias² [max(0, b − c)², (b + c)²], where b is the distance of the mean "
+        "from the reference and c its 95 % error."
+    )
+
+
+def _segments(result: Result) -> int:
+    """Segments are fewer for the largest models, so that the stored moments stay small."""
+    coordinates = sum(math.prod(entry.get("shape", [])) for entry in result.parameters.values())
+    return 16 if coordinates > 2**16 else 64
+
+
+def extent(results: Sequence[Result]) -> str:
+    """N, R and seed of the runs in a figure."""
+
+    def span(values: Iterable[object]) -> str:
+        distinct = sorted(set(values), key=lambda value: (isinstance(value, str), value))  # type: ignore[operator]
+        return ", ".join(map(str, distinct)) if len(distinct) <= 8 else f"{distinct[0]} … {distinct[-1]} ({len(distinct)} values)"
+
+    n, r = span(result.num_samples for result in results), span(result.num_replicates for result in results)
+    seed = span(result.config.get("seed", "unknown") for result in results)
+    return f"N = {n} samples per estimate; R = {r} replicates; seed {seed}."
+
+
+def missing(cells: Sequence[Cell]) -> str:
+    """The runs on this model that the figure cannot show, by name."""
+    absent = [f"{cell.label or cell.name} ({cell.state}{': ' + cell.reason if cell.reason else ''})" for cell in cells if cell.state != "complete"]
+    shown = absent[:12] + ([f"{len(absent) - 12} more, in tables/summary.csv"] if len(absent) > 12 else [])
+    return f"Not shown: {'; '.join(shown)}." if absent else "No run on this model is missing."

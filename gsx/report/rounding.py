@@ -1,0 +1,47 @@
+"""A number and its error, rounded together: ``1.234(5)e-3`` is 0.001234 with a standard error of 0.000005."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal, localcontext
+
+#: Stands where a number does not exist.
+ABSENT = "–"
+
+
+def concise(value: float | None, se: float | None = None) -> str:
+    """The value to the digit its standard error reaches; four digits where there is no error or it is zero.
+
+    The digits in brackets count in units of the last digit before them. An error keeps two digits where the first is a 1, else one.
+    """
+    if value is None or not math.isfinite(value):
+        return ABSENT
+    # Below 1e-15 of the value an error is smaller than the last bit of the double it belongs to.
+    if se is None or not math.isfinite(se) or se <= 1e-15 * abs(value):
+        return _without_error(value)
+    with localcontext(prec=60):
+        error = Decimal(se)
+        leading = error.adjusted()
+        place = leading - (1 if str(error.scaleb(-leading))[0] == "1" else 0)
+        if not -300 < place < 300:  # subnormal or absurd: beyond what quantize can hold
+            return _without_error(value)
+        unit = Decimal(1).scaleb(place)
+        error, number = error.quantize(unit), Decimal(value).quantize(unit)
+        top = max(error.adjusted(), number.adjusted() if number else place)
+        # Fixed notation while it is short and its last digit is not left of the point, where (5) would be read as units.
+        exponent = 0 if place <= 0 and -2 <= top <= 3 else top
+        digits = f"{abs(number).scaleb(-exponent):.{exponent - place}f}"
+        sign = "-" if number < 0 else ""
+        return f"{sign}{digits}({int(error.scaleb(-place))})" + (f"e{exponent}" if exponent else "")
+
+
+def _without_error(value: float) -> str:
+    """Four significant digits, written as the ones with errors are: ``1.5e-5``, not ``1.5e-05``."""
+    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    return ("0" if float(mantissa) == 0 else mantissa) + (f"e{int(exponent)}" if exponent else "")
+
+
+def latex(value: float | None, se: float | None = None) -> str:
+    r"""The same for siunitx: ``\num{1.234(5)e-3}``."""
+    text = concise(value, se)
+    return "--" if text == ABSENT else rf"\num{{{text}}}"

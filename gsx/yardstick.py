@@ -1,0 +1,61 @@
+"""How long an estimate takes, in units that mean the same on every machine."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gsx.accumulate import one_thread_each
+from gsx.estimators.reinforce import Reinforce
+from gsx.moments import moments
+from gsx.noise import Block
+from gsx.probe import probe
+from gsx.routes import Route, plain_step
+
+#: Pairs of timings taken, and the seconds after which no further pair is begun.
+PAIRS, SECONDS = 9, 2.0
+
+
+def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
+    """Time of a block, statistics included, over the time of the model's plain training step at equal batch; and its error as a log.
+
+    The plain step is one sample of REINFORCE without a baseline, forward and backward, for as many replicates and without keeping them
+    apart: what a researcher pays for one gradient. Both are timed in turn, a tile at a time, because absolute times drift by tens of per cent
+    within minutes; the median of the paired ratios is taken, after one pair that warms up.
+    """
+    program, tile = route.program, route.tile(block_size)
+    plain = Reinforce(num_samples=1)
+    probe(program, plain)
+    ratios: list[float] = []
+    deadline = time.monotonic() + SECONDS
+    with one_thread_each():
+        while len(ratios) < 1 + PAIRS and (len(ratios) < 3 or time.monotonic() < deadline):
+            block = Block(seed, "yardstick", len(ratios), program.dtype, program.device)
+            ours = _seconds(lambda block=block: _statistics(route, block, tile), program.device)  # type: ignore[misc]
+            theirs = _seconds(lambda block=block: plain_step(program, plain, block, tile), program.device)  # type: ignore[misc]
+            ratios.append(ours / theirs)
+    logs = [math.log(ratio) for ratio in ratios[1:]]
+    # The standard error of a median is 1.2533 times that of the mean for normal errors.
+    return math.exp(statistics.median(logs)), 1.2533 * statistics.stdev(logs) / math.sqrt(len(logs))
+
+
+def _statistics(route: Route, block: Block, tile: int) -> Tensor:
+    return moments(route.gradients(block, 0, tile), None).second
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    _wait(device)
+    started = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - started
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
