@@ -74,11 +74,11 @@ def student_t_tail(t: float, degrees: float) -> float:
 
 
 def _solve_tail(tail: Callable[[float], float], probability: float) -> float:
-    """The x >= 0 at which a falling ``tail`` reaches ``probability``, by bisection to 1e-12 of x."""
+    """The x >= 0 at which a falling ``tail`` reaches ``probability``, by bisection to 1e-10 of x."""
     low, high = 0.0, 1.0
     while tail(high) > probability:
         low, high = high, 2 * high
-    while high - low > 1e-12 * high:
+    while high - low > 1e-10 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if tail(middle) > probability else (low, middle)
     return (low + high) / 2

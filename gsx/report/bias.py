@@ -34,9 +34,12 @@ def plots(group: Group) -> Iterator[Plot]:
         return
     results = [result_of(cell) for cell, table in tables if table is not None]
     caption = (
-        f"Bias of every coordinate of the gradient on {group.label} in units of its standard error, z. Dashed: the threshold that no coordinate of an "
-        f"unbiased estimator passes in 999 of 1000 runs (Bonferroni over coordinates); shaded: where 95 % of z lie for an unbiased one, N(0, 1). Beyond "
-        f"the threshold the axis is logarithmic. Above {MOST_COORDINATES} coordinates: sorted |z| against the quantiles expected of |N(0, 1)|. "
+        f"Bias of every coordinate of the gradient on {group.label} in units of its standard error, z. Dashed: the threshold that no "
+        f"coordinate of an "
+        f"unbiased estimator passes in 999 of 1000 runs (Bonferroni over coordinates); shaded: where 95 % of z lie for an unbiased one, "
+        f"N(0, 1). Beyond "
+        f"the threshold the axis is logarithmic. Above {MOST_COORDINATES} coordinates: sorted |z| against the quantiles expected of |N(0, "
+        f"1)|. "
         f"{notes.extent(results)} "
         + (f"Left out for want of room: {', '.join(left)}. " if left else "")
         + (f"coordinates.csv missing or unreadable: {', '.join(unread)}. " if unread else "")
@@ -86,7 +89,7 @@ def draw(data: pd.DataFrame) -> Figure:
         axes.set_visible(False)
     for axes, part in zip(grid.flat, panels, strict=False):
         panel(axes, part)
-        axes.set_title(escape.figure(f"{part['label'].iloc[0]}: {part['verdict'].iloc[0].replace('_', '-')}", 34), loc="left")
+        axes.set_title(f"{escape.figure(part['label'].iloc[0], 22)}: {part['verdict'].iloc[0].replace('_', '-')}", loc="left")
     figure.legend(*zip(*legend_entries(), strict=True), loc="outside lower center", ncols=3)
     return figure
 
@@ -128,7 +131,9 @@ def _coordinates(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) 
     middles = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
     # A name needs room: about a twelfth of the panel for each.
     told = [(m, name) for m, name, start, end in zip(middles, names, starts, ends, strict=True) if (end - start) * 9 >= len(z)]
-    axes.set_xticks([m for m, _ in told], [escape.figure(f"{name} ({count})", 20) for (_, name), count in zip(told, _sizes(part, told), strict=True)])
+    axes.set_xticks(
+        [m for m, _ in told], [escape.figure(f"{name} ({count})", 20) for (_, name), count in zip(told, _sizes(part, told), strict=True)]
+    )
     axes.tick_params(axis="x", length=0)
 
 
@@ -142,8 +147,9 @@ def _beyond(axes: Axes, threshold: float, reach: float) -> None:
     axes.set_yscale("symlog", linthresh=linear, linscale=1.2)
     axes.set_ylim(-reach * 1.4, reach * 1.4)
     powers = [10.0**p for p in range(math.ceil(math.log10(linear + 1)), math.floor(math.log10(reach * 1.4)) + 1)]
-    powers = powers[:: math.ceil(len(powers) / 2)] if len(powers) > 2 else powers
-    axes.set_yticks([-v for v in powers[::-1]] + [0] + powers, [canvas.tick(v) for v in [-v for v in powers[::-1]] + [0] + powers])
+    powers = powers[:: math.ceil(len(powers) / 2)]
+    ticks = [-v for v in powers[::-1]] + [0.0] + powers
+    axes.set_yticks(ticks, [f"{v:g}".replace("-", "−") if abs(v) < 1e4 else canvas.tick(v) for v in ticks])
     axes.set_yticks([], minor=True)
 
 

@@ -99,8 +99,14 @@ def _read(directory: RunDirectory) -> Cell:
 def _check(result: Result) -> None:
     """TypeError where a number is none: the store vouches for the file, not for whoever wrote it."""
     cost, verdict = result.cost, result.verdict
-    numbers = [getattr(cost, key) for key in ("evaluations", "gradient_evaluations", "random_numbers", "seconds", "time_ratio", "peak_bytes")]
-    numbers += [verdict.max_abs_z, verdict.p_value, *(part for i in result.summary.values() if i for part in (i.value, i.se, *(i.ci or ())))]
+    numbers = [
+        getattr(cost, key) for key in ("evaluations", "gradient_evaluations", "random_numbers", "seconds", "time_ratio", "peak_bytes")
+    ]
+    numbers += [
+        verdict.max_abs_z,
+        verdict.p_value,
+        *(part for i in result.summary.values() if i for part in (i.value, i.se, *(i.ci or ()))),
+    ]
     if not all(number is None or (isinstance(number, (int, float)) and not isinstance(number, bool)) for number in numbers):
         raise TypeError("a statistic or a cost in result.json is not a number")
     if verdict.status not in VERDICTS:

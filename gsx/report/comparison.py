@@ -28,8 +28,10 @@ def plots(group: Group) -> Iterator[Plot]:
     shown, said = _chosen(cells)
     results = [result_of(cell) for cell in shown]
     caption = (
-        f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance, with the verdict on bias at the right. "
-        f"{notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} A zero at the left edge is a variance or a bias² that is zero. "
+        f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance, with the verdict on bias at the "
+        f"right. "
+        f"{notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} A zero at the left edge is a variance or a bias² that "
+        f"is zero. "
         f"{said}{notes.missing(group.cells)}"
     )
     yield Plot(f"variance-{group.slug}", f"Variance and bias² by estimator: {group.label}", _frame(shown), caption, draw)
@@ -111,4 +113,4 @@ def _dots(axes: Axes, data: pd.DataFrame, name: str) -> None:
             axes.plot([row["ci_high"]], [y], color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=3)
         else:
             text = "0" if row["kind"] == "zero" else "does not exist"
-            axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=GREY)
+            axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=GREY, backgroundcolor="white")

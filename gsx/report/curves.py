@@ -21,8 +21,8 @@ from gsx.report.collect import Cell, result_of
 from gsx.report.looks import Look, look
 
 NAMES = {"variance": "variance", "bias_sq": "bias²", "mse": "mean squared error"}
-#: Over a figure's legend there is no room for more.
-MOST_SERIES = 12
+#: More than these are not told apart: in a figure, and of one estimator (the paler colours).
+MOST_SERIES, MOST_OF_ONE = 10, 4
 
 INTERVAL_NOTE = "Hollow markers with an arrow are upper ends of 95 % intervals that reach zero or below, which a log axis cannot show."
 
@@ -48,8 +48,20 @@ def frame(points: Sequence[tuple[str, float | None, Cell]]) -> pd.DataFrame:
         for statistic in NAMES:
             interval = result.summary.get(statistic)
             low, high = (interval.ci if interval else None) or (None, None)
-            row: dict[str, Any] = {"series": series, "estimator": result.estimator, "rank": known.index(series), "x": x, "statistic": statistic}
-            row |= {"value": interval and interval.value, "se": interval and interval.se, "ci_low": low, "ci_high": high, "kind": kind(interval)}
+            row: dict[str, Any] = {
+                "series": series,
+                "estimator": result.estimator,
+                "rank": known.index(series),
+                "x": x,
+                "statistic": statistic,
+            }
+            row |= {
+                "value": interval and interval.value,
+                "se": interval and interval.se,
+                "ci_low": low,
+                "ci_high": high,
+                "kind": kind(interval),
+            }
             rows.append(row | {"num_samples": result.num_samples, "run": cell.name})
     return pd.DataFrame(rows, dtype=object)
 
@@ -89,14 +101,17 @@ def _curve(axes: Axes, part: pd.DataFrame, style: Look, bounds: tuple[float, flo
     low = part["ci_low"].astype(float).clip(lower=bounds[0]).to_numpy()
     high = part["ci_high"].astype(float).to_numpy()
     shown = part["kind"].isin(["point", "upper limit"]).to_numpy() & (high > 0)
-    axes.fill_between(x, low, high, where=shown, color=style.colour, alpha=0.2, linewidth=0, zorder=2)
+    if drawn.any():  # else the arrows say it all, and bands down to the edge would only cover each other
+        axes.fill_between(x, low, high, where=shown, color=style.colour, alpha=0.2, linewidth=0, zorder=2)
     for at, upper in zip(x[part["kind"] == "upper limit"], high[part["kind"] == "upper limit"], strict=True):
         arrow(axes, at, upper, style)
 
 
 def arrow(axes: Axes, x: float, upper: float, style: Look) -> None:
     """An upper limit: a hollow marker at the end of the interval, pointing down."""
-    axes.annotate("", (x, 0.42 * upper), (x, upper), arrowprops={"arrowstyle": "->", "color": style.colour, "lw": 0.8, "shrinkA": 2, "shrinkB": 0})
+    axes.annotate(
+        "", (x, 0.42 * upper), (x, upper), arrowprops={"arrowstyle": "->", "color": style.colour, "lw": 0.8, "shrinkA": 2, "shrinkB": 0}
+    )
     axes.plot([x], [upper], color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=4)
 
 
@@ -107,7 +122,7 @@ def _level(axes: Axes, row: Any, style: Look, x_range: tuple[float, float], boun
             axes.fill_between(x_range, max(row["ci_low"], bounds[0]), row["ci_high"], color=style.colour, alpha=0.12, linewidth=0, zorder=0)
     elif row["kind"] == "upper limit":
         # No line: it would read as a value. The marker stands at the right edge, each in its own place.
-        arrow(axes, x_range[1] / (x_range[1] / x_range[0]) ** (0.02 + 0.04 * nth), row["ci_high"], style)
+        arrow(axes, x_range[1] / (x_range[1] / x_range[0]) ** (0.03 + 0.04 * nth), row["ci_high"], style)
 
 
 def legend(figure: Figure, data: pd.DataFrame, extra: Sequence[tuple[Any, str]] = ()) -> None:
@@ -141,7 +156,14 @@ def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], flo
 
 def capped(points: list[tuple[str, float | None, Cell]]) -> tuple[list[tuple[str, float | None, Cell]], str]:
     """The first series that fit in a legend, and a sentence on the others."""
-    names = list(dict.fromkeys(name for name, _, _ in points))
-    kept, left = names[:MOST_SERIES], names[MOST_SERIES:]
+    of: dict[str, list[str]] = {}  # the series of each estimator
+    for name, _, cell in points:
+        series = of.setdefault(result_of(cell).estimator, [])
+        if name not in series:
+            series.append(name)
+    # The first of every estimator, then the second of each, and so on.
+    order = [series[turn] for turn in range(MOST_OF_ONE) for series in of.values() if turn < len(series)]
+    kept = order[:MOST_SERIES]
+    left = [name for series in of.values() for name in series if name not in kept]
     said = f"Left out for want of room: {', '.join(left)}. " if left else ""
     return [point for point in points if point[0] in kept], said

@@ -31,12 +31,20 @@ def plots(group: Group) -> Iterator[Plot]:
     if not points:
         return
     points, said = curves.capped(points)
-    levels, omitted = _levels(group, {result_of(cell).num_samples for _, _, cell in points})
+    flat, omitted = _levels(group, {result_of(cell).num_samples for _, _, cell in points})
+    # Named once more, together: an N that is the same for all that is drawn need not be told.
+    together = [cell for _, _, cell in points] + flat
+    names = labels.series([result_of(cell) for cell in together], "temperature")
+    count = len(points)
+    points = curves.gather(together[:count], names[:count], temperature)
+    levels = curves.gather(flat, names[count:], temperature)
     data = curves.frame(points + levels)
     drawn = [result_of(cell) for _, _, cell in points + levels]
     caption = (
-        f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, and bias² against variance "
-        f"along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} Horizontal lines: estimators without a temperature. "
+        f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, and bias² "
+        f"against variance "
+        f"along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} Horizontal lines: estimators without a "
+        f"temperature. "
         f"{_least(data)}{omitted}{said}{notes.missing(group.cells)}"
     )
     yield Plot(f"frontier-{group.slug}", f"Bias and variance against temperature: {group.label}", data, caption, draw)
@@ -48,17 +56,21 @@ def temperature(cell: Cell) -> float | None:
     return float(value) if ok and value is not None else None
 
 
-def _levels(group: Group, samples: set[int]) -> tuple[list[tuple[str, float | None, Cell]], str]:
-    """The estimators that have no temperature, at an N of the curves where there is such a run, least variance first."""
-    flat = [cell for cell in group.complete if temperature(cell) is None]
-    flat = [cell for cell in flat if result_of(cell).num_samples in samples] or flat
-    zero = [cell.label for cell in flat if (v := result_of(cell).summary.get("variance")) is not None and v.value == 0]
-    noisy = [cell for cell in flat if cell.label not in zero and result_of(cell).summary.get("variance") is not None]
-    noisy.sort(key=lambda cell: (cell.label != "reinforce", result_of(cell).summary["variance"].value))  # type: ignore[union-attr]
+def _levels(group: Group, samples: set[int]) -> tuple[list[Cell], str]:
+    """One run of each estimator that has no temperature, at the least N of the curves if it can be; the baseline, then least variance."""
+    runs: dict[str, Cell] = {}
+    for cell in sorted((cell for cell in group.complete if temperature(cell) is None), key=lambda cell: result_of(cell).num_samples):
+        held = runs.setdefault(result_of(cell).estimator, cell)
+        if result_of(held).num_samples < min(samples) <= result_of(cell).num_samples:
+            runs[result_of(cell).estimator] = cell
+    variances = {cell.label: result_of(cell).summary.get("variance") for cell in runs.values()}
+    zero = sorted(label for label, variance in variances.items() if variance is not None and variance.value == 0)
+    noisy = [cell for cell in runs.values() if cell.label not in zero and variances[cell.label] is not None]
+    noisy.sort(key=lambda cell: (result_of(cell).estimator != "reinforce", variances[cell.label].value))  # type: ignore[union-attr]
     kept, left = noisy[:MOST_LEVELS], noisy[MOST_LEVELS:]
     said = f"Variance zero, hence on no log axis: {', '.join(zero)}. " if zero else ""
     said += f"Without a temperature and not drawn: {', '.join(cell.label for cell in left)}. " if left else ""
-    return [(cell.label, None, cell) for cell in kept], said
+    return kept, said
 
 
 def least(data: pd.DataFrame) -> pd.DataFrame:
@@ -75,11 +87,11 @@ def _least(data: pd.DataFrame) -> str:
 def draw(data: pd.DataFrame) -> Figure:
     figure = Figure((canvas.PAGE, 5.6), layout="constrained")
     (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)
-    x = data["x"].dropna().astype(float)
-    x_range = x.min() / 1.25, x.max() * 1.25
+    x = sorted(set(data["x"].dropna().astype(float)))
+    x_range = x[0] / 1.25, x[-1] * 1.25
     for axes, statistic, letter in ((top_left, "variance", "a"), (top_right, "bias_sq", "b"), (bottom_left, "mse", "c")):
         curves.panel(axes, data, statistic, x_range)
-        canvas.log_axis(axes, "x", *x_range)
+        canvas.log_axis(axes, "x", *x_range, ticks=canvas.measured_ticks(x))
         axes.set_xlabel("temperature τ")
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
     for row in least(data).to_dict("records"):
@@ -104,19 +116,23 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
     canvas.log_axis(axes, "y", *y_bounds)
     both = bias.join(variance[["value", "ci_low", "ci_high", "kind"]].add_suffix("_variance"))
     both = both[both["kind_variance"] == "point"]
+    crowded = both["series"].nunique() > 6  # the ends of many curves cannot all be named
     for (estimator, rank), part in both.groupby(["estimator", "rank"], sort=True):
         style, part = look(estimator, rank), part.sort_values("x")
         exact = part[part["kind"] == "point"]
         axes.plot(exact["value"], exact["value_variance"], color=style.colour, marker=style.marker, linestyle=style.line, zorder=3)
         for row in exact.to_dict("records"):
-            across = {"color": style.colour, "linewidth": 0.8, "zorder": 2}
+            across: dict[str, Any] = {"color": style.colour, "linewidth": 0.8, "zorder": 2}
             axes.hlines(row["value_variance"], max(row["ci_low"] or 0, x_bounds[0]), row["ci_high"] or row["value"], **across)
-            axes.vlines(row["value"], row["ci_low_variance"] or row["value_variance"], row["ci_high_variance"] or row["value_variance"], **across)
+            axes.vlines(
+                row["value"], row["ci_low_variance"] or row["value_variance"], row["ci_high_variance"] or row["value_variance"], **across
+            )
         for row in part[part["kind"] == "upper limit"].to_dict("records"):
             at: Any = (row["ci_high"], row["value_variance"])
             pointing = {"arrowstyle": "->", "color": style.colour, "lw": 0.8, "shrinkA": 2, "shrinkB": 0}
             axes.annotate("", (0.42 * at[0], at[1]), at, arrowprops=pointing)
             axes.plot(*at, color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=4)
-        ends = exact[exact["x"].notna()]
-        for row in ends.iloc[[0, -1]].to_dict("records") if len(ends) > 1 else []:
-            axes.annotate(f"τ={row['x']:g}", (row["value"], row["value_variance"]), (4, 4), textcoords="offset points", fontsize=6.5, color=GREY)
+        ends = part[part["x"].notna() & (part["kind"] != "zero")]
+        for row in ends.iloc[[0, -1]].to_dict("records") if len(ends) > 1 and not crowded else []:
+            at = (row["value"] if row["kind"] == "point" else row["ci_high"], row["value_variance"])
+            axes.annotate(f"τ={row['x']:g}", at, (4, 4), textcoords="offset points", fontsize=6.5, color=GREY)

@@ -30,15 +30,22 @@ def page(
     faulty = [cell for _, cell in table if cell.state != "complete"]
     if faulty:
         parts.append("## Runs that are not complete")
-        parts.append("\n".join(f"- {escape.markdown(c.name)}: {c.state}{': ' + escape.markdown(c.reason) if c.reason else ''}" for c in faulty))
+        parts.append(
+            "\n".join(f"- {escape.markdown(c.name)}: {c.state}{': ' + escape.markdown(c.reason) if c.reason else ''}" for c in faulty)
+        )
     parts.append("## Tables")
     parts.append("\n".join(f"- [{name}]({name})" for name in tables))
     parts.append("## Figures")
     for plot in figures:
         links = ", ".join(f"[{kind}](figures/{plot.name}.{kind})" for kind in ("pdf", "svg", "csv"))
-        parts.append(f"### {escape.markdown(plot.title)}\n\n![{plot.name}](figures/{plot.name}.png)\n\n{escape.markdown(plot.caption, 6000)} ({links})")
+        parts.append(
+            f"### {escape.markdown(plot.title)}\n\n![{plot.name}](figures/{plot.name}.png)\n\n{escape.markdown(plot.caption, 6000)} "
+            f"({links})"
+        )
     if left:
-        parts.append(f"Not drawn, because {len(figures)} figures are the limit: {', '.join(left)}. Report on fewer runs at a time to draw them.")
+        parts.append(
+            f"Not drawn, because {len(figures)} figures are the limit: {', '.join(left)}. Report on fewer runs at a time to draw them."
+        )
     if not figures:
         parts.append("None: no complete run.")
     parts.append("## Commands")
@@ -51,7 +58,9 @@ def _commands(table: Sequence[tuple[str, Cell]]) -> str:
     typed = sorted({text for _, cell in table if cell.result and (text := _command(cell.result.provenance.get("command")))})
     if not typed:
         return "The results do not record their commands."
-    shown = typed[:MOST_COMMANDS] + ([f"# and {len(typed) - MOST_COMMANDS} more, in the result.json of each run"] if len(typed) > MOST_COMMANDS else [])
+    shown = typed[:MOST_COMMANDS] + (
+        [f"# and {len(typed) - MOST_COMMANDS} more, in the result.json of each run"] if len(typed) > MOST_COMMANDS else []
+    )
     fence = "`" * max(3, 1 + max((len(run) for text in shown for run in re.findall("`+", text)), default=0))
     return f"{fence}sh\n" + "\n".join(shown) + f"\n{fence}"
 

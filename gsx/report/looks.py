@@ -12,9 +12,15 @@ BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#000000", "#E69F00", "#56B4E9", 
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 
 
+def _mixed(colour: str, other: float, share: float) -> str:
+    """`share` of the colour, the rest black (0) or white (1)."""
+    red, green, blue = (share * c + (1 - share) * other for c in colors.to_rgb(colour))
+    return colors.to_hex((red, green, blue))
+
+
 @dataclass(frozen=True)
 class Look:
-    colour: Any
+    colour: str
     marker: str
     line: Any
 
@@ -28,19 +34,26 @@ KNOWN = {
     "st_gumbel": Look(ORANGE, "v", (0, (5, 1))),
 }
 
+# The others of the design, in the order in which colours and markers are dealt out: append only.
+_CATALOGUE = tuple(
+    ["rloo", "disarm", "arm", "rebar", "relax", "nvil", "vimco", "muprop", "delta_method", "double_cv", "rodeo", "importance_weighted", "dice", "antithetic", "ar", "local_expectation", "bitflip", "stochastic_ad", "arms", "ars", "arsm", "disarm_categorical", "carms", "unordered_set", "sum_and_sample", "lax", "gumbel_rao", "gapped_st", "reinmax", "zgr", "darn", "decoupled_st", "slope_annealed_st", "igr", "hard_concrete", "logit_normal", "entmax", "imle", "aimle", "simple", "redge", "measure_valued", "implicit_reparameterization", "generalized_reparameterization", "stl", "dreg"]
+)
+_OTHERS = (SKY, *(_mixed(colour, 0.0, 0.6) for colour in (ORANGE, GREEN, BLUE, RED, PURPLE)))
+
 
 def look(estimator: str, rank: int = 0) -> Look:
     """The look of an estimator; `rank` > 0 tells apart its further series in one figure: paler, and another dash."""
     base = KNOWN.get(estimator) or _drawn(estimator)
     if rank == 0:
         return base
-    pale = 1 - 0.7 ** min(rank, 4)
-    mixed = colors.to_hex([c + (1 - c) * pale for c in colors.to_rgb(base.colour)])
+    mixed = _mixed(base.colour, 1.0, 0.7 ** min(rank, 4))
     return replace(base, colour=mixed, line=_DASHES[(_DASHES.index(base.line) + rank) % len(_DASHES)])
 
 
 def _drawn(name: str) -> Look:
-    """A look for any other name, drawn from the name itself, so that it does not depend on what else is in the figure."""
-    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=3).digest()
-    # Markers that no known estimator uses: a colour may be met twice, a marker of the table may not.
-    return Look((SKY, BLUE, RED, GREEN, PURPLE, ORANGE)[digest[0] % 6], "P*<>phd8H"[digest[1] % 9], _DASHES[digest[2] % 6])
+    """Any other name's look: its place in the catalogue, or a digest of the name; never what else happens to be in the figure."""
+    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=2).digest()
+    place = _CATALOGUE.index(name) if name in _CATALOGUE else int.from_bytes(digest)
+    turn = place // len(_OTHERS)
+    # Darker colours and other markers than the table's: nobody is taken for a known estimator.
+    return Look(_OTHERS[place % len(_OTHERS)], "P*<>pH"[(place + turn) % 6], _DASHES[(place + turn // 6) % len(_DASHES)])

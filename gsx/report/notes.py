@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from gsx.records import Result
 from gsx.report.collect import Cell
@@ -63,8 +64,8 @@ def interval(results: Sequence[Result]) -> str:
     return (
         "Intervals are 95 %: delete-one-segment jackknife with Student t over "
         + " or ".join(map(str, segments or [64]))
-        + " segments, on a log scale for variance, MSE and ratios; for bias² [max(0, b − c)², (b + c)²], where b is the distance of the mean "
-        "from the reference and c its 95 % error."
+        + " segments, on a log scale for variance, MSE and ratios; for bias² [max(0, b − c)², (b + c)²], where b is the distance of the "
+        "mean from the reference and c its 95 % error."
     )
 
 
@@ -77,8 +78,8 @@ def _segments(result: Result) -> int:
 def extent(results: Sequence[Result]) -> str:
     """N, R and seed of the runs in a figure."""
 
-    def span(values: Iterable[object]) -> str:
-        distinct = sorted(set(values), key=lambda value: (isinstance(value, str), value))  # type: ignore[operator]
+    def span(values: Iterable[Any]) -> str:
+        distinct = sorted({value if isinstance(value, int) else str(value) for value in values}, key=lambda v: (isinstance(v, str), v))
         return ", ".join(map(str, distinct)) if len(distinct) <= 8 else f"{distinct[0]} … {distinct[-1]} ({len(distinct)} values)"
 
     n, r = span(result.num_samples for result in results), span(result.num_replicates for result in results)
@@ -88,6 +89,8 @@ def extent(results: Sequence[Result]) -> str:
 
 def missing(cells: Sequence[Cell]) -> str:
     """The runs on this model that the figure cannot show, by name."""
-    absent = [f"{cell.label or cell.name} ({cell.state}{': ' + cell.reason if cell.reason else ''})" for cell in cells if cell.state != "complete"]
+    absent = [
+        f"{cell.label or cell.name} ({cell.state}{': ' + cell.reason if cell.reason else ''})" for cell in cells if cell.state != "complete"
+    ]
     shown = absent[:12] + ([f"{len(absent) - 12} more, in tables/summary.csv"] if len(absent) > 12 else [])
     return f"Not shown: {'; '.join(shown)}." if absent else "No run on this model is missing."

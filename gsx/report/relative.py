@@ -52,8 +52,12 @@ def _candidates(group: Group, baseline: str) -> list[Cell]:
 
 def _distance(own: Result, base: Result) -> tuple[bool, bool, bool, bool, int]:
     """The baseline is the run most like this one: itself, then the same N, then one that can be paired with it, then the nearest N."""
-    return own is not base, own.num_samples != base.num_samples, own.config.get("dtype") != base.config.get("dtype"), not paired(own, base), (
-        abs(own.num_samples - base.num_samples)
+    return (
+        own is not base,
+        own.num_samples != base.num_samples,
+        own.config.get("dtype") != base.config.get("dtype"),
+        not paired(own, base),
+        (abs(own.num_samples - base.num_samples)),
     )
 
 
@@ -85,10 +89,17 @@ def markdown(frame: pd.DataFrame) -> str:
         low, high = row["relative_variance_ci_low"], row["relative_variance_ci_high"]
         ends = rounding.ABSENT if low is None else f"[{low:.4g}, {high:.4g}]"
         names = [escape.markdown(row[key]) for key in ("model", "label", "baseline")]
-        return [*names, rounding.concise(row["relative_variance"], row["relative_variance_se"]), ends, row["errors"], escape.markdown(row["notes"])]
+        return [
+            *names,
+            rounding.concise(row["relative_variance"], row["relative_variance_se"]),
+            ends,
+            row["errors"],
+            escape.markdown(row["notes"]),
+        ]
 
     note = (
-        "Variance of one N-sample estimate over the baseline's, with its 95 % interval (delete-one-segment jackknife of the logarithm, Student t). "
+        "Variance of one N-sample estimate over the baseline's, with its 95 % interval (delete-one-segment jackknife of the logarithm, "
+        "Student t). "
         "Paired: seed, block size and blocks agree, so both saw the same random numbers and segments are left out together; "
         "independent: they do not, and the two errors are added."
     )

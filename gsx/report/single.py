@@ -26,9 +26,15 @@ def plots(group: Group) -> Iterator[Plot]:
     data = table.assign(label=cell.label, estimator=result.estimator, verdict=result.verdict.status, run=cell.name)
     reference = result.reference.get("kind") or "none"
     caption = (
-        f"Mean gradient of {cell.label} on {group.label} and the reference ({str(reference).replace('_', ' ')}), and their difference in units of its "
-        f"standard error, z. Error bars are 95 % (1.96 standard errors of the mean over {result.num_replicates} replicates). {notes.extent([result])} "
-        + (f"The table holds {len(table)} of {table['of'].iloc[0]} coordinates, those of largest |z|. " if len(table) < table["of"].iloc[0] else "")
+        f"Mean gradient of {cell.label} on {group.label} and the reference ({str(reference).replace('_', ' ')}), and their difference in "
+        f"units of its "
+        f"standard error, z. Error bars are 95 % (1.96 standard errors of the mean over {result.num_replicates} replicates). "
+        f"{notes.extent([result])} "
+        + (
+            f"The table holds {len(table)} of {table['of'].iloc[0]} coordinates, those of largest |z|. "
+            if len(table) < table["of"].iloc[0]
+            else ""
+        )
         + notes.missing(group.cells)
     )
     slug = escape.slug(f"{cell.label} {group.label}")
@@ -58,8 +64,8 @@ def draw(data: pd.DataFrame) -> Figure:
 def _side_by_side(axes: Axes, data: pd.DataFrame, colour: str) -> None:
     x = range(len(data))
     axes.axhline(0, color="#dddddd", linewidth=0.6)
-    axes.plot(x, data["reference"], color="black", marker="_", markersize=max(3.0, min(14.0, 180 / len(data))), linestyle="none", zorder=2)
-    size = 4 if len(data) <= 60 else 2
+    axes.plot(x, data["reference"], color="black", marker="_", markersize=max(7.0, min(14.0, 180 / len(data))), linestyle="none", zorder=2)
+    size = 4 if len(data) <= 12 else 2.5
     axes.errorbar(x, data["mean"], 1.96 * data["mean_se"], color=colour, fmt="o", markersize=size, elinewidth=1, zorder=3)
     axes.set_xlabel("coordinate")
     axes.set_ylabel("gradient")

@@ -32,8 +32,10 @@ def over_samples(group: Group) -> Iterator[Plot]:
     kept, said = curves.capped(points)
     results = [result_of(cell) for _, _, cell in kept]
     caption = (
-        f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}. Dashed grey: 1/N, the line of an "
-        f"average of independent samples. {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} {said}{notes.missing(group.cells)}"
+        f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}. Dashed grey: 1/N, the line "
+        f"of an "
+        f"average of independent samples. {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} "
+        f"{said}{notes.missing(group.cells)}"
     )
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
     yield Plot(f"samples-{group.slug}", f"Variance and bias² against N: {group.label}", curves.frame(kept), caption, draw)
@@ -69,7 +71,9 @@ def _sweep(family: list[Group], key: str, name: str) -> Iterator[Plot]:
         f"{curves.INTERVAL_NOTE} {said}{notes.missing([cell for group in family for cell in group.cells])}"
     )
     draw = functools.partial(_draw, x_label=key, guide=False)
-    yield Plot(f"sweep-{escape.slug(key)}-{escape.slug(name)}", f"Variance and bias² against {key}: {name}", curves.frame(kept), caption, draw)
+    yield Plot(
+        f"sweep-{escape.slug(key)}-{escape.slug(name)}", f"Variance and bias² against {key}: {name}", curves.frame(kept), caption, draw
+    )
 
 
 def _curves(points: list[tuple[str, float | None, Cell]], least: int) -> list[tuple[str, float | None, Cell]]:
@@ -87,7 +91,7 @@ def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
     for axes, statistic, letter in zip(figure.subplots(1, 2), ("variance", "bias_sq"), "ab", strict=True):
         curves.panel(axes, data, statistic, x_range)
         if values[0] > 0 and values[-1] / values[0] >= 4:
-            canvas.log_axis(axes, "x", *x_range, ticks=_thinned(values) if guide else None)
+            canvas.log_axis(axes, "x", *x_range, ticks=canvas.measured_ticks(values) or (_thinned(values) if guide else None))
         axes.set_xlabel(escape.figure(x_label))
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
         if guide and statistic == "variance":

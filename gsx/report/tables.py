@@ -35,7 +35,8 @@ def rows(groups: Sequence[Group], others: Sequence[Cell]) -> list[tuple[str, Cel
 def columns(name: str, interval: Interval | None) -> dict[str, float | None]:
     """A number as the four columns that every CSV file of a report gives it."""
     low, high = (interval.ci if interval else None) or (None, None)
-    return {name: interval and interval.value, f"{name}_se": interval and interval.se, f"{name}_ci_low": low, f"{name}_ci_high": high}
+    value, se = (interval.value, interval.se) if interval else (None, None)
+    return {name: value, f"{name}_se": se, f"{name}_ci_low": low, f"{name}_ci_high": high}
 
 
 def summary(table: Sequence[tuple[str, Cell]]) -> pd.DataFrame:
@@ -70,18 +71,31 @@ def csv(frame: pd.DataFrame) -> str:
         missing = value is None or (isinstance(value, float) and value != value)
         return "" if missing else repr(float(value)) if isinstance(value, float) else value
 
-    return pd.DataFrame({column: [safe(value) for value in frame[column].astype(object)] for column in frame}).to_csv(index=False, lineterminator="\n")
+    written = pd.DataFrame({column: [safe(value) for value in frame[column].astype(object)] for column in frame})
+    return str(written.to_csv(index=False, lineterminator="\n"))
 
 
 def _printed(model: str, cell: Cell, text: Callable[[str], str], number: Callable[..., str]) -> list[str]:
     """One row as text; `text` escapes names and `number` writes numbers for the language at hand."""
     result = cell.result
-    remarks = notes.of(cell) + ([cell.reason] if cell.reason else []) + ([result.verdict.reason] if result and result.verdict.reason else [])
+    remarks = (
+        notes.of(cell) + ([cell.reason] if cell.reason else []) + ([result.verdict.reason] if result and result.verdict.reason else [])
+    )
     if result is None:
-        return [text(model or "?"), text(cell.name), "", "", text(cell.state), *[""] * (len(PRINTED) + len(COSTS)), text("; ".join(remarks))]
-    verdict = result.verdict.status.replace("_", "-") if cell.state == "complete" else f"{cell.state}, {result.verdict.status.replace('_', '-')}"
+        return [
+            text(model or "?"),
+            text(cell.name),
+            "",
+            "",
+            text(cell.state),
+            *[""] * (len(PRINTED) + len(COSTS)),
+            text("; ".join(remarks)),
+        ]
+    verdict = (
+        result.verdict.status.replace("_", "-") if cell.state == "complete" else f"{cell.state}, {result.verdict.status.replace('_', '-')}"
+    )
     numbers = [number(i.value, i.se) if (i := result.summary.get(name)) else number(None) for name in PRINTED]
-    counts = [str(result.cost.evaluations), str(result.cost.gradient_evaluations), number(result.cost.time_ratio)]
+    counts = [str(int(result.cost.evaluations)), str(int(result.cost.gradient_evaluations)), number(result.cost.time_ratio)]
     head = [text(model), text(cell.label), str(result.num_samples), str(result.num_replicates), text(verdict)]
     return [*head, *numbers, *counts, text("; ".join(remarks))]
 
@@ -98,13 +112,14 @@ def footnotes(cells: Iterable[Cell]) -> list[str]:
 
 def markdown(table: Sequence[tuple[str, Cell]]) -> str:
     body = [_printed(model, cell, escape.markdown, rounding.concise) for model, cell in table]
-    return aligned(HEADINGS, body, 2) + "\n" + "\n".join(f"- {escape.markdown(note, 2000)}" for note in footnotes(c for _, c in table)) + "\n"
+    below = "".join(f"- {escape.markdown(note, 2000)}\n" for note in footnotes(cell for _, cell in table))
+    return aligned(HEADINGS, body, 2) + "\n" + below
 
 
 def aligned(headings: list[str], body: list[list[str]], names: int) -> str:
     """A pipe table; the first `names` columns, the verdict and the notes are text."""
     sides = ["left" if i < names or heading in ("verdict", "notes", "errors") else "right" for i, heading in enumerate(headings)]
-    return tabulate(body, headings, tablefmt="pipe", colalign=sides, disable_numparse=True) + "\n"
+    return str(tabulate(body, headings, tablefmt="pipe", colalign=sides, disable_numparse=True)) + "\n"
 
 
 def latex(table: Sequence[tuple[str, Cell]]) -> str:

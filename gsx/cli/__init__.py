@@ -1,0 +1,76 @@
+"""The command line: a router that imports a command when it is asked for, and the one place where faults become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+import gsx
+from gsx.records import ConfigurationError, GsxError
+
+COMMANDS = {
+    "run": "one measurement, or with -m a sweep",
+    "report": "tables and figures of stored results",
+    "list": "estimators, models, experiments, devices, data",
+    "completion": "tab completion for bash, zsh or fish",
+}
+
+HELP = f"""gsx {gsx.__version__}: how biased, how noisy and how expensive is a stochastic gradient estimator
+
+usage: gsx COMMAND [ARGUMENTS]
+
+{chr(10).join(f"  {name:<12}{text}" for name, text in COMMANDS.items())}
+
+  gsx run estimator=concrete device=cuda
+  gsx run -m estimator=concrete estimator.temperature=0.1,0.5,1.0
+  gsx report
+
+gsx COMMAND --help says more; gsx --version prints the version.
+exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 5 environment, 6 integrity, 7 busy, 130 interrupted"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit code. Every foreseen fault is one line on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _command(arguments)
+    except GsxError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was computed is kept, and the same command goes on from there", 130)
+    except BrokenPipeError:
+        # The reader of our output has left (`gsx list | head`): nobody is there to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail("out of memory; a smaller model or fewer workers need less", 5)
+    except OSError as error:
+        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 5)
+    except Exception as error:
+        traceback.print_exc()
+        return _fail(f"internal error: {type(error).__name__}: {error}", 1)
+
+
+def _command(arguments: list[str]) -> int:
+    name, *rest = arguments or ["--help"]
+    if name in ("--version", "-V"):
+        print(f"gsx {gsx.__version__}")
+        return 0
+    if name in ("--help", "-h", "help"):
+        print(HELP)
+        return 0
+    if name not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        raise ConfigurationError(f"{name}: unknown command" + (f"; did you mean {near[0]}?" if near else f"; known: {', '.join(COMMANDS)}"))
+    command: Callable[[list[str]], int] = importlib.import_module(f"gsx.cli.{name}").command
+    return command(rest)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"gsx: {' '.join(message.split())}", file=sys.stderr)
+    return code

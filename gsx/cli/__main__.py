@@ -1,0 +1,5 @@
+import sys
+
+from gsx.cli import main
+
+sys.exit(main())

@@ -1,0 +1,126 @@
+"""Configurations from overrides, by Hydra; its errors in one line each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import gsx
+from gsx.records import ConfigurationError
+
+#: Hydra 1.4 knows no version_base; 1.3 warns without one.
+HYDRA = {"version_base": "1.3"} if importlib.metadata.version("hydra-core").startswith("1.3") else {}
+
+
+def config_folder() -> Path:
+    """Where `config.yaml` lies: in the package for a wheel, beside it for a checkout."""
+    package = Path(gsx.__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").exists():
+            return folder
+    raise ConfigurationError(f"{package}: the conf folder is missing; gsx is not installed whole")
+
+
+@contextmanager
+def one_line_errors(overrides: list[str]) -> Iterator[None]:
+    """Hydra's and OmegaConf's exceptions as a ConfigurationError that names key, value and rule."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ConfigurationError):
+                raise cause from None
+            cause = cause.__cause__ or cause.__context__
+        raise ConfigurationError(_explain(error, overrides)) from error
+
+
+def _explain(error: Exception, overrides: list[str]) -> str:
+    from gsx.registry import did_you_mean
+
+    text = str(error)
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        key = unknown[1]
+        given = next((override for override in overrides if override.lstrip("+~").startswith(f"{key}=")), key)
+        others = [override for override in overrides if override != given]
+        return f"{given}: unknown key{did_you_mean(key, _keys(others))}"
+    if option := re.search(r"Could not find '([^/']+)/([^']+)'", text):
+        known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
+        return f"{option[1]}={option[2]}: unknown{did_you_mean(option[2], known)}"
+    if group := re.search(r"Could not override '?([^'\s]+)'?\. No match in the defaults list", text):
+        return f"{group[1]}: unknown group"
+    return text.strip().splitlines()[0]
+
+
+def _keys(overrides: list[str]) -> list[str]:
+    """Every key of the configuration, dotted."""
+
+    def walk(node: Any, prefix: str) -> Iterator[str]:
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{key}.")
+
+    try:
+        return list(walk(OmegaConf.to_container(compose("config", overrides=overrides)), ""))
+    except HydraException:
+        return []
+
+
+@contextmanager
+def composing(config_dir: str | None = None) -> Iterator[None]:
+    """Hydra ready to compose; ``config_dir`` is a user's own folder, searched first."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_folder()), job_name="gsx", **HYDRA):
+        if config_dir is not None:
+            path = Path(config_dir).resolve()
+            if not path.is_dir():
+                raise ConfigurationError(f"--config-dir={config_dir}: no such folder")
+            GlobalHydra.instance().config_loader().get_search_path().prepend("command-line", f"file://{path}")
+        yield
+    GlobalHydra.instance().clear()
+
+
+def cells(overrides: list[str], multirun: bool) -> tuple[list[list[str]], bool]:
+    """The overrides of each job, and whether they are a sweep (by ``-m`` or by an experiment's own ``hydra.mode``).
+
+    To be called within `composing`. A sweeper other than Hydra's basic one chooses its cells as it goes: then only the first is given.
+    """
+    loader = GlobalHydra.instance().config_loader()
+    parser = OverridesParser.create(config_loader=loader)
+    with one_line_errors(overrides):
+        parsed = parser.parse_overrides(overrides)
+        fixed = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
+        config = compose("config", overrides=fixed, return_hydra_config=True)
+        multirun = multirun or str(config.hydra.mode) == "RunMode.MULTIRUN"
+        if not multirun:
+            compose("config", overrides=overrides)  # refuses a sweep without -m
+            return [overrides], False
+        sweeps = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
+        batches = BasicSweeper.split_arguments(parser.parse_overrides(sweeps + overrides), None)
+    return batches[0], True
+
+
+def composed(overrides: list[str]) -> dict[str, Any]:
+    """The configuration of one job as plain data, Hydra's own part left out."""
+    with one_line_errors(overrides):
+        return plain(compose("config", overrides=overrides))
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    container = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}

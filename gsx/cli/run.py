@@ -1,0 +1,198 @@
+"""`gsx run`: every cell is checked before the first one starts; Hydra composes, sweeps and launches; each cell owns a folder."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from gsx.cli.compose import HYDRA, cells, composed, composing, config_folder, one_line_errors, plain
+from gsx.cli.progress import progress, silent
+from gsx.cli.summary import describe, table
+from gsx.configuration import Configuration
+from gsx.measurement import Measurement
+from gsx.records import Busy, GsxError, Result
+from gsx.registry import Room, find, schema
+from gsx.store import RunDirectory
+
+log = logging.getLogger("gsx")
+
+#: Set by ``-q``; an environment variable, because launchers start processes of their own.
+QUIET = "GSX_QUIET"
+
+
+def command(arguments: list[str]) -> int:
+    dry_run = "--dry-run" in arguments
+    if "-q" in arguments or "--quiet" in arguments:
+        os.environ[QUIET] = "1"
+    arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
+    flags = get_args_parser().parse_args(arguments)
+    if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
+        _hydra(arguments)
+        return 0
+    with composing(flags.config_dir):
+        overrides, sweep = cells(flags.overrides, flags.multirun)
+        planned = [plan(cell) for cell in overrides]
+    if dry_run:
+        for cell in planned:
+            print(cell.line())
+        return 0
+    if all(cell.state == "complete" for cell in planned):
+        _say("complete already; force=true starts anew")
+    else:
+        _hydra(arguments)
+    return _closing(planned, sweep)
+
+
+def _say(text: str) -> None:
+    if QUIET not in os.environ:
+        print(text, file=sys.stderr)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- before
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One job as it is before anything runs."""
+
+    measurement: str  # "model estimator ...", as the user asked for it
+    folder: Path
+    result_id: str
+    state: str  # complete | unfinished | new
+    engine: str
+    num_replicates: int
+    block_size: int
+
+    @property
+    def shown(self) -> str:
+        """The folder as the user would type it."""
+        return os.path.relpath(self.folder)
+
+    def line(self) -> str:
+        return f"{self.state:<11}{self.shown}  engine={self.engine} num_replicates={self.num_replicates} block_size={self.block_size}"
+
+
+def plan(overrides: list[str]) -> Cell:
+    """Check a cell and look where it stands. Whatever is wrong with its configuration is raised here, before any work."""
+    measurement = prepared(json.dumps(composed(overrides), sort_keys=True))
+    configuration, blocks = measurement.configuration, measurement.plan
+    folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
+    state = "new"
+    if not configuration.force:
+        if measurement.complete(RunDirectory(folder)):
+            state = "complete"
+        elif (folder / "segments.npz").exists():
+            state = "unfinished"
+    if not measurement.exact and blocks.num_replicates != configuration.num_replicates:
+        _say(
+            f"num_replicates={configuration.num_replicates} is rounded up to {blocks.num_replicates}: "
+            f"a multiple of 64 blocks of {blocks.block_size}"
+        )
+    name = f"{measurement.model.name} {measurement.estimator.name}"
+    return Cell(name, folder, measurement.result_id, state, measurement.engine, blocks.num_replicates, blocks.block_size)
+
+
+@functools.lru_cache(maxsize=4)
+def prepared(given: str) -> Measurement:
+    """The measurement of a configuration (as JSON); kept, because its folder's name is asked for before its result is."""
+    return Measurement(Configuration.of(json.loads(given)))
+
+
+def folder_name(measurement: Measurement) -> str:
+    """``<readable-slug>-<result_id[:12]>``: model and estimator with what is not as usual about them, and N."""
+    words = []
+    rooms: tuple[tuple[Room, str], ...] = (("models", "model"), ("estimators", "estimator"))
+    for room, group in rooms:
+        chosen = measurement.config[group]
+        usual = schema(find(room, chosen["name"], measurement.configuration.plugins))
+        words.append(chosen["name"])
+        words += [f"{key}_{_safe(value)}" for key, value in chosen.items() if key != "name" and value != usual[key].default]
+    words.append(f"n{measurement.estimator.num_samples}")
+    return f"{'-'.join(words)[:100]}-{measurement.result_id[:12]}"
+
+
+def _safe(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else "_".join(map(_safe, value)) if isinstance(value, list) else str(value)
+    return "".join(c if c.isalnum() or c in "._" else "_" for c in text)
+
+
+def _folder_of(*, _root_: DictConfig) -> str:
+    return folder_name(prepared(json.dumps(plain(_root_), sort_keys=True)))
+
+
+# Sub-process launchers import this module afresh and need the resolver too.
+OmegaConf.register_new_resolver("gsx_folder", _folder_of, replace=True)
+
+
+# ----------------------------------------------------------------------------------------------------------------------- during
+
+
+def _hydra(arguments: list[str]) -> None:
+    """Hand over to Hydra, which reads sys.argv."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, do not print and exit
+    before, sys.argv = sys.argv, ["gsx", *arguments]
+    try:
+        with one_line_errors(arguments):
+            hydra.main(config_path=str(config_folder()), config_name="config", **HYDRA)(job)()
+    finally:
+        sys.argv = before
+
+
+def job(config: DictConfig) -> float | None:
+    """One cell. In a sweep its failure is written down, and the others go on. Returns the mean squared error, for sweepers that search."""
+    context = HydraConfig.get()
+    folder = RunDirectory(Path(context.runtime.output_dir))
+    bar = silent if QUIET in os.environ else progress
+    try:
+        result = prepared(json.dumps(plain(config), sort_keys=True)).run(folder.path, bar)
+    except Busy:
+        if context.mode != RunMode.MULTIRUN:
+            raise
+        log.error("busy, left to the other process: %s", os.path.relpath(folder.path))
+        return None
+    except Exception as error:
+        # A fault of the user's is one line; one of ours needs its traceback.
+        folder.write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
+        if context.mode != RunMode.MULTIRUN:
+            raise
+        log.error("failed: %s: %s", os.path.relpath(folder.path), error)
+        return None
+    mse = result.summary["mse"]
+    return None if mse is None else mse.value
+
+
+# ------------------------------------------------------------------------------------------------------------------------ after
+
+
+def _closing(planned: list[Cell], sweep: bool) -> int:
+    """Say what ran, what was skipped and what failed; the exit code."""
+    results = [RunDirectory(cell.folder).read_result() for cell in planned]
+    if not sweep:
+        (result,) = results
+        assert result is not None
+        print(describe(result, planned[0].shown))
+        return 0
+    states = [_state(cell, result) for cell, result in zip(planned, results, strict=True)]
+    print(table([(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, planned, results, strict=True)]))
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("ran", "skipped", "failed", "missing") if state in states)
+    print(f"{len(states)} cells: {counts}")
+    return 1 if {"failed", "missing"} & set(states) else 0
+
+
+def _state(cell: Cell, result: Result | None) -> str:
+    if result is not None and result.status == "complete" and result.result_id == cell.result_id:
+        return "skipped" if cell.state == "complete" else "ran"
+    return "missing" if RunDirectory(cell.folder).read_error() is None else "failed"

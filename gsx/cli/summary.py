@@ -1,0 +1,86 @@
+"""A result as a terminal shows it."""
+
+from __future__ import annotations
+
+from gsx.records import Interval, Result
+
+
+def describe(result: Result, folder: str) -> str:
+    """One result, a fact a line."""
+    verdict = result.verdict
+    lines = [
+        ("model", f"{result.model}, wrt={result.config['wrt']}, {result.config['dtype']}"),
+        ("estimator", f"{named(result)}, N={result.num_samples}, R={result.num_replicates}, engine={result.engine}"),
+        ("reference", _reference(result)),
+        ("verdict", _verdict(result)),
+        *((label, number(result.summary[key])) for key, label in _LABELS.items()),
+        ("cost", _cost(result)),
+    ]
+    if verdict.reason:
+        lines.insert(4, ("", verdict.reason))
+    if result.nonfinite["replicates"]:
+        count, where = result.nonfinite["replicates"], result.nonfinite["coordinates"]
+        lines.append(("warning", f"{count} replicates were not finite, in {where} coordinates; first in block {result.nonfinite['first_block']}"))
+    lines.append(("folder", folder))
+    return "\n".join(f"{label:<12}{text}" for label, text in lines)
+
+
+_LABELS = {"variance": "variance", "bias_sq": "bias^2", "mse": "mse", "snr": "snr", "cosine": "cosine"}
+
+
+def named(result: Result) -> str:
+    """The estimator with its tunables."""
+    tunables = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in result.config["estimator"].items() if key != "name"]
+    return f"{result.estimator}({', '.join(tunables)})" if tunables else result.estimator
+
+
+def number(interval: Interval | None) -> str:
+    """A value with its standard error and 95 % interval."""
+    if interval is None:
+        return "n/a"
+    text = f"{interval.value:.5g}"
+    if interval.se is not None:
+        text += f" ± {interval.se:.1g}"
+    return text if interval.ci is None else f"{text}  [{interval.ci[0]:.4g}, {interval.ci[1]:.4g}]"
+
+
+def _reference(result: Result) -> str:
+    kind, estimator = result.reference["kind"], result.reference["estimator"]
+    error = result.reference["error"]["norm"]
+    return kind.replace("_", " ") + (f" of {estimator}, its own error {error:.2g}" if estimator else "")
+
+
+def _verdict(result: Result) -> str:
+    verdict = result.verdict
+    text = verdict.status
+    if verdict.max_abs_z is not None:
+        text += f", max |z| {verdict.max_abs_z:.2f}"
+    if verdict.delta_min_relative is not None:
+        text += f"; a bias of {100 * verdict.delta_min_relative:.2g} % of max |reference| would have been seen in every coordinate"
+    return text
+
+
+def _cost(result: Result) -> str:
+    cost = result.cost
+    text = f"{cost.evaluations} evaluations, {cost.gradient_evaluations} gradients, {cost.random_numbers} random numbers an estimate"
+    return text if cost.time_ratio is None else f"{text}; {cost.time_ratio:.2f} x the time of a plain step"
+
+
+def table(rows: list[tuple[str, str, Result | None, str]]) -> str:
+    """The cells of a sweep: what became of each, and its numbers where it has any."""
+    lines = [("state", "model", "estimator", "N", "verdict", "bias^2", "variance", "mse", "folder")]
+    for state, measurement, result, folder in rows:
+        if result is None or state in ("failed", "missing"):
+            model, _, estimator = measurement.partition(" ")
+            lines.append((state, model, estimator, "", "", "", "", "", folder))
+            continue
+        values = (_short(result.summary[key]) for key in ("bias_sq", "variance", "mse"))
+        lines.append((state, result.model, named(result), str(result.num_samples), result.verdict.status, *values, folder))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _short(interval: Interval | None) -> str:
+    if interval is None:
+        return "n/a"
+    return f"{interval.value:.4g}" + ("" if interval.se is None else f" ± {interval.se:.1g}")

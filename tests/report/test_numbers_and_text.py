@@ -1,0 +1,113 @@
+"""Rounding, escaping and labels: the text of a report."""
+
+import math
+import re
+
+import pytest
+
+from gsx.records import Result
+from gsx.report import escape, labels, rounding
+from gsx.store import RunDirectory
+from tests.report import factory
+
+
+@pytest.mark.parametrize(
+    ("value", "se", "text"),
+    [
+        (0.001234, 0.000005, "1.234(5)e-3"),
+        (-0.001234, 0.000005, "-1.234(5)e-3"),
+        (0.00123449, 0.0000149, "1.234(15)e-3"),  # an error that begins with 1 keeps two digits
+        (0.25, 0.01, "0.250(10)"),
+        (0.2, 0.002, "0.200(2)"),
+        (-1.2e-6, 3e-6, "-1(3)e-6"),  # negative bias², not distinguished from zero
+        (1e-9, 3e-6, "0(3)e-6"),
+        (-1e-9, 3e-6, "0(3)e-6"),  # no "-0"
+        (3.0, 120.0, "0.0(12)e2"),
+        (12345.0, 60.0, "1.235(6)e4"),
+        (0.0999999, 0.001, "0.1000(10)"),
+        (9.9996e-3, 9.6e-4, "1.00(10)e-2"),
+        (0.25, None, "0.25"),
+        (0.25, 0.0, "0.25"),
+        (0.25, math.inf, "0.25"),
+        (0.0, 0.0, "0"),
+        (-0.0, None, "0"),
+        (1.5e-5, None, "1.5e-5"),
+        (1e300, 1e299, "1.0(1)e300"),
+        (None, None, "–"),
+        (math.nan, 1.0, "–"),
+        (math.inf, None, "–"),
+    ],
+)
+def test_value_with_error(value: float | None, se: float | None, text: str) -> None:
+    shown = rounding.concise(value, se)
+    if text in ("1.00(10)e-2", "1.0(1)e300"):  # read back instead: the digits of a round-up are a matter of taste
+        mantissa, error, exponent = re.fullmatch(r"([-\d.]+)\((\d+)\)(?:e(-?\d+))?", shown).groups()  # type: ignore[union-attr]
+        unit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+        assert float(mantissa) * 10.0 ** int(exponent or 0) == pytest.approx(value, abs=unit)
+        assert int(error) * unit == pytest.approx(se, rel=0.1)
+    else:
+        assert shown == text
+
+
+def test_rounded_text_reads_back_within_its_last_digit() -> None:
+    for k in range(400):
+        value, se = math.sin(k) * 10.0 ** (k % 17 - 8), abs(math.cos(3 * k)) * 10.0 ** (k % 13 - 9) + 1e-12
+        mantissa, error, exponent = re.fullmatch(r"(-?[\d.]+)\((\d+)\)(?:e(-?\d+))?", rounding.concise(value, se)).groups()  # type: ignore[union-attr]
+        unit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+        assert abs(float(mantissa) * 10.0 ** int(exponent or 0) - value) <= 0.51 * unit
+        assert int(error) * unit == pytest.approx(se, abs=0.51 * unit)
+
+
+def test_latex_numbers_are_siunitx() -> None:
+    assert rounding.latex(0.001234, 0.000005) == r"\num{1.234(5)e-3}"
+    assert rounding.latex(None) == "--"
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "_%&$#{}~^\\", "=cmd|' /C calc'!A0", "a|b`c`[x](y)", "\x1b[31mred\nline", "-1", "@x"])
+def test_hostile_names(name: str) -> None:
+    markdown, latex, csv, slug = escape.markdown(name), escape.latex(name), escape.csv(name), escape.slug(name)
+    assert "<" not in markdown and not re.search(r"(?<!\\)[|`\[]", markdown)
+    assert "\x1b" not in markdown + latex + csv and "\n" not in markdown + latex + csv
+    assert not re.search(r"(?<!\\)[%&#_]", latex)
+    assert csv[0] not in "=+-@"
+    assert re.fullmatch(r"[a-z0-9_-]+", slug)
+
+
+def test_slugs_tell_settings_apart() -> None:
+    names = ["toy k=3", "toy k=-3", "toy k=0.3", "toy k=03", "TOY k=3", "toy<k=3", "toy τ=3", "a" * 99 + "b", "a" * 99 + "c", "τ", "ß"]
+    assert len({escape.slug(name) for name in names}) == len(names)
+
+
+def results(tmp_path, *runs: dict) -> list[Result]:
+    read = [RunDirectory(factory.make(tmp_path, with_segments=False, with_coordinates=False, **run)).read_result() for run in runs]
+    assert all(read)
+    return [result for result in read if result is not None]
+
+
+def test_a_label_names_what_differs_and_nothing_else(tmp_path) -> None:
+    def concrete(tau: float, **more) -> dict:
+        return {"estimator": "concrete", "settings": {"temperature": tau, "straight": False}, **more}
+
+    alone = results(tmp_path, concrete(0.5))
+    assert labels.labels(alone) == ["concrete"]
+    swept = results(tmp_path, concrete(0.5), concrete(1.0), {"estimator": "reinforce"})
+    assert labels.labels(swept) == ["concrete τ=0.5", "concrete τ=1", "reinforce"]
+    assert labels.label(swept[1], swept) == "concrete τ=1"
+    mixed = results(tmp_path, concrete(0.5), {"estimator": "rloo", "samples": 2})
+    assert labels.labels(mixed) == ["concrete N=1", "rloo N=2"]
+    seeds = results(tmp_path, concrete(0.5), concrete(0.5, seed=1), {"estimator": "reinforce"})
+    assert labels.labels(seeds) == ["concrete seed=0", "concrete seed=1", "reinforce"]
+
+
+def test_labels_are_unique_and_do_not_depend_on_the_order(tmp_path) -> None:
+    runs = [{"estimator": "concrete", "settings": {"temperature": tau}, "samples": n, "seed": s} for tau in (0.1, 1.0) for n in (1, 4) for s in (0, 1)]
+    found = results(tmp_path, *runs)
+    names = labels.labels(found)
+    assert len(set(names)) == len(found)
+    assert labels.labels(found[::-1]) == names[::-1]
+
+
+def test_series_leave_the_axis_out(tmp_path) -> None:
+    found = results(tmp_path, *({"estimator": "concrete", "settings": {"temperature": t}, "samples": n} for t in (0.1, 1.0) for n in (1, 4)))
+    assert labels.series(found, "temperature") == ["concrete N=1", "concrete N=4"] * 2
+    assert labels.series(found, "N") == ["concrete τ=0.1"] * 2 + ["concrete τ=1"] * 2
