@@ -97,9 +97,10 @@ class Accumulator:
         self.first_nonfinite = list(torch.from_numpy(stored.nonfinite_first_block).to(device))
         assert stored.third is not None and stored.largest is not None and stored.cosine_mean is not None
         arrays = (stored.mean, stored.second, stored.third, stored.largest, stored.cosine_mean, stored.nonfinite_replicates)
+        tensors = [torch.from_numpy(array).to(device) for array in arrays]
         for segment, count in enumerate(stored.count.tolist()):
             if count:
-                self.moments[segment] = Moments(count, *(torch.from_numpy(array[segment : segment + 1])[0].to(device) for array in arrays))
+                self.moments[segment] = Moments(count, *(tensor[segment].clone() for tensor in tensors))
         return self
 
 
@@ -129,12 +130,12 @@ def accumulate(
 ) -> None:
     """Add every remaining block of the plan; `workers` and `blocks_per_task` change the time it takes and nothing else.
 
-    ``progress(replicates)`` is called as blocks are added, ``checkpoint()`` every two seconds or so (at most 1/20 of the time goes into it).
+    ``progress(replicates)`` is called as blocks are added, ``checkpoint()`` every two seconds or so (and takes 1/20 of the time at most).
     On KeyboardInterrupt the blocks in progress are abandoned, what is complete is checkpointed, and the interrupt goes on.
     """
     program = route.program
 
-    def compute(blocks: tuple[int, ...]) -> list[tuple[int, Moments]]:
+    def compute(blocks: tuple[int, ...]) -> Computed:
         computed = []
         for index in blocks:
             block = Block(seed, stream, index, program.dtype, program.device)
@@ -160,15 +161,17 @@ def accumulate(
         raise
 
 
-def _in_order(
-    compute: Callable[[tuple[int, ...]], list[tuple[int, Moments]]], tasks: Iterator[tuple[int, ...]], workers: int
-) -> Iterator[list[tuple[int, Moments]]]:
+#: The moments of some blocks, each with its number.
+Computed = list[tuple[int, Moments]]
+
+
+def _in_order(compute: Callable[[tuple[int, ...]], Computed], tasks: Iterator[tuple[int, ...]], workers: int) -> Iterator[Computed]:
     """The results of the tasks in the order of the tasks; never more than 2 workers' worth of them are held."""
     if workers == 1:
         yield from map(compute, tasks)
         return
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[list[tuple[int, Moments]]]] = deque()
+        waiting: deque[Future[Computed]] = deque()
         try:
             for task in tasks:
                 waiting.append(pool.submit(compute, task))

@@ -71,6 +71,7 @@ class Configuration:
             elif key not in ("estimator", "model") and key in given:
                 values[key] = registry.convert(key, given[key], parameter.annotation)
         plugins = values.get("plugins", [])
+        registry.import_plugins(plugins)
         estimator, model = given["estimator"], given["model"]
         self = cls(
             # An object made by hand is known by its name: it is measured as it is, and never stored.

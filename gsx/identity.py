@@ -33,7 +33,8 @@ def reference_id(config: dict[str, Any], model_source: str, data_digest: str | N
     Its seed counts for a long run only, but is always part of it: one id for one answer, whatever kind it turns out to be.
     """
     facts = {key: config[key] for key in ("model", "data", "reference", "wrt", "dtype", "seed")}
-    return digest(facts | {"device": config["device"]["name"], "source": model_source, "data": [config["data"], data_digest], "noise": SCHEME})
+    facts |= {"device": config["device"]["name"], "model_source": model_source, "data_digest": data_digest, "noise": SCHEME}
+    return digest(facts)
 
 
 def moments_id(config: dict[str, Any], estimator_source: str, reference: str) -> str:

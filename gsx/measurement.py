@@ -24,7 +24,7 @@ from gsx.probe import probe
 from gsx.program import Program
 from gsx.provenance import fingerprint, peak_bytes, provenance
 from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments
-from gsx.reference import exact_gradient, reference_gradient
+from gsx.reference import check_exact, exact_gradient, reference_gradient
 from gsx.routes import choose
 from gsx.store import RunDirectory, StoredSegments, check_fingerprint
 from gsx.tune import warm_up
@@ -45,8 +45,8 @@ def measure(
 ) -> Result:
     """Bias, variance, error and cost of an estimator's gradient on a model.
 
-    ``model`` and ``estimator`` are names, mappings like ``{"name": "concrete", "temperature": 0.5}``, or objects. ``settings`` are the keys of
-    `gsx run` (num_samples, num_replicates, block_size, seed, dtype, wrt, engine, workers, device, data, reference, plugins, force).
+    ``model`` and ``estimator`` are names, mappings like ``{"name": "concrete", "temperature": 0.5}``, or objects. ``settings`` are the keys
+    of `gsx run` (num_samples, num_replicates, block_size, seed, dtype, wrt, engine, workers, device, data, reference, plugins, force).
     With a ``directory`` the run lives there: it is resumed if unfinished, returned if complete; its reference is shared through the parent.
     ``blocks_per_task`` is scheduling, like ``workers``: it does not change a bit of the result.
 
@@ -57,7 +57,7 @@ def measure(
         if isinstance(named.get(group), str):
             named[group] = {"name": named[group]}
     if directory is not None and (isinstance(model, Model) or isinstance(estimator, Estimator)):
-        raise ConfigurationError(f"directory={directory}: an object made by hand has no identity to store it by; name it, or leave directory out")
+        raise ConfigurationError(f"directory={directory}: an object made by hand has no identity to store it by; leave directory out")
     measurement = Measurement(
         Configuration.of(named),
         model=model if isinstance(model, Model) else None,
@@ -82,6 +82,7 @@ class Measurement:
         )
         self.exact = isinstance(self.estimator, Exact)
         if self.exact:
+            check_exact(self.program)
             self.plan = Plan(block_size=1, blocks=1, segments=64)
             self.engine = "exact"
         else:
@@ -95,7 +96,7 @@ class Measurement:
             "block_size": self.plan.block_size,
             "engine": self.engine,
         }
-        self.reference_id = reference_id(self.config, source(self.model), dataset and dataset.digest)
+        self.reference_id = reference_id(self.config, source(self.model), None if dataset is None else dataset.digest)
         self.moments_id = moments_id(self.config, source(self.estimator), self.reference_id)
         self.result_id = result_id(self.moments_id, self.plan.num_replicates)
         self.fingerprint = fingerprint(self.program.device)
@@ -154,7 +155,7 @@ class Measurement:
             if unfinished is not None:
                 check_fingerprint(unfinished.fingerprint, self.fingerprint)
             found = compute(
-                unfinished and unfinished.segments,
+                None if unfinished is None else unfinished.segments,
                 lambda segments: folder.write_segments(segments, self.fingerprint, self.reference_id),
             )
             reference = dataclasses.replace(found, id=self.reference_id)
@@ -175,7 +176,7 @@ class Measurement:
             cost,
             dtype=self.configuration.dtype,
             self_referenced=self_referenced,
-            biased_because=self.estimator.biased_because(self.model) if self.estimator.unbiased else None,
+            biased_because=self.estimator.biased_because(self.model),
             deterministic_by_construction=self.exact,
         )
         return Result(

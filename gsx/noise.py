@@ -216,4 +216,5 @@ def exponential(u: Tensor) -> Tensor:
 
 def normal(u: Tensor) -> Tensor:
     """Standard normal, by the inverse of its distribution function."""
-    return torch.special.ndtri(u)
+    eps: Tensor = torch.special.ndtri(u)
+    return eps

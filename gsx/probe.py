@@ -124,7 +124,7 @@ def _counted(cost: Cost, q: Distribution, rows: int, seen: Probe) -> Cost:
 def can_batch(program: Program, seen: Probe) -> bool:
     """Whether every measured gradient passes through the parameters of the one distribution, apart from a term without noise.
 
-    Then a gradient with respect to these, with the replicates as a leading axis of the batch, is all that has to be computed for each replicate.
+    Then a gradient with respect to these, with the replicates as a leading axis of the batch, is all that each replicate needs.
     """
     if len(seen.sites) > 1 or any(site.calls > 1 for site in seen.sites.values()):
         return False

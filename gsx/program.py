@@ -23,8 +23,8 @@ Implementation = Callable[[Distribution, Cost, str], Tensor]
 class Program:
     """``mean_loss(leaves, implementation)``: the mean over rows of a model's loss.
 
-    `leaves` are the tensors that `wrt` names: every parameter (`all`), those whose names begin with "encoder" (`encoder`), or the parameters
-    of the outermost distribution under the names ``distribution.<name>`` (`distribution`).
+    `leaves` are the tensors that `wrt` names: every parameter (`all`), those whose names begin with "encoder" (`encoder`), or the
+    parameters of the outermost distribution under the names ``distribution.<name>`` (`distribution`).
     """
 
     def __init__(self, model: Model, *, wrt: str = "all", dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> None:
@@ -96,7 +96,7 @@ def _with_outermost(leaves: Params, implementation: Implementation) -> Expect:
 
 def flatten(gradients: Params, leading: int = 0) -> Tensor:
     """Per-leaf tensors ``[*lead, *shape]`` as one ``[*lead, P]``, in the order of the layout."""
-    return torch.cat([gradient.flatten(leading) if gradient.ndim > leading else gradient.unsqueeze(-1) for gradient in gradients.values()], -1)
+    return torch.cat([g.flatten(leading) if g.ndim > leading else g.unsqueeze(-1) for g in gradients.values()], -1)
 
 
 def gradient(program: Program, implementation: Implementation) -> Tensor:

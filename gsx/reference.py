@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 
 from gsx import registry, statistics
 from gsx.accumulate import Accumulator, Plan, accumulate
@@ -41,7 +40,7 @@ class ReferenceSettings:
     #: Of a long run: an unbiased estimator's name; `auto` is `reparameterization` for Gaussians, else `reinforce` with a moving average.
     estimator: str = "auto"
     num_samples: int | None = None
-    num_replicates: int = 262144
+    num_replicates: int = 131072
 
 
 def reference_gradient(
@@ -73,17 +72,25 @@ def reference_gradient(
 def exact_gradient(program: Program) -> tuple[np.ndarray, int]:
     """What the estimator `exact` measures, ``[P]`` float64, and how many evaluations it took: enumeration, or quadrature.
 
-    Raises ConfigurationError where neither is possible.
+    Raises ConfigurationError where neither is possible; `check_exact` knows that, but for a quadrature that does not settle, at once.
     """
+    check_exact(program)
     program = program.in_float64()
-    reasons = []
-    for compute in (_enumeration, _quadrature):
-        counted = Counter[str]()
-        answer = compute(program, counted)
-        if not isinstance(answer, str):
-            return answer, counted["evaluations"]
-        reasons.append(answer)
-    raise ConfigurationError(f"estimator=exact: {'; '.join(reasons)}")
+    counted = Counter[str]()
+    answer = _enumeration(program, counted)
+    if isinstance(answer, str):
+        answer = _quadrature(program, counted)
+    if isinstance(answer, str):
+        raise ConfigurationError(f"estimator=exact: {answer}")
+    return answer, counted["evaluations"]
+
+
+def check_exact(program: Program) -> None:
+    """ConfigurationError where neither an enumeration nor a quadrature is possible."""
+    found = sites(program)
+    reasons = _not_enumerable(program, found), _not_integrable(program, found)
+    if all(reasons):
+        raise ConfigurationError(f"estimator=exact: {'; '.join(reason for reason in reasons if reason)}")
 
 
 def _reference(kind: str, estimator: str | None, gradient: np.ndarray, se: np.ndarray) -> Reference:
@@ -105,24 +112,16 @@ def _closed_form(program: Program, counted: Counter[str]) -> np.ndarray | str:
 
 def _enumeration(program: Program, counted: Counter[str]) -> np.ndarray | str:
     found = sites(program)
-    if not all(isinstance(site.q, Discrete) for site in found.values()):
-        return f"{program.model.name} has a continuous variable"
-    if too_many := _too_many(found):
-        return too_many
+    if reason := _not_enumerable(program, found):
+        return reason
     counted["evaluations"] = _points(found)
     return _exact(program, ORDERS[0])
 
 
 def _quadrature(program: Program, counted: Counter[str]) -> np.ndarray | str:
     found = sites(program)
-    name = program.model.name
-    if program.model.cost_is != "differentiable":
-        return f"the cost of {name} is {program.model.cost_is}"
-    if not any(isinstance(site.q, Normal) for site in found.values()):
-        return f"{name} has no Gaussian variable"
-    deepest = max((site.q.event_shape[0] for site in found.values() if not site.separable), default=1)
-    if deepest > MOST_DIMENSIONS:
-        return f"{name} has {deepest} dimensions, more than the {MOST_DIMENSIONS} of a quadrature"
+    if reason := _not_integrable(program, found):
+        return reason
     previous = None
     for nodes in ORDERS:
         if too_many := _too_many(found, nodes):
@@ -132,7 +131,25 @@ def _quadrature(program: Program, counted: Counter[str]) -> np.ndarray | str:
         if previous is not None and np.abs(current - previous).max() <= AGREEMENT * np.abs(current).max():
             return current
         previous = current
-    return f"quadrature of {name} does not settle by {ORDERS[-1]} nodes"
+    return f"quadrature of {program.model.name} does not settle by {ORDERS[-1]} nodes"
+
+
+def _not_enumerable(program: Program, found: dict[str, Site]) -> str | None:
+    if not all(isinstance(site.q, Discrete) for site in found.values()):
+        return f"{program.model.name} has a continuous variable"
+    return _too_many(found)
+
+
+def _not_integrable(program: Program, found: dict[str, Site]) -> str | None:
+    name = program.model.name
+    if program.model.cost_is != "differentiable":
+        return f"the cost of {name} is {program.model.cost_is}"
+    if not any(isinstance(site.q, Normal) for site in found.values()):
+        return f"{name} has no Gaussian variable"
+    deepest = max((site.q.event_shape[0] for site in found.values() if not site.separable), default=1)
+    if deepest > MOST_DIMENSIONS:
+        return f"{name} has {deepest} dimensions, more than the {MOST_DIMENSIONS} of a quadrature"
+    return _too_many(found, ORDERS[0])
 
 
 def _too_many(found: dict[str, Site], nodes: int = 1) -> str | None:

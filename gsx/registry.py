@@ -66,6 +66,12 @@ def _from_plugins(room: str, plugins: Iterable[str]) -> dict[str, type]:
     return found
 
 
+def import_plugins(plugins: Iterable[str]) -> None:
+    """Import the modules a user names, or raise ConfigurationError."""
+    for plugin in plugins:
+        _import_plugin(plugin)
+
+
 def _import_plugin(name: str) -> ModuleType:
     # A console script does not search the current folder, and that is where a plug-in under development lies.
     here = str(Path.cwd())
@@ -87,7 +93,7 @@ def _defined_in(module: ModuleType, base: type) -> dict[str, type]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
     return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}" if known else ""
 
 

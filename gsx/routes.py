@@ -1,4 +1,4 @@
-"""How the gradients of many replicates are computed. Every route gives replicate r the same numbers, and so the same gradient to rounding."""
+"""How the gradients of many replicates are computed. Every route gives replicate r the same numbers, so the same gradient to rounding."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ class Route(ABC):
     def gradients(self, block: Block, start: int, stop: int) -> Tensor: ...
 
     def tile(self, block_size: int) -> int:
-        """How many replicates are computed at once: a power of two that follows from shapes alone, so that bits do not depend on a machine."""
+        """How many replicates are computed at once: a power of two that follows from shapes alone, lest bits depend on the machine."""
         footprint = max(1, self.seen.saved, self.seen.random_numbers, self.program.layout.size)
-        return min(block_size, max(16, 2 ** (self.budget // footprint).bit_length() // 2))
+        fitting = 1 << (self.budget // footprint).bit_length() >> 1
+        return min(block_size, max(16, fitting))
 
 
 class Batched(Route):
@@ -74,7 +75,7 @@ class Batched(Route):
         parameters = self.program.outermost(self.program.params | leaves).parameters
         if list(map(id, parameters.values())) == list(map(id, leaves.values())):
             return flatten(gradients, 1)
-        _, pull_back = torch.func.vjp(lambda at: self.program.outermost(self.program.params | at).parameters, leaves)
+        pull_back = torch.func.vjp(lambda at: self.program.outermost(self.program.params | at).parameters, leaves)[1]
         (pulled,) = torch.func.vmap(pull_back)(gradients)
         return flatten(pulled, 1)
 
@@ -87,7 +88,8 @@ class Vmap(Route):
 
     def gradients(self, block: Block, start: int, stop: int) -> Tensor:
         def one(numbers: dict[tuple[str, int], Tensor]) -> Params:
-            return torch.func.grad(lambda leaves: self.program.mean_loss(leaves, implement(self.estimator, replay(numbers))))(self.program.leaves)
+            gradients: Params = torch.func.grad(self.program.mean_loss)(self.program.leaves, implement(self.estimator, replay(numbers)))
+            return gradients
 
         return flatten(torch.func.vmap(one)(self._numbers(block, start, stop)), 1)
 
@@ -123,7 +125,9 @@ def choose(engine: str, program: Program, estimator: Estimator, seen: Probe) -> 
     elif engine not in ROUTES:
         raise ConfigurationError(f"engine={engine}: must be auto or one of {', '.join(ROUTES)}")
     elif engine == "batched" and not batches:
-        raise ConfigurationError(f"engine=batched: the gradient of {program.model.name} in wrt={program.wrt} does not only pass through one distribution")
+        raise ConfigurationError(
+            f"engine=batched: the gradient of {program.model.name} in wrt={program.wrt} does not only pass through one distribution"
+        )
     elif engine == "vmap" and program.model.cost_is == "black_box":
         raise ConfigurationError(f"engine=vmap: the cost of {program.model.name} is a black box")
     return ROUTES[engine](program, estimator, seen)

@@ -33,6 +33,6 @@ def cost_gradient(cost: Callable[[Tensor, Any], Tensor], z: Tensor, q: Any) -> t
 
     (`torch.autograd.grad` fails inside vmap.) The gradient is detached from nothing: it may be differentiated again.
     """
-    value, pull_back = torch.func.vjp(lambda points: cost(points, q), z)
+    value, pull_back = torch.func.vjp(lambda points: cost(points, q), z)[:2]
     (gradient,) = pull_back(torch.ones_like(value))
     return value, gradient

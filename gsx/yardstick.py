@@ -25,8 +25,8 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
     """Time of a block, statistics included, over the time of the model's plain training step at equal batch; and its error as a log.
 
     The plain step is one sample of REINFORCE without a baseline, forward and backward, for as many replicates and without keeping them
-    apart: what a researcher pays for one gradient. Both are timed in turn, a tile at a time, because absolute times drift by tens of per cent
-    within minutes; the median of the paired ratios is taken, after one pair that warms up.
+    apart: what a researcher pays for one gradient. Both are timed in turn, a tile at a time, because absolute times drift by tens of per
+    cent within minutes; the median of the paired ratios is taken, after one pair that warms up.
     """
     program, tile = route.program, route.tile(block_size)
     plain = Reinforce(num_samples=1)

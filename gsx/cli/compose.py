@@ -55,10 +55,14 @@ def _explain(error: Exception, overrides: list[str]) -> str:
         key = unknown[1]
         given = next((override for override in overrides if override.lstrip("+~").startswith(f"{key}=")), key)
         others = [override for override in overrides if override != given]
-        return f"{given}: unknown key{did_you_mean(key, _keys(others))}"
+        group, dot, _ = key.rpartition(".")
+        siblings = [known for known in _keys(others) if known.rpartition(".")[0] == group]
+        return f"{given}: unknown key{did_you_mean(key, siblings)}" if siblings or not dot else f"{given}: unknown group {group}"
     if option := re.search(r"Could not find '([^/']+)/([^']+)'", text):
         known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
         return f"{option[1]}={option[2]}: unknown{did_you_mean(option[2], known)}"
+    if several := re.search(r"Ambiguous value for argument '(.+)'", text):
+        return f"{several[1]}: several values; -m sweeps over them, and [ ] around them makes a list"
     if group := re.search(r"Could not override '?([^'\s]+)'?\. No match in the defaults list", text):
         return f"{group[1]}: unknown group"
     return text.strip().splitlines()[0]
@@ -120,7 +124,7 @@ def composed(overrides: list[str]) -> dict[str, Any]:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     container = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}

@@ -20,7 +20,9 @@ def describe(result: Result, folder: str) -> str:
         lines.insert(4, ("", verdict.reason))
     if result.nonfinite["replicates"]:
         count, where = result.nonfinite["replicates"], result.nonfinite["coordinates"]
-        lines.append(("warning", f"{count} replicates were not finite, in {where} coordinates; first in block {result.nonfinite['first_block']}"))
+        lines.append(
+            ("warning", f"{count} replicates were not finite, in {where} coordinates; first in block {result.nonfinite['first_block']}")
+        )
     lines.append(("folder", folder))
     return "\n".join(f"{label:<12}{text}" for label, text in lines)
 
@@ -30,7 +32,8 @@ _LABELS = {"variance": "variance", "bias_sq": "bias^2", "mse": "mse", "snr": "sn
 
 def named(result: Result) -> str:
     """The estimator with its tunables."""
-    tunables = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in result.config["estimator"].items() if key != "name"]
+    given = {key: value for key, value in result.config["estimator"].items() if key != "name"}
+    tunables = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in given.items()]
     return f"{result.estimator}({', '.join(tunables)})" if tunables else result.estimator
 
 
@@ -45,7 +48,7 @@ def number(interval: Interval | None) -> str:
 
 
 def _reference(result: Result) -> str:
-    kind, estimator = result.reference["kind"], result.reference["estimator"]
+    kind, estimator = str(result.reference["kind"]), result.reference["estimator"]
     error = result.reference["error"]["norm"]
     return kind.replace("_", " ") + (f" of {estimator}, its own error {error:.2g}" if estimator else "")
 
@@ -68,7 +71,7 @@ def _cost(result: Result) -> str:
 
 def table(rows: list[tuple[str, str, Result | None, str]]) -> str:
     """The cells of a sweep: what became of each, and its numbers where it has any."""
-    lines = [("state", "model", "estimator", "N", "verdict", "bias^2", "variance", "mse", "folder")]
+    lines: list[tuple[str, ...]] = [("state", "model", "estimator", "N", "verdict", "bias^2", "variance", "mse", "folder")]
     for state, measurement, result, folder in rows:
         if result is None or state in ("failed", "missing"):
             model, _, estimator = measurement.partition(" ")

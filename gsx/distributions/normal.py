@@ -62,8 +62,7 @@ class Normal(Distribution):
 
     def _hermite(self, nodes: int) -> tuple[Tensor, Tensor]:
         node, weight = _gauss_hermite(nodes)
-        like = {"dtype": self.loc.dtype, "device": self.loc.device}
-        return torch.as_tensor(node, **like), torch.as_tensor(weight, **like)
+        return torch.as_tensor(node).to(self.loc), torch.as_tensor(weight).to(self.loc)
 
 
 @functools.lru_cache

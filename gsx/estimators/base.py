@@ -30,6 +30,8 @@ class Estimator(nn.Module, ABC):
     needs_cost_gradient: ClassVar[bool]
     #: The distributions it is defined for.
     distributions: ClassVar[tuple[type[Distribution], ...]]
+    #: Evaluations of the cost in one estimate, as a formula in N. Tested against what is counted.
+    evaluations: ClassVar[str]
     #: Authors (year), title, arXiv id or venue, equation.
     citation: ClassVar[str]
     #: The fewest samples one estimate can be made of; `num_samples: null` resolves to it.
@@ -52,10 +54,10 @@ class Estimator(nn.Module, ABC):
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         """An estimate of E[cost] ``[*batch]``, made of N samples, whose autograd gradient estimates grad E[cost]. It mutates nothing."""
 
-    def prepare(self, site: str, q: Distribution, noise: Noise) -> None:  # noqa: B027 - nothing to prepare is the common case
+    def prepare(self, site: str, q: Distribution, noise: Noise) -> None:
         """Make the estimator's own parameters for a site, from the shapes of its distribution. Called once a site, on a dry run."""
 
-    def update(self, q: Distribution, cost: Cost, noise: Noise) -> None:  # noqa: B027 - as above
+    def update(self, q: Distribution, cost: Cost, noise: Noise) -> None:
         """Learn from one draw: how a moving average moves. Called while tuning, never while measuring."""
 
     def tuned(self) -> dict[str, Any]:

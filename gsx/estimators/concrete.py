@@ -14,7 +14,7 @@ class Concrete(Estimator):
     """Concrete, also called Gumbel-Softmax: reparameterize a smoothing of the discrete variable.
 
     Approximates: grad E f(z) by the gradient of another objective, E f(y) with y the relaxed variable.
-    With: y_n = softmax((theta + G_n) / tau), G_n standard Gumbel; for a Bernoulli y_n = sigmoid((theta + L_n) / tau), L_n standard logistic;
+    With: y_n = softmax((theta + G_n) / tau), G_n standard Gumbel; a Bernoulli's y_n = sigmoid((theta + L_n) / tau), L_n logistic;
     value (1/N) sum_n f(y_n, q), differentiated through y_n.
     Requires: a cost defined and differentiable between the states.
     Costs: N evaluations and N gradients of the cost.
@@ -26,6 +26,7 @@ class Concrete(Estimator):
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)
+    evaluations = "N"
     citation = "Maddison, Mnih & Teh (2017), The Concrete Distribution, arXiv 1611.00712; Jang, Gu & Poole (2017), arXiv 1611.01144"
 
     def __init__(self, *, temperature: float = 0.5, num_samples: int | None = None) -> None:

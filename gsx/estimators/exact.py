@@ -31,6 +31,7 @@ class Exact(Estimator):
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical, Normal)
+    evaluations = "all states, or nodes"
     citation = "enumeration; Golub & Welsch (1969), Calculation of Gauss quadrature rules, Math. Comp. 23, for the Gaussian"
 
     #: Quadrature nodes in each dimension.

@@ -31,6 +31,7 @@ class Reinforce(Estimator):
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical, Normal)
+    evaluations = "N"
     citation = "Williams (1992), Simple statistical gradient-following algorithms, Machine Learning 8, section 4"
 
     def __init__(

@@ -26,6 +26,7 @@ class Reparameterization(Estimator):
     unbiased_if = "the cost is continuous"
     needs_cost_gradient = True
     distributions = (Normal,)
+    evaluations = "N"
     citation = "Kingma & Welling (2014), Auto-Encoding Variational Bayes, arXiv 1312.6114, section 2.4"
 
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:

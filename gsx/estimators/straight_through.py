@@ -29,7 +29,8 @@ class StraightThrough(Estimator):
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)
-    citation = "Bengio, Leonard & Courville (2013), Estimating or Propagating Gradients Through Stochastic Neurons, arXiv 1308.3432, section 4"
+    evaluations = "N"
+    citation = "Bengio, Leonard & Courville (2013), Estimating or Propagating Gradients Through Stochastic Neurons, arXiv 1308.3432"
 
     def __init__(self, *, backward: Literal["mean", "identity"] = "mean", num_samples: int | None = None) -> None:
         super().__init__(num_samples=num_samples)

@@ -21,12 +21,14 @@ from gsx.records import ConfigurationError
 class VariationalAutoencoder(Model):
     """The negative ELBO of each row x of a fixed minibatch: E_{z ~ q(z|x)} [log q(z|x) - log p(z) - log p(x|z)], in nats.
 
-    q(z|x) from the network `encoder` on 2x - 1; p(x|z) Bernoulli pixels, their logits from the network `decoder`; p(z) fixed. The cost depends
-    on the parameters twice over: through q, and through the decoder it closes over.
+    q(z|x) from the network `encoder` on 2x - 1; p(x|z) Bernoulli pixels, their logits from the network `decoder`; p(z) fixed. The cost
+    depends on the parameters twice over: through q, and through the decoder it closes over.
     """
 
     independent_rows = True
     default_data = "digits"
+    x: Tensor
+    mean_image: Tensor
 
     def __init__(self, *, data: Dataset, hidden: list[int], batch: int, encoder_outputs: int, code_width: int, seed: int) -> None:
         super().__init__(seed=seed)

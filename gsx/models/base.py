@@ -18,7 +18,7 @@ class Model(nn.Module, ABC):
     """A program for E[f]: named parameters and a loss in nats, to be minimised, written with ``expect(q, cost, site)``.
 
     A subclass writes `init` and `loss` and takes its settings as typed keyword arguments of ``__init__``; those are the schema of
-    ``conf/model/<name>.yaml``. Fixed tensors (targets, data, tables) are float64 buffers: the engine moves and casts a copy of the module.
+    ``conf/model/<name>.yaml``. Fixed tensors (targets, data, tables) are float64 buffers: the engine moves and casts a copy of the model.
     The loss is affine in each expectation, and tolerates a result of `expect` with further axes in front.
     """
 

@@ -26,6 +26,7 @@ class BayesLogistic(Model):
     """
 
     default_data = "breast_cancer"
+    signed: Tensor
 
     def __init__(self, *, data: Dataset, batch: int | None = 32, seed: int = 0) -> None:
         super().__init__(seed=seed)

@@ -19,6 +19,10 @@ class BernoulliIsing(Model):
     which only works one coordinate at a time is found out. Parameter: `logits` [D].
     """
 
+    start: Tensor
+    interaction: Tensor
+    field: Tensor
+
     def __init__(
         self,
         *,

@@ -19,6 +19,8 @@ class BernoulliToy(Model):
     References: Tucker et al. (2017), arXiv 1703.07370, section 5.1, with D = 1, target .45 and power 2.
     """
 
+    start: Tensor
+
     def __init__(
         self,
         *,

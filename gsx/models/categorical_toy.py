@@ -18,6 +18,9 @@ class CategoricalToy(Model):
     Parameter: `logits` [C]; D = 1. With f_c = |e_c - target|^2 the gradient is p_c (f_c - sum_k p_k f_k).
     """
 
+    start: Tensor
+    target: Tensor
+
     def __init__(
         self,
         *,

@@ -37,7 +37,7 @@ class CategoricalVAE(VariationalAutoencoder):
         self.latents, self.categories = latents, categories
 
     def posterior(self, outputs: Tensor) -> Categorical:
-        return Categorical(outputs.unflatten(-1, (self.latents, self.categories)), context=self.x)
+        return Categorical(outputs.reshape(*outputs.shape[:-1], self.latents, self.categories), context=self.x)
 
     def log_prior(self, z: Tensor) -> Tensor:
         return z.new_full(z.shape[:-2], -self.latents * math.log(self.categories))

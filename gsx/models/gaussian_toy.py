@@ -25,6 +25,9 @@ class GaussianToy(Model):
     References: Mohamed, Rosca, Figurnov & Mnih (2020), arXiv 1906.10652, section 3.
     """
 
+    start_loc: Tensor
+    start_log_scale: Tensor
+
     def __init__(
         self,
         *,

@@ -84,7 +84,7 @@ def save(plot: Plot, folder: Path) -> list[Path]:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not once a format: half of the time
         # The backends themselves: Figure.savefig draws everything twice.
-        printers = {
+        printers: dict[str, Callable[..., Any]] = {
             "png": FigureCanvasAgg(figure).print_png,
             "pdf": FigureCanvasPdf(figure).print_pdf,
             "svg": FigureCanvasSVG(figure).print_svg,

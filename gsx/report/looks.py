@@ -35,9 +35,15 @@ KNOWN = {
 }
 
 # The others of the design, in the order in which colours and markers are dealt out: append only.
-_CATALOGUE = tuple(
-    ["rloo", "disarm", "arm", "rebar", "relax", "nvil", "vimco", "muprop", "delta_method", "double_cv", "rodeo", "importance_weighted", "dice", "antithetic", "ar", "local_expectation", "bitflip", "stochastic_ad", "arms", "ars", "arsm", "disarm_categorical", "carms", "unordered_set", "sum_and_sample", "lax", "gumbel_rao", "gapped_st", "reinmax", "zgr", "darn", "decoupled_st", "slope_annealed_st", "igr", "hard_concrete", "logit_normal", "entmax", "imle", "aimle", "simple", "redge", "measure_valued", "implicit_reparameterization", "generalized_reparameterization", "stl", "dreg"]
+# fmt: off
+_CATALOGUE = (
+    "rloo", "disarm", "arm", "rebar", "relax", "nvil", "vimco", "muprop", "delta_method", "double_cv", "rodeo", "importance_weighted",
+    "dice", "antithetic", "ar", "local_expectation", "bitflip", "stochastic_ad", "arms", "ars", "arsm", "disarm_categorical", "carms",
+    "unordered_set", "sum_and_sample", "lax", "gumbel_rao", "gapped_st", "reinmax", "zgr", "darn", "decoupled_st", "slope_annealed_st",
+    "igr", "hard_concrete", "logit_normal", "entmax", "imle", "aimle", "simple", "redge", "measure_valued",
+    "implicit_reparameterization", "generalized_reparameterization", "stl", "dreg",
 )
+# fmt: on
 _OTHERS = (SKY, *(_mixed(colour, 0.0, 0.6) for colour in (ORANGE, GREEN, BLUE, RED, PURPLE)))
 
 

@@ -168,21 +168,31 @@ def test_relaxations_are_the_written_formula(kind: str) -> None:
     torch.testing.assert_close(q.relax(latent, torch.tensor(0.7, dtype=torch.float64)), expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_the_conditional_latent_hardens_to_what_it_is_conditioned_on(kind: str, dtype: torch.dtype) -> None:
-    q = make(kind, LOGITS[kind].to(dtype))
-    v = draw("conditional", 4096, q)
-    edge = torch.finfo(dtype).eps / 4
-    extremes = torch.full_like(v[:4], 0.5)
-    extremes[0], extremes[1] = edge, 1 - 2 * edge
-    extremes[2].view(-1)[::2], extremes[3].view(-1)[1::2] = edge, 1 - 2 * edge
-    v = torch.cat((v, extremes))
+def misses(q: Discrete, v: Tensor) -> int:
+    """How many entries of the conditional latent harden to something else than what it is conditioned on, over all states."""
     wrong = 0
     for z in states(q):
         latent = q.conditional_latent(z.expand_as(v), v)
         assert torch.isfinite(latent).all()
         wrong += int((q.harden(latent) != z).sum())
-    assert wrong == 0
+    return wrong
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_conditional_latent_hardens_to_what_it_is_conditioned_on(kind: str, dtype: torch.dtype) -> None:
+    q = make(kind, LOGITS[kind].to(dtype))
+    assert misses(q, draw("conditional", 1024, q)) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_so_it_does_at_the_smallest_and_largest_uniforms(kind: str, dtype: torch.dtype) -> None:
+    """2^-24 and 1 - 2^-24 (float32) come up once in 8 million numbers: often enough to meet them in one long run."""
+    q = make(kind, LOGITS[kind].to(dtype))
+    low, high = torch.finfo(dtype).eps / 2, 1 - torch.finfo(dtype).eps / 2
+    v = torch.full((4, *q.batch_shape, *q.event_shape), 0.5, dtype=dtype)
+    v[0], v[1] = low, high
+    v[2].view(-1)[::2], v[3].view(-1)[1::2] = low, high
+    assert misses(q, v) == 0
 
 
 def law_of_latent(q: Discrete, conditional: Callable[[Discrete, Tensor, Tensor], Tensor]) -> float:
@@ -261,7 +271,7 @@ def test_saturated_logits_stay_finite(kind: str) -> None:
     for dtype in (torch.float32, torch.float64):
         logits = LOGITS[kind].to(dtype).requires_grad_()
         q = make(kind, logits)
-        u, v = draw("saturated.u", 2000, q), draw("saturated.v", 2000, q)
+        u, v = draw("saturated.u", 500, q), draw("saturated.v", 500, q)
         for z in states(q).detach():
             latent = q.conditional_latent(z.expand_as(v), v)
             total = q.relax(latent, 0.1).sum() + q.log_prob(q.relax(q.latent(u), 0.1)).sum() + latent.sum()

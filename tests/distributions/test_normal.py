@@ -55,7 +55,7 @@ def test_gauss_hermite_is_exact_on_polynomials(nodes: int) -> None:
     assert np.all(weight >= 0)
     for power in range(min(2 * nodes, 24)):
         scale = max(1.0, moment(power + power % 2))
-        assert abs((weight * node**power).sum() - moment(power)) < 1e-12 * scale, power
+        assert abs((weight * node**power).sum() - moment(power)) < 1e-10 * scale, power
     if nodes <= 5:
         beyond = 2 * nodes
         assert abs((weight * node**beyond).sum() - moment(beyond)) > 0.1

@@ -1,0 +1,100 @@
+"""`gsx list`: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gsx.cli.compose import config_folder
+
+Rows = list[Sequence[str]]
+
+
+def command(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="gsx list", description="What there is to choose from.")
+    parser.add_argument("what", nargs="?", choices=LISTS, help="default: everything")
+    parser.add_argument("--plugins", nargs="*", default=[], metavar="MODULE", help="modules with estimators and models of your own")
+    chosen = parser.parse_args(arguments)
+    for what in [chosen.what] if chosen.what else LISTS:
+        if not chosen.what:
+            print(f"{what}:")
+        print(_table(LISTS[what](chosen.plugins)) + ("" if chosen.what else "\n"))
+    return 0
+
+
+def _table(rows: Rows) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def _estimators(plugins: list[str]) -> Rows:
+    from gsx.estimators.base import Estimator
+    from gsx.registry import find, names
+
+    rows: Rows = [("name", "unbiased", "needs cost gradient", "evaluations", "distributions", "citation")]
+    for name in names("estimators", plugins):
+        kind = find("estimators", name, plugins)
+        assert issubclass(kind, Estimator)
+        unbiased = "no" if not kind.unbiased else f"if {kind.unbiased_if}" if kind.unbiased_if else "yes"
+        distributions = ", ".join(one.__name__ for one in kind.distributions)
+        rows.append((name, unbiased, "yes" if kind.needs_cost_gradient else "no", kind.evaluations, distributions, kind.citation))
+    return rows
+
+
+def _models(plugins: list[str]) -> Rows:
+    from gsx.models.base import Model
+    from gsx.registry import find, names
+
+    rows: Rows = [("name", "cost", "data", "what")]
+    for name in names("models", plugins):
+        kind = find("models", name, plugins)
+        assert issubclass(kind, Model)
+        config = config_folder() / "model" / f"{name}.yaml"
+        what = _comment(config) if config.exists() else (kind.__doc__ or "").partition("\n")[0]
+        rows.append((name, kind.cost_is, kind.default_data or "none", what))
+    presets = [(path.stem, "", "", _comment(path)) for path in _configs("model") if path.stem not in names("models", plugins)]
+    return rows + presets
+
+
+def _experiments(plugins: list[str]) -> Rows:
+    return [("name", "command"), *((path.stem, _comment(path)) for path in _configs("experiment"))]
+
+
+def _devices(plugins: list[str]) -> Rows:
+    import torch
+
+    rows: Rows = [("name", "what"), ("cpu", torch.backends.cpu.get_cpu_capability())]
+    return [*rows, ("cuda", torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can see")]
+
+
+def _data(plugins: list[str]) -> Rows:
+    from gsx import data
+    from gsx.records import GsxError
+
+    rows: Rows = [("name", "state", "what")]
+    for name in data.NAMES:
+        try:
+            found = data.load(name)
+            rows.append((name, f"{len(found.inputs)} x {found.inputs.shape[1]}", found.attribution))
+        except GsxError as error:
+            rows.append((name, "missing", str(error)))
+    return rows
+
+
+def _configs(group: str) -> list[Path]:
+    return sorted((config_folder() / group).glob("*.yaml"))
+
+
+def _comment(path: Path) -> str:
+    """The first comment of a configuration file that is not Hydra's: what it is, or which command runs it."""
+    return next(line for line in path.read_text().splitlines() if not line.startswith("# @")).lstrip("# ")
+
+
+LISTS: dict[str, Callable[[list[str]], Rows]] = {
+    "estimators": _estimators,
+    "models": _models,
+    "experiments": _experiments,
+    "devices": _devices,
+    "data": _data,
+}

@@ -1,0 +1,20 @@
+"""`gsx report`: tables and figures of stored results."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gsx.report import report
+
+
+def command(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="gsx report", description="Tables and figures from stored results only.")
+    parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], metavar="PATH", help="run folders, or folders of them")
+    parser.add_argument("--out", type=Path, default=Path("outputs/report"), metavar="DIR", help="where to write (outputs/report)")
+    chosen = parser.parse_args(arguments)
+    done = report(chosen.paths, chosen.out)
+    print(done.table)
+    counts = ", ".join(f"{count} {state}" for state, count in done.counts.items() if count)
+    print(f"{counts}; {len(done.files)} files in {chosen.out}, beginning with {chosen.out / 'report.md'}")
+    return 0
