@@ -45,7 +45,7 @@ class Batched(Route):
     """
 
     name = "batched"
-    budget = 2**18
+    budget = 2**17
 
     def __init__(self, program: Program, estimator: Estimator, seen: Probe) -> None:
         super().__init__(program, estimator, seen)

@@ -17,8 +17,8 @@ from gsx.noise import Block
 from gsx.probe import probe
 from gsx.routes import Route, plain_step
 
-#: Pairs of timings taken, and the seconds after which no further pair is begun.
-PAIRS, SECONDS = 9, 2.0
+#: Pairs of timings: at least LEAST, and more for SECONDS of time, but never more than MOST.
+LEAST, MOST, SECONDS = 3, 101, 0.5
 
 
 def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
@@ -34,7 +34,7 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
     ratios: list[float] = []
     deadline = time.monotonic() + SECONDS
     with one_thread_each():
-        while len(ratios) < 1 + PAIRS and (len(ratios) < 3 or time.monotonic() < deadline):
+        while len(ratios) < 1 + LEAST or (len(ratios) < 1 + MOST and time.monotonic() < deadline):
             block = Block(seed, "yardstick", len(ratios), program.dtype, program.device)
             ours = _seconds(lambda block=block: _statistics(route, block, tile), program.device)  # type: ignore[misc]
             theirs = _seconds(lambda block=block: plain_step(program, plain, block, tile), program.device)  # type: ignore[misc]

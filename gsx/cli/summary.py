@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gsx.records import Interval, Result
+from gsx.registry import find, schema
 
 
 def describe(result: Result, folder: str) -> str:
@@ -31,9 +32,11 @@ _LABELS = {"variance": "variance", "bias_sq": "bias^2", "mse": "mse", "snr": "sn
 
 
 def named(result: Result) -> str:
-    """The estimator with its tunables."""
+    """The estimator with the tunables that are not as usual, or with its only one."""
     given = {key: value for key, value in result.config["estimator"].items() if key != "name"}
-    tunables = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in given.items()]
+    usual = schema(find("estimators", result.estimator, result.config["plugins"]))
+    telling = {key: value for key, value in given.items() if len(given) == 1 or value != usual[key].default}
+    tunables = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in telling.items()]
     return f"{result.estimator}({', '.join(tunables)})" if tunables else result.estimator
 
 

@@ -76,7 +76,7 @@ class Estimator(nn.Module, ABC):
     def biased_because(self, model: Any) -> str | None:
         """None where the estimator is unbiased on this model, else the reason why it is not."""
         if not self.unbiased:
-            return "biased by construction"
+            return "declared biased"
         if self.unbiased_if is not None and model.cost_is != "differentiable":
             return f"biased here: unbiased only if {self.unbiased_if}, and {model.name}'s cost is {model.cost_is}"
         return None

@@ -81,7 +81,7 @@ def frame(cell: Cell, table: pd.DataFrame) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame) -> Figure:
     panels = [part for _, part in data.groupby("run", sort=False)]
-    across = min(3, len(panels))
+    across = 2 if len(panels) == 4 else min(3, len(panels))
     down = math.ceil(len(panels) / across)
     figure = Figure((canvas.PAGE if across > 1 else canvas.COLUMN, 0.6 + 1.65 * down), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
-from gsx.report import canvas, curves, escape, notes
+from gsx.report import canvas, curves, escape, notes, rounding
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.looks import look
@@ -65,6 +65,12 @@ def _frame(cells: list[Cell]) -> pd.DataFrame:
             row |= {"value": interval and interval.value, "se": interval and interval.se, "ci_low": low, "ci_high": high}
             row |= {"kind": curves.kind(interval), "verdict": result.verdict.status, "num_samples": result.num_samples, "run": cell.name}
             rows.append(row)
+    for statistic in ("variance", "bias_sq"):
+        panel = [row for row in rows if row["statistic"] == statistic and row["kind"] == "point"]
+        for row in panel:
+            # The 1e-35 that rounding leaves of a deterministic estimator's bias would press all others into a corner.
+            if row["verdict"] == "deterministic" and row["value"] < 1e-15 * max(other["value"] for other in panel):
+                row["kind"] = "rounding"
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -112,5 +118,5 @@ def _dots(axes: Axes, data: pd.DataFrame, name: str) -> None:
             axes.annotate("", (0.42 * row["ci_high"], y), (row["ci_high"], y), arrowprops=pointing)
             axes.plot([row["ci_high"]], [y], color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=3)
         else:
-            text = "0" if row["kind"] == "zero" else "does not exist"
+            text = {"zero": "0", "rounding": rounding.concise(row["value"])}.get(row["kind"], "does not exist")
             axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=GREY, backgroundcolor="white")

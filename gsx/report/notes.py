@@ -88,9 +88,10 @@ def extent(results: Sequence[Result]) -> str:
 
 
 def missing(cells: Sequence[Cell]) -> str:
-    """The runs on this model that the figure cannot show, by name."""
+    """The end of a caption: what the runs drawn are conditional on, and the runs on this model that the figure cannot show, by name."""
+    held = [f"{text[:1].upper()}{text[1:]}" for text in explanations(cell for cell in cells if cell.state == "complete")]
     absent = [
-        f"{cell.label or cell.name} ({cell.state}{': ' + cell.reason if cell.reason else ''})" for cell in cells if cell.state != "complete"
+        f"{cell.label or cell.name} ({': '.join(filter(None, [cell.state, cell.reason]))})" for cell in cells if cell.state != "complete"
     ]
     shown = absent[:12] + ([f"{len(absent) - 12} more, in tables/summary.csv"] if len(absent) > 12 else [])
-    return f"Not shown: {'; '.join(shown)}." if absent else "No run on this model is missing."
+    return " ".join([*held, f"Not shown: {'; '.join(shown)}." if absent else "No run on this model is missing."])

@@ -12,7 +12,8 @@ ABSENT = "–"
 def concise(value: float | None, se: float | None = None) -> str:
     """The value to the digit its standard error reaches; four digits where there is no error or it is zero.
 
-    The digits in brackets count in units of the last digit before them. An error keeps two digits where the first is a 1, else one.
+    The digits in brackets count in units of the last digit before them. An error keeps two digits where the first is a 1, else one; below
+    the eighth digit of the value it is rounded up to 1 there, because float32 arithmetic reaches no further.
     """
     if value is None or not math.isfinite(value):
         return ABSENT
@@ -23,10 +24,12 @@ def concise(value: float | None, se: float | None = None) -> str:
         error = Decimal(se)
         leading = error.adjusted()
         place = leading - (1 if str(error.scaleb(-leading))[0] == "1" else 0)
+        place = max(place, Decimal(value).adjusted() - 7 if value else place)
         if not -300 < place < 300:  # subnormal or absurd: beyond what quantize can hold
             return _without_error(value)
         unit = Decimal(1).scaleb(place)
-        error, number = error.quantize(unit), Decimal(value).quantize(unit)
+        number = Decimal(value).quantize(unit)
+        error = max(error.quantize(unit), unit)
         top = max(error.adjusted(), number.adjusted() if number else place)
         # Fixed notation while it is short and its last digit is not left of the point, where (5) would be read as units.
         exponent = 0 if place <= 0 and -2 <= top <= 3 else top

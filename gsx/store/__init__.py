@@ -1,0 +1,25 @@
+"""The disk: one folder per run, its files replaced whole or not at all, and read as data that anyone may have written.
+
+Writing is atomic, so a kill at any instant leaves the old file or the new one. Reading verifies a sha256 before it believes a number,
+checks every declared size before it allocates one, and runs nothing: no pickle, no class looked up by name. A bad file is an
+`IntegrityError` that names the file, the fault and the way out; a disk that cannot be read or written is an `EnvironmentFault`; a missing
+file is None.
+"""
+
+from gsx.store.files import atomic_write
+from gsx.store.find import find_runs
+from gsx.store.reference import StoredReference
+from gsx.store.run_directory import RunDirectory
+from gsx.store.segments import StoredSegments, check_fingerprint
+from gsx.store.table import TABLE_COLUMNS, CoordinateTable
+
+__all__ = [
+    "TABLE_COLUMNS",
+    "CoordinateTable",
+    "RunDirectory",
+    "StoredReference",
+    "StoredSegments",
+    "atomic_write",
+    "check_fingerprint",
+    "find_runs",
+]

@@ -1,0 +1,108 @@
+"""Named arrays in one npz, sealed by a sha256 over all of them; without pickle, and with no size believed before it is checked."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from gsx.records import ConfigurationError
+from gsx.store.files import one_line, replace
+
+FORMAT_VERSION = 1  #: of segments.npz and of a reference folder
+MAX_ARRAYS = 4 << 30  #: bytes of all the arrays of one npz
+
+Arrays = dict[str, np.ndarray]
+
+
+def seal(arrays: Arrays) -> str:
+    """sha256 of names, types, shapes and bits: the CRC of a zip guards each member, but not which members there are."""
+    sha = hashlib.sha256()
+    for name, array in arrays.items():
+        sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def plain(name: str, array: np.ndarray) -> np.ndarray:
+    """Little-endian and in C order, so that equal values are equal bytes. ValueError for what cannot be read without pickle."""
+    array = np.asarray(array, order="C")
+    if array.dtype.kind not in "biufU":
+        raise ValueError(f"array {name!r} has dtype {array.dtype}; only numbers and text are stored")
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """An npz as `numpy.savez` writes it, straight to disk. ConfigurationError where it would be too large to be read again."""
+    if (size := sum(array.nbytes for array in arrays.values())) > MAX_ARRAYS:
+        raise ConfigurationError(f"{path}: {size} bytes of arrays, and {MAX_ARRAYS} can be stored; measure fewer coordinates (wrt=...)")
+    members = {**arrays, "sha256": np.array(seal(arrays))}
+
+    def write(stream: BinaryIO) -> None:
+        with zipfile.ZipFile(stream, "w") as archive:
+            for name, array in members.items():
+                # A bare ZipInfo is dated 1980: the same arrays are the same bytes on any day.
+                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+
+    replace(path, write)
+
+
+def parse_arrays(stream: BinaryIO) -> Arrays:
+    """The arrays that `write_arrays` was given. Raises anything where the file is anything else."""
+    arrays: Arrays = {}
+    with zipfile.ZipFile(stream) as archive:
+        members = archive.infolist()
+        if (size := sum(member.file_size for member in members)) > MAX_ARRAYS:
+            raise ValueError(f"declares {size} bytes of arrays, more than the {MAX_ARRAYS} that are read")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise ValueError(f"array {one_line(name)!r} is there twice")
+            if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+                raise ValueError(f"array {one_line(name)!r} is compressed; gsx stores arrays plain")
+            _check_header(archive, member)
+            with archive.open(member) as content:
+                arrays[name] = np.lib.format.read_array(content, allow_pickle=False)
+    if "sha256" not in arrays or text_of(arrays, "sha256") != seal({name: array for name, array in arrays.items() if name != "sha256"}):
+        raise ValueError("the arrays do not match their sha256")
+    del arrays["sha256"]
+    return arrays
+
+
+def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """ValueError unless the array is plain and exactly as large as its member: numpy allocates what a header declares."""
+    with archive.open(member) as content:
+        try:
+            if np.lib.format.read_magic(content) != (1, 0):
+                raise ValueError("format")
+            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(content)
+        except OSError:
+            raise
+        except Exception as error:  # MemoryError too: a nested header exhausts Python's parser, not the machine
+            raise ValueError(f"array {one_line(member.filename)!r} has an unreadable header") from error
+        if fortran_order or dtype.kind not in "biufU":
+            raise ValueError(f"array {one_line(member.filename)!r} has dtype {dtype}; only plain numbers and text are read")
+        if content.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+            raise ValueError(f"array {one_line(member.filename)!r} declares a size that is not its own")
+
+
+def array_of(arrays: Arrays, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    if name not in arrays:
+        raise ValueError(f"array {name!r} is missing")
+    array = arrays[name]
+    if array.dtype != np.dtype(dtype) or array.shape != shape:
+        raise ValueError(f"array {name!r} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
+    return array
+
+
+def text_of(arrays: Arrays, name: str) -> str:
+    if name not in arrays:
+        raise ValueError(f"array {name!r} is missing")
+    if arrays[name].dtype.kind != "U" or arrays[name].shape != ():
+        raise ValueError(f"array {name!r} is no text")
+    return str(arrays[name])

@@ -1,0 +1,99 @@
+"""One file: written whole or not at all, and read with suspicion."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from gsx.records import EnvironmentFault, IntegrityError
+
+MAX_TEXT = 64 << 20  #: bytes of a JSON, CSV or text file
+
+ADVICE = "force=true starts anew"  #: the way out that every IntegrityError names
+
+T = TypeVar("T")
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, durably and all at once. EnvironmentFault where the disk refuses; the old content then stays."""
+    replace(path, lambda stream: stream.write(data))
+
+
+def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException as error:  # Ctrl-C leaves no litter either
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise environment_fault(path, "cannot be written", error) from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is durable once its folder is."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems cannot sync a folder, and need not
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def remove(*paths: Path) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise environment_fault(path, "cannot be removed", error) from error
+
+
+def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault:
+    return EnvironmentFault(f"{path}: {what}: {error.strerror or error}")
+
+
+def read(path: Path, limit: int, parse: Callable[[BinaryIO], T]) -> T | None:
+    """What `parse` makes of the file, or None where there is none; whatever it raises becomes an IntegrityError."""
+    try:
+        # A FIFO in a file's place must not hang the report: hence O_NONBLOCK, which regular files ignore.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError("not a regular file")
+            if status.st_size > limit:
+                raise ValueError(f"{status.st_size} bytes, more than the {limit} that are read")
+            return parse(stream)
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError as error:
+        raise IntegrityError(f"{path}: not a regular file; {ADVICE}") from error
+    except MemoryError as error:
+        raise EnvironmentFault(f"{path}: does not fit into memory") from error
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a seek to where a corrupted offset points
+            raise IntegrityError(f"{path}: {one_line(str(error))}; {ADVICE}") from error
+        raise environment_fault(path, "cannot be read", error) from error
+    except Exception as error:  # a parser fed hostile bytes raises anything: struct.error, tokenize.TokenError, RecursionError, ...
+        what = f"key {error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise IntegrityError(f"{path}: {one_line(what)}; {ADVICE}") from error
+
+
+def one_line(text: str) -> str:
+    """Foreign text, fit for a terminal: no line breaks, no escape sequences, no novel."""
+    return "".join(c if c.isprintable() else " " for c in text[:200])

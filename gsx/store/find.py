@@ -1,0 +1,33 @@
+"""Runs below a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from gsx.records import ConfigurationError
+from gsx.store.files import environment_fault
+from gsx.store.run_directory import RunDirectory
+
+
+def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
+    """Every folder at or below `paths` that holds a result, a checkpoint or an error; in the order of their paths, each once.
+
+    Symbolic links, hidden folders and references are not entered. ConfigurationError for a path that is no folder; EnvironmentFault for
+    one that cannot be read, because a report that silently leaves a result out is wrong.
+    """
+    found: dict[str, Path] = {}
+
+    def fault(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a folder that vanished under the walk
+            raise environment_fault(Path(error.filename), "cannot be read", error)
+
+    for path in paths:
+        if not path.is_dir():
+            raise ConfigurationError(f"{path}: no such folder")
+        for folder, subfolders, files in os.walk(path, onerror=fault):
+            subfolders[:] = [name for name in subfolders if not name.startswith((".", "reference-"))]
+            if not {"result.json", "segments.npz", "error.txt"}.isdisjoint(files):
+                found.setdefault(os.path.realpath(folder), Path(folder))
+    return (RunDirectory(path) for path in sorted(found.values()))

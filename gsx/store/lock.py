@@ -1,0 +1,55 @@
+"""The lock of a folder, and the note that says who holds it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+
+from gsx.records import Busy, GsxError, canonical_json
+from gsx.store.files import atomic_write, environment_fault, one_line, read
+
+_COMMAND_STARTED = datetime.now(UTC).isoformat(timespec="seconds")  # the store is imported as a command begins
+
+
+@contextlib.contextmanager
+def hold(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold an existing folder against other processes, as `RunDirectory.lock` promises."""
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=-1 if wait else 0)
+    except filelock.Timeout:
+        raise Busy(f"{folder}: busy, {_holder(folder)}") from None
+    except OSError as error:
+        raise environment_fault(folder, "cannot be locked", error) from error
+    try:
+        for leftover in folder.glob(".*.tmp"):  # of a holder that was killed while it wrote
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": _COMMAND_STARTED}
+        atomic_write(folder / ".holder", canonical_json(holder).encode())
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / ".holder").unlink()
+        lock.release()
+
+
+def _holder(folder: Path) -> str:
+    """Who holds the lock, as far as its note can be believed: a killed holder leaves it behind, a new one has yet to write it."""
+    try:
+        holder = read(folder / ".holder", 4096, lambda stream: json.loads(stream.read().decode())) or {}
+        pid, host, since = int(holder["pid"]), str(holder["host"]), str(holder["since"])
+        if host == socket.gethostname() and os.name == "posix":
+            os.kill(pid, 0)
+    except PermissionError:
+        pass  # alive, and somebody else's
+    except (GsxError, OSError, KeyError, TypeError, ValueError, OverflowError):
+        return "held by another process"
+    return f"held by pid {pid} on {one_line(host)} since {one_line(since)}"

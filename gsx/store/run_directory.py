@@ -1,0 +1,149 @@
+"""The folder of one run, or of one reference: which files it holds, and in which order they are written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gsx.records import IntegrityError, Layout, Reference, Result, Segments
+from gsx.store.arrays import MAX_ARRAYS, parse_arrays, write_arrays
+from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, environment_fault, read, remove
+from gsx.store.lock import hold
+from gsx.store.reference import StoredReference, pack_reference, parse_reference
+from gsx.store.result import parse_result
+from gsx.store.segments import StoredSegments, pack_segments, parse_segments
+from gsx.store.strict_json import parse_json, sealed_json
+from gsx.store.table import CoordinateTable, format_table, parse_table
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The folder of one run, or of one reference. Writers create it; whoever writes should hold its lock."""
+
+    path: Path
+
+    @property
+    def _segments(self) -> Path:
+        return self.path / "segments.npz"
+
+    @property
+    def _result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def _table(self) -> Path:
+        return self.path / "coordinates.csv"
+
+    @property
+    def _error(self) -> Path:
+        return self.path / "error.txt"
+
+    def _create(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise environment_fault(self.path, "cannot be created", error) from error
+
+    # -- the lock
+
+    @contextlib.contextmanager
+    def lock(self, wait: bool = False) -> Iterator[None]:
+        """Hold the folder against other processes. The operating system keeps the lock and drops it when the holder dies.
+
+        Raises Busy, saying who holds it, unless told to `wait`; EnvironmentFault where the folder or the lock cannot be made.
+        """
+        self._create()
+        with hold(self.path, wait):
+            yield
+
+    # -- segments.npz
+
+    def write_segments(
+        self,
+        segments: Segments,
+        fingerprint: Mapping[str, str],
+        result_id: str,
+        extra: Mapping[str, np.ndarray] | None = None,
+        *,
+        seconds: float = 0.0,
+    ) -> None:
+        """Checkpoint. EnvironmentFault from the disk; ConfigurationError above MAX_ARRAYS; ValueError where arrays break their contract."""
+        arrays = pack_segments(StoredSegments(segments, dict(fingerprint), result_id, seconds, dict(extra or {})))
+        self._create()
+        write_arrays(self._segments, arrays)
+
+    def read_segments(self) -> StoredSegments | None:
+        """The last checkpoint, or None. IntegrityError, EnvironmentFault."""
+        return read(self._segments, 2 * MAX_ARRAYS, parse_segments)
+
+    # -- result.json and coordinates.csv
+
+    def write_result(self, result: Result) -> None:
+        """coordinates.csv, then result.json, whose presence says the rest is there. EnvironmentFault; ValueError for a NaN in the body."""
+        table, declared = format_table(result.coordinates) if result.coordinates is not None else (None, None)
+        data = sealed_json({**result.as_json(), "coordinates": declared})
+        self._create()
+        remove(self._result)  # an older result never stands beside a newer table
+        if table is None:
+            remove(self._table)
+        else:
+            atomic_write(self._table, table)
+        atomic_write(self._result, data)
+        if result.status != "failed":
+            remove(self._error)
+
+    def read_result(self) -> Result | None:
+        """The result without its arrays, or None. IntegrityError, EnvironmentFault."""
+        parsed = read(self._result, MAX_TEXT, parse_result)
+        return None if parsed is None else parsed[0]
+
+    def read_coordinates(self) -> CoordinateTable | None:
+        """The table that belongs to result.json, or None where either was never written. IntegrityError, EnvironmentFault."""
+        parsed = read(self._result, MAX_TEXT, parse_result)
+        if parsed is None or (declared := parsed[1]) is None:
+            return None
+        table = read(self._table, MAX_TEXT, lambda stream: parse_table(stream, declared))
+        if table is None:
+            raise IntegrityError(f"{self._table}: missing, and result.json declares it; {ADVICE}")
+        return table
+
+    # -- error.txt
+
+    def write_error(self, text: str) -> None:
+        """Why the run failed. EnvironmentFault."""
+        self._create()
+        atomic_write(self._error, text.encode(errors="backslashreplace"))
+
+    def read_error(self) -> str | None:
+        """Why the run failed, or None. IntegrityError where error.txt is no text file of a sane size, EnvironmentFault."""
+        return read(self._error, MAX_TEXT, lambda stream: stream.read().decode())
+
+    def discard(self) -> None:
+        """Forget the run: what force=true does. EnvironmentFault."""
+        remove(self._result, self._table, self._segments, self._error)  # the completion mark goes first
+
+    # -- reference.json and reference.npz
+
+    def write_reference(self, reference: Reference, layout: Layout, note: Mapping[str, Any]) -> None:
+        """A shared reference, with `note` as its provenance. EnvironmentFault; ValueError for arrays that are no finite `[P]` float64."""
+        body, arrays = pack_reference(reference, layout, note)
+        data = sealed_json(body)
+        self._create()
+        remove(self.path / "reference.json")  # it marks completion, as result.json does
+        write_arrays(self.path / "reference.npz", arrays)
+        atomic_write(self.path / "reference.json", data)
+
+    def read_reference(self) -> StoredReference | None:
+        """The reference, or None where it was not finished. IntegrityError, EnvironmentFault."""
+        body = read(self.path / "reference.json", MAX_TEXT, parse_json)
+        if body is None:
+            return None
+        stored = read(self.path / "reference.npz", 2 * MAX_ARRAYS, lambda stream: parse_reference(body, parse_arrays(stream)))
+        if stored is None:
+            raise IntegrityError(f"{self.path / 'reference.npz'}: missing, and reference.json declares it; {ADVICE}")
+        return stored
