@@ -54,7 +54,7 @@ def segments_of(replicates: np.ndarray, segments: int | list[int] = 64, referenc
 
 
 def pools(repetitions: Sequence[tuple[Segments, np.ndarray]], se: np.ndarray) -> Iterator[Pool]:
-    """The pool of each repetition and its reference. Merging takes coordinates one by one, so all repetitions merge side by side, at once."""
+    """The pool of each repetition with its reference: merging takes coordinates one by one, so all repetitions merge at once."""
     segments, size = repetitions[0][0], len(se)
     together = dataclasses.replace(
         segments,
