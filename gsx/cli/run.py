@@ -45,6 +45,8 @@ def command(arguments: list[str]) -> int:
     with composing(flags.config_dir):
         overrides, sweep = cells(flags.overrides, flags.multirun)
         planned = [plan(cell) for cell in overrides]
+    for rounding in dict.fromkeys(cell.rounding for cell in planned if cell.rounding):
+        _say(rounding)
     if dry_run:
         for cell in planned:
             print(cell.line())
@@ -75,6 +77,7 @@ class Cell:
     engine: str
     num_replicates: int
     block_size: int
+    rounding: str  # how the replicates asked for were rounded up, or nothing
 
     @property
     def shown(self) -> str:
@@ -96,13 +99,11 @@ def plan(overrides: list[str]) -> Cell:
             state = "complete"
         elif (folder / "segments.npz").exists():
             state = "unfinished"
-    if not measurement.exact and blocks.num_replicates != configuration.num_replicates:
-        _say(
-            f"num_replicates={configuration.num_replicates} is rounded up to {blocks.num_replicates}: "
-            f"a multiple of 64 blocks of {blocks.block_size}"
-        )
+    asked, rounding = configuration.num_replicates, ""
+    if not measurement.exact and blocks.num_replicates != asked:
+        rounding = f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}"
     name = f"{measurement.model.name} {measurement.estimator.name}"
-    return Cell(name, folder, measurement.result_id, state, measurement.engine, blocks.num_replicates, blocks.block_size)
+    return Cell(name, folder, measurement.result_id, state, measurement.engine, blocks.num_replicates, blocks.block_size, rounding)
 
 
 @functools.lru_cache(maxsize=4)

@@ -132,7 +132,7 @@ def _coordinates(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) 
     # A name needs room: about a twelfth of the panel for each.
     told = [(m, name) for m, name, start, end in zip(middles, names, starts, ends, strict=True) if (end - start) * 9 >= len(z)]
     axes.set_xticks(
-        [m for m, _ in told], [escape.figure(f"{name} ({count})", 20) for (_, name), count in zip(told, _sizes(part, told), strict=True)]
+        [m for m, _ in told], [f"{escape.figure(name, 20)}\n({count})" for (_, name), count in zip(told, _sizes(part, told), strict=True)]
     )
     axes.tick_params(axis="x", length=0)
 

@@ -30,8 +30,8 @@ def plots(group: Group) -> Iterator[Plot]:
     caption = (
         f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance, with the verdict on bias at the "
         f"right. "
-        f"{notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} A zero at the left edge is a variance or a bias² that "
-        f"is zero. "
+        f"{notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} "
+        f"A number at the left edge is off the axis: zero, or rounding errors. "
         f"{said}{notes.missing(group.cells)}"
     )
     yield Plot(f"variance-{group.slug}", f"Variance and bias² by estimator: {group.label}", _frame(shown), caption, draw)
