@@ -11,6 +11,8 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -92,7 +94,11 @@ def composing(config_dir: str | None = None) -> Iterator[None]:
             path = Path(config_dir).resolve()
             if not path.is_dir():
                 raise ConfigurationError(f"--config-dir={config_dir}: no such folder")
-            GlobalHydra.instance().config_loader().get_search_path().prepend("command-line", f"file://{path}")
+            # Hydra reads the search path once, as it starts.
+            search_path = create_config_search_path(str(config_folder()))
+            search_path.prepend("command-line", f"file://{path}")
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2(task_name="gsx", config_search_path=search_path)
         yield
     GlobalHydra.instance().clear()
 
