@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -146,8 +146,8 @@ def accumulate(
     remaining = accumulator.remaining(plan)
     tasks = iter(lambda: tuple(islice(remaining, blocks_per_task)), ())
     try:
-        with one_thread_each():
-            for done in _in_order(compute, tasks, workers):
+        with one_thread_each(), contextlib.closing(_in_order(compute, tasks, workers)) as computed:
+            for done in computed:
                 for index, of_block in done:
                     accumulator.add(index, of_block)
                 progress(plan.block_size * len(done))
@@ -165,7 +165,7 @@ def accumulate(
 Computed = list[tuple[int, Moments]]
 
 
-def _in_order(compute: Callable[[tuple[int, ...]], Computed], tasks: Iterator[tuple[int, ...]], workers: int) -> Iterator[Computed]:
+def _in_order(compute: Callable[[tuple[int, ...]], Computed], tasks: Iterator[tuple[int, ...]], workers: int) -> Generator[Computed]:
     """The results of the tasks in the order of the tasks; never more than 2 workers' worth of them are held."""
     if workers == 1:
         yield from map(compute, tasks)

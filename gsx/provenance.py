@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -37,8 +38,16 @@ def provenance(device: torch.device, workers: int) -> dict[str, Any]:
         "workers": workers,
         "commit": _commit(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(["gsx", *sys.argv[1:]]) if Path(sys.argv[0]).stem in ("gsx", "__main__") else "",
+        "command": _command(),
     }
+
+
+def _command() -> str:
+    """What was typed, from `gsx` on; nothing where gsx was called from a program of the user's."""
+    for position, word in enumerate(sys.orig_argv):
+        if word == "gsx.cli" or Path(word).name == "gsx":
+            return shlex.join(["gsx", *sys.orig_argv[position + 1 :]])
+    return ""
 
 
 def _commit() -> str | None:

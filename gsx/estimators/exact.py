@@ -12,7 +12,7 @@ from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 
 #: How many numbers (points x rows x coordinates) are held at once.
-PIECE = 2**21
+PIECE = 2**18
 
 
 class Exact(Estimator):
