@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gsx.report import canvas, curves, labels, notes
-from gsx.report.canvas import GREY, Plot
+from gsx.report.canvas import Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.looks import look
 
@@ -116,6 +116,7 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
     canvas.log_axis(axes, "y", *y_bounds)
     both = bias.join(variance[["value", "ci_low", "ci_high", "kind"]].add_suffix("_variance"))
     both = both[both["kind_variance"] == "point"]
+    named: list[tuple[float, float]] = []
     crowded = both["series"].nunique() > 6  # the ends of many curves cannot all be named
     for (estimator, rank), part in both.groupby(["estimator", "rank"], sort=True):
         style, part = look(estimator, rank), part.sort_values("x")
@@ -135,4 +136,10 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
         ends = part[part["x"].notna() & (part["kind"] != "zero")]
         for row in ends.iloc[[0, -1]].to_dict("records") if len(ends) > 1 and not crowded else []:
             at = (row["value"] if row["kind"] == "point" else row["ci_high"], row["value_variance"])
-            axes.annotate(f"τ={row['x']:g}", at, (4, 4), textcoords="offset points", fontsize=6.5, color=GREY)
+            # Curves that begin together share one name; a name near the right edge stands to the left of its point, below the curve.
+            if any(abs(math.log10(at[0] / x)) < 0.8 and abs(math.log10(at[1] / y)) < 0.4 for x, y in named):
+                continue
+            inside = at[0] ** 2 < x_bounds[1] * math.sqrt(x_bounds[0] * x_bounds[1])
+            offset, side = ((4, 4), "left") if inside else ((-5, -8), "right")
+            axes.annotate(f"τ={row['x']:g}", at, offset, textcoords="offset points", ha=side, fontsize=6.5, color=GREY)
+            named.append(at)

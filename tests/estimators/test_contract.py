@@ -142,7 +142,7 @@ class BernoulliCubic(Table):
     start: ClassVar[dict[str, Any]] = {"logits": [-0.9, 0.3, 1.1]}
 
     def cost(self, z: Tensor, q: Any) -> Tensor:
-        return (z @ z.new_tensor([1.0, -1.6, 0.8]) + 0.4) ** 3
+        return (z @ z.new_tensor([1.0, -1.6, 0.8]) + 0.4) ** 3 - 0.7
 
 
 class BernoulliDirect(Table):
@@ -152,7 +152,8 @@ class BernoulliDirect(Table):
     start: ClassVar[dict[str, Any]] = {"logits": [-0.7, 0.2, 0.9]}
 
     def cost(self, z: Tensor, q: Any) -> Tensor:
-        return z[..., 0] * z[..., 1] - 0.5 * z[..., 1] * z[..., 2] + 0.3 * q.log_prob(z) ** 2 + q.log_prob(z)
+        x, y, w = z.unbind(-1)
+        return 1.4 * x - y * w + 0.8 * w - 0.3 * q.log_prob(z) ** 2 - q.log_prob(z) - 1.3
 
 
 class CategoricalTable(Table):
@@ -161,7 +162,7 @@ class CategoricalTable(Table):
     start: ClassVar[dict[str, Any]] = {"logits": [[0.5, -0.3, 0.1], [-0.8, 0.4, 0.0]]}
 
     def cost(self, z: Tensor, q: Any) -> Tensor:
-        table = z.new_tensor([[0.3, -1.0, 0.8], [1.2, 0.1, -0.7], [-0.4, 0.9, -1.3]])
+        table = z.new_tensor([[2.1, 1.0, -0.2], [-0.5, -1.9, 0.1], [0.4, -1.0, 0.6]])
         return torch.einsum("...i,...j,ij->...", z[..., 0, :], z[..., 1, :], table)
 
 
@@ -172,20 +173,20 @@ class CategoricalCubic(CategoricalTable):
 
 class CategoricalDirect(CategoricalTable):
     def cost(self, z: Tensor, q: Any) -> Tensor:
-        return super().cost(z, q) + 0.2 * q.log_prob(z) ** 2
+        return super().cost(z, q) - 0.3 * q.log_prob(z) ** 2
 
 
 class GaussianPolynomial(Table):
-    start: ClassVar[dict[str, Any]] = {"loc": [0.4, -0.6], "log_scale": [-0.5, -0.2]}
+    start: ClassVar[dict[str, Any]] = {"loc": [0.4, -0.6], "log_scale": [-0.5, -0.3]}
 
     def cost(self, z: Tensor, q: Any) -> Tensor:
         x, y = z.unbind(-1)
-        return 0.5 * x**2 * y + x * y - 0.7 * y**2
+        return 1.5 * x - 1.2 * y + 0.3 * x**2 * y + 0.4 * x * y - 1.2
 
 
 class GaussianDirect(GaussianPolynomial):
     def cost(self, z: Tensor, q: Any) -> Tensor:
-        return super().cost(z, q) + 0.3 * q.log_prob(z) * (1 + z[..., 0])
+        return super().cost(z, q) + 0.2 * q.log_prob(z) + 0.6 * z[..., 0] * q.loc[..., 1] - 0.4 * z[..., 1] * q.scale[..., 0]
 
 
 class GaussianStep(GaussianPolynomial):
@@ -234,19 +235,19 @@ def pixels() -> Dataset:
     return Dataset("digits", "train", rows, np.zeros(9, dtype=np.int64), "none", None, "made up", "0" * 64)
 
 
-#: name: (model, wrt). Those of the last group are drawn from the models that are shipped.
-PROBLEMS: dict[str, tuple[Model, str]] = {
-    "bernoulli_cubic": (BernoulliCubic(), "all"),
-    "bernoulli_direct": (BernoulliDirect(), "all"),
-    "categorical_table": (CategoricalTable(), "all"),
-    "categorical_cubic": (CategoricalCubic(), "all"),
-    "categorical_direct": (CategoricalDirect(), "all"),
-    "gaussian_polynomial": (GaussianPolynomial(), "all"),
-    "gaussian_direct": (GaussianDirect(), "all"),
-    "bernoulli_ising": (BernoulliIsing(logits=[-1.1, -0.3, 0.4, 0.9], seed=1), "all"),
-    "binary_vae": (BinaryVAE(data=pixels(), latents=2, batch=2), "distribution"),
-    "categorical_vae": (CategoricalVAE(data=pixels(), latents=2, categories=3, batch=2), "distribution"),
-    "gaussian_vae": (GaussianVAE(data=pixels(), latents=2, batch=2), "distribution"),
+#: name: (model, wrt, the bias that must be visible). A variational autoencoder's cost is far from zero, and so REINFORCE is noisy there.
+PROBLEMS: dict[str, tuple[Model, str, float]] = {
+    "bernoulli_cubic": (BernoulliCubic(), "all", VISIBLE),
+    "bernoulli_direct": (BernoulliDirect(), "all", VISIBLE),
+    "bernoulli_ising": (BernoulliIsing(logits=[-1.1, -0.3, 0.4, 0.9], seed=1), "all", VISIBLE),
+    "categorical_table": (CategoricalTable(), "all", VISIBLE),
+    "categorical_cubic": (CategoricalCubic(), "all", VISIBLE),
+    "categorical_direct": (CategoricalDirect(), "all", VISIBLE),
+    "gaussian_polynomial": (GaussianPolynomial(), "all", VISIBLE),
+    "gaussian_direct": (GaussianDirect(), "all", VISIBLE),
+    "binary_vae": (BinaryVAE(data=pixels(), latents=2, batch=2), "distribution", 5 * VISIBLE),
+    "categorical_vae": (CategoricalVAE(data=pixels(), latents=2, categories=3, batch=2), "distribution", 5 * VISIBLE),
+    "gaussian_vae": (GaussianVAE(data=pixels(), latents=2, batch=2), "distribution", 5 * VISIBLE),
 }
 DESIGNED = ("bernoulli_cubic", "categorical_cubic")
 
@@ -468,32 +469,11 @@ def test_a_constant_cost_has_no_gradient(variant: str) -> None:
 REPLICATES = 3
 
 
-def out_of_reach(estimator: Estimator, program: Program) -> bool:
-    """`exact` sums over all states, and the engine never takes it along a route: only small problems are asked of it."""
-    if not isinstance(estimator, Exact):
-        return False
-    found = sites(program).values()
-    return math.prod(site.q.num_points(16) for site in found) * max(math.prod(site.q.batch_shape) for site in found) > 2**13
-
-
-def route_cases() -> list[Any]:
-    cases = []
-    for variant in VARIANTS:
-        for name in [*files("model"), *PROBLEMS]:
-            for wrt in WRT:
-                cases.append(pytest.param(variant, name, wrt, id=f"{variant}-{name}-{wrt}"))
-    return cases
-
-
-def model_called(name: str) -> Model:
-    return PROBLEMS[name][0] if name in PROBLEMS else shipped_model(name)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("name", [*[name for name in files("model")], *[f"test.{name}" for name in PROBLEMS if "vae" not in name]])
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant != "exact"])  # it is evaluated once, and takes no route
+@pytest.mark.parametrize("name", [*files("model"), *(f"test.{name}" for name in PROBLEMS if "vae" not in name)])
 def test_routes_agree_replicate_by_replicate(variant: str, name: str) -> None:
     """On the same noise every route gives each replicate the same gradient, whatever it is taken with respect to."""
-    model = model_called(name.removeprefix("test.")) if name.startswith("test.") else shipped_model(name)
+    model = PROBLEMS[name.removeprefix("test.")][0] if name.startswith("test.") else shipped_model(name)
     estimator = build(variant, build(variant).num_samples + 1)
     if not supports(estimator, model):
         pytest.skip(f"{variant} does not support {name}")
@@ -503,9 +483,8 @@ def test_routes_agree_replicate_by_replicate(variant: str, name: str) -> None:
             program = Program(model, wrt=wrt, dtype=torch.float64)
         except ConfigurationError:
             continue  # no encoder
-        if out_of_reach(estimator, program):
-            pytest.skip("too many states for exact")
         seen = probe(program, estimator)
+        estimator.warmup = min(estimator.warmup, 8)
         warm_up(estimator, program, seed=0)
         block = Block(5, "base", 2, torch.float64, CPU)
         oracle = ROUTES["loop"](program, estimator, seen).gradients(block, 1, 1 + REPLICATES)
@@ -516,7 +495,7 @@ def test_routes_agree_replicate_by_replicate(variant: str, name: str) -> None:
                     choose(engine, program, estimator, seen)
                 continue
             found = choose(engine, program, estimator, seen).gradients(block, 1, 1 + REPLICATES)
-            torch.testing.assert_close(found, oracle, rtol=1e-9, atol=1e-11 * float(oracle.abs().max()), msg=lambda text: f"{engine} {wrt}: {text}")  # noqa: B023
+            torch.testing.assert_close(found, oracle, rtol=1e-9, atol=1e-11 * float(oracle.abs().max()))
             compared += 1
     assert compared
 
@@ -533,11 +512,11 @@ def test_every_estimator_has_a_shipped_model(variant: str) -> None:
 @pytest.mark.parametrize("extra", [0, 3])
 def test_evaluations_are_what_the_docstring_says(variant: str, extra: int) -> None:
     """Counted twice: by the engine's dry run, and by a cost that counts itself. "Costs: 2 N evaluations and N gradients" declares it."""
-    declared = re.search(r"Costs: (\d*) ?N evaluations(?: and (\d*) ?N gradients)?", " ".join(inspect.getdoc(type(build(variant))).split()))  # type: ignore[union-attr]
+    text = " ".join(inspect.getdoc(type(build(variant))).split())  # type: ignore[union-attr]
+    declared = re.search(r"Costs: (\d*) ?N evaluations(?: and (\d*) ?N gradients)?", text)
     n = build(variant).num_samples + extra
-    counted = 0
-    checked = 0
-    for model, _ in PROBLEMS.values():
+    counted = checked = 0
+    for model, _, _ in PROBLEMS.values():
         estimator = build(variant, n)
         if not (isinstance(model, Table) and supports(estimator, model)):
             continue
@@ -557,7 +536,7 @@ def test_evaluations_are_what_the_docstring_says(variant: str, extra: int) -> No
         if declared is not None:
             assert seen.evaluations == int(declared[1] or 1) * n
             assert seen.gradient_evaluations == (0 if not estimator.needs_cost_gradient else int(declared[2] or 1) * n)
-        if not estimator.needs_cost_gradient:
+        if not estimator.needs_cost_gradient and not isinstance(estimator, Exact):  # the nodes of a quadrature move with the parameters
             assert seen.gradient_evaluations == 0
         checked += 1
     assert checked
@@ -582,7 +561,7 @@ def test_black_boxes_are_measured_or_refused(variant: str, model: Model) -> None
     assert estimator.supports(site.q, model) is None
     if isinstance(estimator, Exact) and isinstance(site.q, Normal):
         return  # quadrature wants smoothness, and a black box promises none
-    results = [gsx.measure(model, estimator, num_replicates=1024, dtype="float64", engine=engine, workers=1) for engine in ("auto", "loop")]
+    results = [gsx.measure(model, build(variant), num_replicates=64, dtype="float64", engine=engine, workers=1) for engine in ("auto", "loop")]
     means = [result.coordinates.mean for result in results]  # type: ignore[union-attr]
     np.testing.assert_allclose(*means, rtol=1e-9, atol=1e-12)
     assert np.abs(means[0]).max() > 0
@@ -603,15 +582,15 @@ class Look:
         return self.excess > 1
 
 
-def look(model: Model, estimator: Estimator, wrt: str, *, tests: int, most: int = 2**21) -> Look:
-    """R follows from the variance in a pilot on other noise, so that a bias of VISIBLE is seen; each coordinate of each of ``tests`` tests
+def look(model: Model, estimator: Estimator, wrt: str, *, tests: int, visible: float = VISIBLE, most: int = 2**22) -> Look:
+    """R follows from the variance in a pilot on other noise, so that a bias of ``visible`` is seen; each coordinate of each of ``tests`` tests
     gets its share of the family-wise error."""
     program = Program(model, wrt=wrt, dtype=torch.float64)
     truth = reference_gradient(program, ReferenceSettings(), seed=0).gradient
     seen = probe(program, estimator)
     warm_up(estimator, program, seed=4)
     route = choose("auto", program, estimator, seen)
-    size, scale = 2**13, float(np.abs(truth).max())
+    size, scale = (8 if isinstance(estimator, Exact) else 2**13), float(np.abs(truth).max())
     threshold, power = scipy.stats.norm.isf(FAMILY_WISE_ERROR / (2 * tests * len(truth))), scipy.stats.norm.isf(1 - POWER)
 
     def of_block(stream: str, index: int) -> np.ndarray:
@@ -619,7 +598,7 @@ def look(model: Model, estimator: Estimator, wrt: str, *, tests: int, most: int 
         return torch.cat([route.gradients(block, start, start + tile) for start in range(0, size, tile)]).numpy()
 
     pilot = of_block("pilot", 0).std(0).max()
-    wanted = 1.2 * ((threshold + power) * pilot / (VISIBLE * scale)) ** 2
+    wanted = 1.2 * ((threshold + power) * pilot / (visible * scale)) ** 2
     blocks = math.ceil(min(most, max(2**14, wanted)) / size)
     if isinstance(estimator, Exact):
         blocks = 1
@@ -633,7 +612,7 @@ def look(model: Model, estimator: Estimator, wrt: str, *, tests: int, most: int 
 UNBIASED = [
     (variant, problem)
     for variant in VARIANTS
-    for problem, (model, _) in PROBLEMS.items()
+    for problem, (model, _, _) in PROBLEMS.items()
     if build(variant).biased_because(model) is None and supports(build(variant), model)
 ]
 BIASED = [variant for variant in VARIANTS if not build(variant).unbiased]
@@ -642,9 +621,9 @@ BIASED = [variant for variant in VARIANTS if not build(variant).unbiased]
 @pytest.mark.statistical
 @pytest.mark.parametrize(("variant", "problem"), UNBIASED, ids=[f"{variant}-{problem}" for variant, problem in UNBIASED])
 def test_declared_unbiased_is_unbiased(variant: str, problem: str) -> None:
-    model, wrt = PROBLEMS[problem]
-    seen = look(model, build(variant), wrt, tests=len(UNBIASED))
-    assert seen.visible < VISIBLE, "no power"
+    model, wrt, visible = PROBLEMS[problem]
+    seen = look(model, build(variant), wrt, tests=len(UNBIASED), visible=visible)
+    assert seen.visible < visible, "no power"
     assert not seen.biased, seen
 
 
@@ -793,7 +772,8 @@ class LeaveOneOut(Mutant):
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_mutants_are_caught(mutant: Estimator, problem: str) -> None:
-    assert look(*PROBLEMS[problem][:1], mutant, PROBLEMS[problem][1], tests=len(UNBIASED)).biased
+    model, wrt, _ = PROBLEMS[problem]
+    assert look(model, mutant, wrt, tests=len(UNBIASED)).biased
 
 
 @pytest.mark.statistical
@@ -881,7 +861,7 @@ def test_a_cost_must_use_the_q_it_is_handed() -> None:
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_cpu_and_gpu_agree_replicate_by_replicate(variant: str, problem: str) -> None:
     """The noise is the same bit for bit; the rest agrees to rounding."""
-    model, wrt = PROBLEMS[problem]
+    model, wrt, _ = PROBLEMS[problem]
     if not supports(build(variant), model):
         pytest.skip("not supported")
     found = []
