@@ -140,6 +140,6 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
             if any(abs(math.log10(at[0] / x)) < 0.8 and abs(math.log10(at[1] / y)) < 0.4 for x, y in named):
                 continue
             inside = at[0] ** 2 < x_bounds[1] * math.sqrt(x_bounds[0] * x_bounds[1])
-            offset, side = ((4, 4), "left") if inside else ((-5, -8), "right")
+            offset, side = ((4, 4), "left") if inside else ((-6, -5), "right")
             axes.annotate(f"τ={row['x']:g}", at, offset, textcoords="offset points", ha=side, fontsize=6.5, color=GREY)
             named.append(at)
