@@ -106,7 +106,7 @@ def composing(config_dir: str | None = None) -> Iterator[None]:
 def cells(overrides: list[str], multirun: bool) -> tuple[list[list[str]], bool]:
     """The overrides of each job, and whether they are a sweep (by ``-m`` or by an experiment's own ``hydra.mode``).
 
-    To be called within `composing`. A sweeper other than Hydra's basic one chooses its cells as it goes: then only the first is given.
+    To be called within `composing`. A sweeper other than Hydra's basic one chooses its cells as it goes: then none are given.
     """
     loader = GlobalHydra.instance().config_loader()
     parser = OverridesParser.create(config_loader=loader)
@@ -118,6 +118,8 @@ def cells(overrides: list[str], multirun: bool) -> tuple[list[list[str]], bool]:
         if not multirun:
             compose("config", overrides=overrides)  # refuses a sweep without -m
             return [overrides], False
+        if not str(config.hydra.sweeper._target_).endswith(".BasicSweeper"):
+            return [], True
         sweeps = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         batches = BasicSweeper.split_arguments(parser.parse_overrides(sweeps + overrides), None)
     return batches[0], True

@@ -51,7 +51,7 @@ def command(arguments: list[str]) -> int:
         for cell in planned:
             print(cell.line())
         return 0
-    if all(cell.state == "complete" for cell in planned):
+    if planned and all(cell.state == "complete" for cell in planned):
         _say("complete already; force=true starts anew")
     else:
         _hydra(arguments)
@@ -152,6 +152,10 @@ def _hydra(arguments: list[str]) -> None:
         sys.argv = before
 
 
+#: The cells of this process that failed.
+_failed: list[Path] = []
+
+
 def job(config: DictConfig) -> float | None:
     """One cell. In a sweep its failure is written down, and the others go on. Returns the mean squared error, for sweepers that search."""
     context = HydraConfig.get()
@@ -170,6 +174,7 @@ def job(config: DictConfig) -> float | None:
         if context.mode != RunMode.MULTIRUN:
             raise
         log.error("failed: %s: %s", os.path.relpath(folder.path), error)
+        _failed.append(folder.path)
         return None
     mse = result.summary["mse"]
     return None if mse is None else mse.value
@@ -180,6 +185,8 @@ def job(config: DictConfig) -> float | None:
 
 def _closing(planned: list[Cell], sweep: bool) -> int:
     """Say what ran, what was skipped and what failed; the exit code."""
+    if not planned:  # a searching sweeper has said what it tried
+        return 1 if _failed else 0
     results = [RunDirectory(cell.folder).read_result() for cell in planned]
     if not sweep:
         (result,) = results
