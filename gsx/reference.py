@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from gsx import registry, statistics
-from gsx.accumulate import Accumulator, Plan, accumulate
+from gsx.accumulate import Accumulator, Plan, accumulate, one_thread_each
 from gsx.distributions import Discrete, Normal
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
@@ -43,6 +43,7 @@ class ReferenceSettings:
     num_replicates: int = 131072
 
 
+@one_thread_each()
 def reference_gradient(
     program: Program,
     settings: ReferenceSettings,
@@ -69,6 +70,7 @@ def reference_gradient(
     return _long_run(program, settings, seed, workers, progress, resume, checkpoint)
 
 
+@one_thread_each()
 def exact_gradient(program: Program) -> tuple[np.ndarray, int]:
     """What the estimator `exact` measures, ``[P]`` float64, and how many evaluations it took: enumeration, or quadrature.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 from gsx.distributions.base import Discrete
 from gsx.noise import logistic
@@ -44,12 +44,12 @@ class Bernoulli(Discrete):
         return torch.sigmoid(latent / temperature)
 
     def conditional_latent(self, z: Tensor, v: Tensor) -> Tensor:
-        # Given z = 1 the uniform lies in (1 - p, 1), given z = 0 in (0, 1 - p). Both it and 1 minus it are written without cancellation,
-        # so that saturated logits keep their digits.
-        p, not_p = torch.sigmoid(self.logits), torch.sigmoid(-self.logits)
-        u = z * (not_p + v * p) + (1 - z) * v * not_p
-        not_u = z * (1 - v) * p + (1 - z) * (p + (1 - v) * not_p)
-        return self.logits + torch.log(u) - torch.log(not_u)
+        # Given z = 1 the uniform is (1 - p) + v p, given z = 0 it is v (1 - p). Put into the latent, probabilities cancel, and what
+        # remains has the right sign whatever is rounded.
+        log_v, log_not_v = torch.log(v), torch.log1p(-v)
+        above = softplus(self.logits + log_v) - log_not_v
+        below = log_v - softplus(log_not_v - self.logits)
+        return z * above + (1 - z) * below
 
     def num_points(self, nodes: int) -> int:
         return int(2 ** self.event_shape[0])

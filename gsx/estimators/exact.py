@@ -25,7 +25,9 @@ class Exact(Estimator):
     cost is summed one coordinate at a time: C x D terms instead of C^D.
 
     Requires: a continuous cost where q is Gaussian (`gsx.reference` enforces it, and doubles the nodes until two orders agree).
-    Costs: as many evaluations as there are states or nodes. Ignores the noise and N. Bias: none (discrete), quadrature error (Gaussian).
+    Costs: as many evaluations as there are states or nodes. Ignores the noise and N.
+    Bias: none where discrete, the quadrature error where Gaussian.
+    References: Golub & Welsch (1969), Math. Comp. 23, for the nodes and weights.
     """
 
     unbiased = True

@@ -22,7 +22,7 @@ class Model(nn.Module, ABC):
     The loss is affine in each expectation, and tolerates a result of `expect` with further axes in front.
     """
 
-    #: `differentiable`: the gradient of the cost says how it changes; `discontinuous`: it has jumps; `black_box`: it has no gradient at all.
+    #: `differentiable`: the gradient of the cost says how it changes; `discontinuous`: it has jumps; `black_box`: there is no gradient.
     cost_is: ClassVar[Literal["differentiable", "discontinuous", "black_box"]] = "differentiable"
     #: Whether rows of the batch share no random number and no distribution.
     independent_rows: ClassVar[bool] = False

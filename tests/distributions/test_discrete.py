@@ -7,7 +7,7 @@ noise. Tests marked `statistical` state how often another seed would fail.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
+from gsx.accumulate import one_thread_each
 from gsx.distributions import Bernoulli, Categorical, Discrete
 from gsx.noise import uniforms
 
@@ -30,6 +31,13 @@ LOGITS = {
     ),
 }
 MODERATE = {"bernoulli": LOGITS["bernoulli"][0], "categorical": LOGITS["categorical"][0]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors this small only lose time to threads."""
+    with one_thread_each():
+        yield
 
 
 def make(kind: str, logits: Tensor | None = None) -> Discrete:

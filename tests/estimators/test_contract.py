@@ -15,7 +15,7 @@ import inspect
 import math
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -29,6 +29,7 @@ from torch import Tensor
 
 import gsx
 from gsx import registry
+from gsx.accumulate import one_thread_each
 from gsx.configuration import Configuration
 from gsx.costs import Cost, Expect
 from gsx.data import Dataset
@@ -57,6 +58,13 @@ from gsx.tune import warm_up
 CPU = torch.device("cpu")
 CONF = Path(gsx.__file__).resolve().parents[1] / "conf"
 FAMILY_WISE_ERROR, POWER, VISIBLE = 1e-3, 0.999, 0.02
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors this small only lose time to threads."""
+    with one_thread_each():
+        yield
+
 
 # ------------------------------------------------------------------------------------------------------------------------ discovery
 
@@ -457,11 +465,12 @@ def test_a_constant_cost_has_no_gradient(variant: str) -> None:
 
     for kind in known(build(variant)):
         estimator = build(variant)
-        for g in gradients_of_many(estimator, distribution(kind, (), torch.float64), constant, 4096):
+        replicates = 4 if isinstance(estimator, Exact) else 4096
+        for g in gradients_of_many(estimator, distribution(kind, (), torch.float64), constant, replicates):
             if estimator.needs_cost_gradient:
                 assert (g == 0).all()
             elif estimator.unbiased:
-                assert (g.mean(0).abs() <= scipy.stats.norm.isf(0.5e-6) * g.std(0) / 64 + 1e-12).all()
+                assert (g.mean(0).abs() <= scipy.stats.norm.isf(0.5e-6) * g.std(0) / math.sqrt(replicates) + 1e-12).all()
 
 
 # ------------------------------------------------------------------------------------------------------------------------- routes
@@ -604,7 +613,7 @@ def look(model: Model, estimator: Estimator, wrt: str, *, tests: int, visible: f
         blocks = 1
     means, variances = zip(*[(g.mean(0), g.var(0)) for g in (of_block("base", index) for index in range(blocks))], strict=True)
     se = np.sqrt(np.mean(variances, 0) / (blocks * size))
-    rounding = 1e-8 * scale
+    rounding = (1e-4 if isinstance(estimator, Exact) else 1e-8) * scale  # `exact` has 16 nodes when it is asked for one estimate
     bias = np.abs(np.mean(means, 0) - truth)
     return Look(float((bias / (threshold * se + rounding)).max()), float((threshold + power) * se.max() / scale))
 

