@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import time
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 
 from gsx import statistics
-from gsx.accumulate import Accumulator, Plan, accumulate
+from gsx.accumulate import Accumulator, Plan, accumulate, one_thread_each
 from gsx.configuration import Configuration
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
@@ -69,9 +70,11 @@ def measure(
 class Measurement:
     """A configuration made concrete: everything that can be wrong has been checked, everything that identifies the result is known."""
 
+    @one_thread_each()
     def __init__(self, configuration: Configuration, model: Model | None = None, estimator: Estimator | None = None) -> None:
         self.configuration = configuration
-        self.estimator = configuration.build_estimator() if estimator is None else estimator
+        # A copy, because tuning changes it: an object can be measured twice with the same answer.
+        self.estimator = configuration.build_estimator() if estimator is None else copy.deepcopy(estimator)
         dataset = None if model is not None else configuration.dataset()
         self.model = configuration.build_model(dataset) if model is None else model
         self.program = Program(
@@ -110,6 +113,7 @@ class Measurement:
 
     # --------------------------------------------------------------------------------------------------------------------- running
 
+    @one_thread_each()
     def run(self, directory: Path | None = None, progress: Progress | None = None, blocks_per_task: int = 1) -> Result:
         """The result: read where it is complete, else computed, from the last checkpoint where there is one."""
         if directory is None:

@@ -25,7 +25,7 @@ def moments(gradients: Tensor, direction: Tensor | None) -> Moments:
     """The moments of ``gradients [n, P]``; ``direction [P]`` is the unit vector of the reference, float64."""
     g = gradients.to(torch.float64)
     mean = g.mean(0)
-    nonfinite = (~torch.isfinite(g.sum(1))).sum()
+    nonfinite = (~torch.isfinite(g).all(1)).sum()
     cosine = torch.zeros((), dtype=torch.float64, device=g.device) if direction is None else _cosines(g, direction).mean()
     largest = g.abs().amax(0)
     centred = g.sub_(mean) if g is not gradients else g - mean

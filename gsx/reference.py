@@ -70,7 +70,6 @@ def reference_gradient(
     return _long_run(program, settings, seed, workers, progress, resume, checkpoint)
 
 
-@one_thread_each()
 def exact_gradient(program: Program) -> tuple[np.ndarray, int]:
     """What the estimator `exact` measures, ``[P]`` float64, and how many evaluations it took: enumeration, or quadrature.
 

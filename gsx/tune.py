@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsx.accumulate import one_thread_each
 from gsx.costs import Cost
 from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
@@ -15,7 +14,6 @@ from gsx.noise import Block
 from gsx.program import Program
 
 
-@one_thread_each()
 @torch.no_grad()
 def warm_up(estimator: Estimator, program: Program, *, seed: int, stream: str = "tune") -> dict[str, Any]:
     """Let the estimator learn from as many draws as it asks for; what it learnt, for the result, or {}.

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gsx.accumulate import one_thread_each
 from gsx.estimators.reinforce import Reinforce
 from gsx.moments import moments
 from gsx.noise import Block
@@ -33,12 +32,11 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
     probe(program, plain)
     ratios: list[float] = []
     deadline = time.monotonic() + SECONDS
-    with one_thread_each():
-        while len(ratios) < 1 + LEAST or (len(ratios) < 1 + MOST and time.monotonic() < deadline):
-            block = Block(seed, "yardstick", len(ratios), program.dtype, program.device)
-            ours = _seconds(lambda block=block: _statistics(route, block, tile), program.device)  # type: ignore[misc]
-            theirs = _seconds(lambda block=block: plain_step(program, plain, block, tile), program.device)  # type: ignore[misc]
-            ratios.append(ours / theirs)
+    while len(ratios) < 1 + LEAST or (len(ratios) < 1 + MOST and time.monotonic() < deadline):
+        block = Block(seed, "yardstick", len(ratios), program.dtype, program.device)
+        ours = _seconds(lambda block=block: _statistics(route, block, tile), program.device)  # type: ignore[misc]
+        theirs = _seconds(lambda block=block: plain_step(program, plain, block, tile), program.device)  # type: ignore[misc]
+        ratios.append(ours / theirs)
     logs = [math.log(ratio) for ratio in ratios[1:]]
     # The standard error of a median is 1.2533 times that of the mean for normal errors.
     return math.exp(statistics.median(logs)), 1.2533 * statistics.stdev(logs) / math.sqrt(len(logs))

@@ -150,7 +150,14 @@ def test_segments_are_copies() -> None:
 
 @pytest.mark.parametrize(
     ("replicates", "block_size", "expected"),
-    [(1, None, (16, 64)), (1024, None, (16, 64)), (65536, None, (1024, 64)), (2**24, None, (16384, 1024)), (1000, 10, (10, 128)), (1, 1, (1, 64))],
+    [
+        (1, None, (16, 64)),
+        (1024, None, (16, 64)),
+        (65536, None, (1024, 64)),
+        (2**24, None, (16384, 1024)),
+        (1000, 10, (10, 128)),
+        (1, 1, (1, 64)),
+    ],
 )
 def test_plans_follow_the_written_rule(replicates: int, block_size: int | None, expected: tuple[int, int]) -> None:
     """R is rounded up to a multiple of 64 blocks; a block is min(16384, 16 ceil(R / 1024)) unless it is given."""

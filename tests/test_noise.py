@@ -1,12 +1,13 @@
 """The random numbers: which they are, how they are addressed, that they lie strictly inside (0, 1), and what they are transformed into.
 
-The exact tests always pass. The statistical ones fix their addresses and say how often another address would fail though nothing were wrong.
+The exact tests always pass. The statistical ones fix their addresses and say how often another would fail though nothing were wrong.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -106,7 +107,8 @@ def test_frozen_numbers() -> None:
     digest = hashlib.sha256()
     for dtype in DTYPES:
         digest.update(uniforms((7, "base", 3, "z", 1), 5, 1000, dtype, CPU).numpy().tobytes())
-    assert (SCHEME, digest.hexdigest()) == ("philox4x64-10/blake2b-128/1", "27068823bf86dac0ec7da356aff92ad0c2b94f0adeb87908e87d4043cc4aa8de")
+    assert SCHEME == "philox4x64-10/blake2b-128/1"
+    assert digest.hexdigest() == "27068823bf86dac0ec7da356aff92ad0c2b94f0adeb87908e87d4043cc4aa8de"
 
 
 def test_keys_separate_what_plain_concatenation_would_not() -> None:
@@ -124,7 +126,7 @@ def test_keys_separate_what_plain_concatenation_would_not() -> None:
 def test_any_split_of_a_range_gives_the_same_numbers(cuts: list[int], dtype: torch.dtype, offset: int) -> None:
     whole = uniforms(("split",), offset, 200, dtype, CPU)
     edges = [0, *sorted(cuts), 200]
-    parts = [uniforms(("split",), offset + a, b - a, dtype, CPU) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    parts = [uniforms(("split",), offset + a, b - a, dtype, CPU) for a, b in pairwise(edges) if b > a]
     assert torch.equal(torch.cat(parts), whole)
 
 
@@ -241,7 +243,8 @@ def test_neighbouring_blocks_are_uncorrelated() -> None:
     ids=["logistic", "gumbel", "exponential", "normal"],
 )
 def test_transforms_are_quantile_functions(transform: object, law: scipy.stats.rv_continuous) -> None:
-    u = torch.cat((torch.linspace(1e-4, 1 - 1e-4, 999, dtype=torch.float64), torch.tensor([1e-12, 2.0**-53, 1 - 2.0**-52], dtype=torch.float64)))
+    extreme = torch.tensor([1e-12, 2.0**-53, 1 - 2.0**-52], dtype=torch.float64)
+    u = torch.cat((torch.linspace(1e-4, 1 - 1e-4, 999, dtype=torch.float64), extreme))
     # -log u falls as u rises: it is the quantile function at 1 - u.
     expected = law.isf(u.numpy()) if transform is exponential else law.ppf(u.numpy())
     np.testing.assert_allclose(transform(u).numpy(), expected, rtol=1e-9, atol=1e-12)  # type: ignore[operator]

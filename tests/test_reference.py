@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gsx import data
+from gsx.accumulate import one_thread_each
 from gsx.costs import Expect
 from gsx.distributions import Bernoulli, Normal
 from gsx.estimators import exact
@@ -30,6 +32,13 @@ from gsx.noise import Noise
 from gsx.program import Program, flatten
 from gsx.records import ConfigurationError, Reference
 from gsx.reference import Kind, ReferenceSettings, exact_gradient, reference_gradient
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors this small only lose time to threads."""
+    with one_thread_each():
+        yield
 
 
 def program(model: Model, wrt: str = "all", dtype: torch.dtype = torch.float64) -> Program:
@@ -337,16 +346,18 @@ def test_auto_takes_the_first_that_is_possible() -> None:
 def test_a_jump_is_never_measured_pathwise() -> None:
     """Neither a quadrature nor the pathwise estimator may pass for the truth of a discontinuous cost."""
     assert reference(Step(), num_replicates=64).estimator == "reinforce"
-    with pytest.raises(ConfigurationError, match="reference.estimator=reparameterization: must be unbiased on step"):
+    with pytest.raises(ConfigurationError, match=r"reference.estimator=reparameterization: must be unbiased on step"):
         reference(Step(), "long_run", estimator="reparameterization")
-    with pytest.raises(ConfigurationError, match="reference.estimator=concrete: must be unbiased"):
+    with pytest.raises(ConfigurationError, match=r"reference.estimator=concrete: must be unbiased"):
         reference(BernoulliIsing(), "long_run", estimator="concrete")
-    with pytest.raises(ConfigurationError, match="estimator=exact: .* discontinuous"):
+    with pytest.raises(ConfigurationError, match=r"estimator=exact: .* discontinuous"):
         exact_gradient(program(Step()))
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize(("model", "estimator"), [(BernoulliIsing(), "reinforce"), (GaussianToy(), "reparameterization")], ids=["ising", "gaussian"])
+@pytest.mark.parametrize(
+    ("model", "estimator"), [(BernoulliIsing(), "reinforce"), (GaussianToy(), "reparameterization")], ids=["ising", "gaussian"]
+)
 def test_a_long_run_has_an_error_and_keeps_it(model: Model, estimator: str) -> None:
     """Ten coordinates at 5 standard errors; the error itself within 20 %, from sixteen runs with other seeds."""
     truth = reference(model)
@@ -364,9 +375,6 @@ def test_a_long_run_has_an_error_and_keeps_it(model: Model, estimator: str) -> N
 def test_a_long_run_resumes_with_the_same_bits() -> None:
     settings = ReferenceSettings("long_run", num_replicates=4096)
     checkpoints: list[Any] = []
-
-    class Stop(BaseException):
-        pass
 
     def progress(what: str, replicates: int) -> Any:
         def advance(done: int) -> None:

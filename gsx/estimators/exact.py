@@ -52,7 +52,5 @@ class Exact(Estimator):
         step = max(1, PIECE // max(1, next(iter(q.parameters.values())).numel()))
         if step >= total:
             return part(0, total)
-        value = torch.zeros((), dtype=torch.get_default_dtype())
-        for start in range(0, total, step):
-            value = value + checkpoint(part, start, min(start + step, total), use_reentrant=False, preserve_rng_state=False)
-        return value
+        pieces = ((start, min(start + step, total)) for start in range(0, total, step))
+        return torch.stack([checkpoint(part, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]).sum(0)

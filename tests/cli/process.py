@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ class Held(Model):
     def loss(self, params, expect):
         def cost(z, q):
             if Path("hold").exists():
-                time.sleep(0.05)
+                time.sleep(0.2)
             return (z - 0.3).square().sum(-1) * (1 + z[..., 0])
 
         return expect(Bernoulli(params["logits"]), cost)
@@ -40,23 +41,29 @@ class Held(Model):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """One thread, and nothing of this shell that would change what is tested (PYTHONPATH would hide a broken installation)."""
-    foreign = ("PYTHONPATH", "HYDRA_FULL_ERROR", "GSX_QUIET", "GSX_DATA", "COMP_LINE", "COMP_POINT")
+    """One thread, and nothing of this shell that would change what is tested (PYTHONPATH would hide a broken installation, PYTHONUNBUFFERED a late flush)."""
+    foreign = ("PYTHONPATH", "PYTHONUNBUFFERED", "HYDRA_FULL_ERROR", "GSX_QUIET", "GSX_DATA", "COMP_LINE", "COMP_POINT")
     kept = {key: value for key, value in os.environ.items() if key not in foreign}
     return {**kept, "OMP_NUM_THREADS": "1", "PATH": f"{GSX.parent}{os.pathsep}{kept['PATH']}", **more}
 
 
-def start(*words: str, cwd: Path, **env: str) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def running(*words: str, cwd: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """A command while it runs; killed at the end of the block, if it is still there."""
     if not GSX.exists():
         pytest.skip(f"{GSX} is not installed: pip install -e .")
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([str(GSX), *words], cwd=cwd, env=environment(**env), text=True, **streams)  # type: ignore[call-overload, no-any-return]
+    with subprocess.Popen([str(GSX), *words], cwd=cwd, env=environment(**env), text=True, **streams) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def gsx(*words: str, cwd: Path, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; it must end with this exit code, and never with a traceback."""
-    process = start(*words, cwd=cwd, **env)
-    out, err = process.communicate(timeout=300)
+    with running(*words, cwd=cwd, **env) as process:
+        out, err = process.communicate(timeout=300)
     assert process.returncode == code, f"gsx {' '.join(words)} ended with {process.returncode}, not {code}\n{out}\n{err}"
     assert "Traceback" not in err
     return subprocess.CompletedProcess(words, code, out, err)
@@ -84,9 +91,9 @@ def finished(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.rglob("result.json"))
 
 
-def flip(path: Path, marker: bytes) -> bytes:
-    """Flip one bit of a file, a little behind a marker in it; what it was before."""
+def flip(path: Path, marker: bytes, behind: int) -> bytes:
+    """Flip one bit of a file, so many bytes behind a marker in it; what the file was before."""
     before = path.read_bytes()
-    at = before.index(marker) + len(marker) + 8
+    at = before.index(marker) + len(marker) + behind
     path.write_bytes(before[:at] + bytes([before[at] ^ 1]) + before[at + 1 :])
     return before

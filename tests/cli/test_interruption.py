@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -15,10 +16,14 @@ from typing import Any
 import pytest
 
 from gsx.store import RunDirectory
-from tests.cli.process import HELD, finished, flip, gsx, one_line, start, wait_for
+from tests.cli.conftest import Inside
+from tests.cli.process import HELD, finished, flip, gsx, one_line, running, wait_for
 
 #: A few seconds of work; every block counts, because bernoulli_toy's are equally dear.
 LONG = "num_replicates=1e7"
+#: From the name of an array in an npz to its numbers: the rest of the zip's header, and numpy's.
+NPY = 150
+
 SMALL = ("run", "model.logits=[0.5,-1]", "num_replicates=1024")
 
 
@@ -30,11 +35,10 @@ def result(folder: Path) -> dict[str, Any]:
 
 def measured(*words: str, cwd: Path) -> int:
     """The peak memory of a run, in the system's unit."""
-    process = start(*words, cwd=cwd)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, process.communicate()
-    process.communicate()
+    with running(*words, cwd=cwd) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, process.communicate()
     return usage.ru_maxrss
 
 
@@ -53,13 +57,11 @@ def test_killed_five_times(uninterrupted: tuple[dict[str, Any], int], tmp_path: 
     killed = 0
     words = ("run", LONG, "workers=2", "name=killed")
     for _ in range(5):
-        process = start(*words, cwd=tmp_path)
-        wait_for(lambda: [*tmp_path.rglob(".hydra")], process)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(moments.uniform(0, 3.5))
-        killed += process.poll() is None
-        process.kill()
-        process.communicate()
+        with running(*words, cwd=tmp_path) as process:
+            wait_for(lambda: [*tmp_path.rglob(".holder"), *tmp_path.rglob("result.json")], process)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(moments.uniform(0, 3.5))
+            killed += process.poll() is None
     gsx(*words, cwd=tmp_path)
     assert killed >= 1
     whole, pieces = uninterrupted[0], result(tmp_path)
@@ -81,92 +83,103 @@ def test_busy_interrupted_damaged_resumed(tmp_path: Path) -> None:
     """The life of one run: a second process, Ctrl-C, a flipped bit, and the end. A file named `hold` makes it as slow as the test needs."""
     (tmp_path / "held.py").write_text(HELD)
     (tmp_path / "hold").touch()
-    words = ("run", "plugins=[held]", "model.name=held", "~model.logits", "~model.target", "~model.power", "num_replicates=8192")
-    process = start(*words, cwd=tmp_path)
-    wait_for(lambda: [*tmp_path.rglob(".holder")], process)
-    wait_for(lambda: [path for path in tmp_path.rglob("segments.npz") if "reference" not in path.parent.name], process)
+    words = ("run", "plugins=[held]", "model.name=held", "~model.logits", "~model.target", "~model.power")
+    words += ("num_replicates=640", "block_size=1", "workers=2")
+    with running(*words, cwd=tmp_path) as process:
+        wait_for(lambda: [path for path in tmp_path.rglob("segments.npz") if "reference" not in path.parent.name], process)
 
-    busy = gsx(*words, cwd=tmp_path, code=7)
-    assert f"held by pid {process.pid}" in one_line(busy.stderr.replace(rounded(busy.stderr), "")) and busy.stdout == ""
+        busy = gsx(*words, cwd=tmp_path, code=7)
+        assert f"held by pid {process.pid}" in busy.stderr and busy.stdout == ""
 
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and out == "" and "Traceback" not in err
     assert "interrupted" in err.splitlines()[-1] and "the same command goes on" in err.splitlines()[-1]
     assert finished(tmp_path) == [] and not list(tmp_path.rglob(".holder")) and not list(tmp_path.rglob("error.txt"))
     (run,) = (path.parent for path in tmp_path.rglob("segments.npz"))
     stored = RunDirectory(run).read_segments()
-    assert stored is not None and 0 < stored.segments.count.sum() < 8192
+    assert stored is not None and 0 < stored.segments.count.sum() < 640
 
     (tmp_path / "hold").unlink()
-    whole = flip(run / "segments.npz", b"mean.npy")
+    whole = flip(run / "segments.npz", b"mean.npy", NPY)
     damaged = gsx(*words, cwd=tmp_path, code=6)
-    message = one_line(damaged.stderr.replace(rounded(damaged.stderr), ""))
-    assert str(run / "segments.npz") in message and "force=true" in message and damaged.stdout == ""
+    assert str(run / "segments.npz") in damaged.stderr and "force=true" in damaged.stderr and damaged.stdout == ""
     assert finished(tmp_path) == []
 
     (run / "segments.npz").write_bytes(whole)
     gsx(*words, cwd=tmp_path)
-    assert result(tmp_path)["num_replicates"] == 8192 and not (run / "error.txt").exists()
-    pieces = result(tmp_path)["moments_sha256"]
-    gsx(*words, "force=true", cwd=tmp_path)
-    assert result(tmp_path)["moments_sha256"] == pieces
+    assert result(tmp_path)["num_replicates"] == 640 and not (run / "error.txt").exists()
+    one_line(busy.stderr)
+    one_line(damaged.stderr)
 
 
-def rounded(err: str) -> str:
-    """The one remark on num_replicates, where there is one: it is no fault."""
-    return next((line for line in err.splitlines(keepends=True) if "is rounded up to" in line), "")
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run, to be copied and spoilt."""
+    folder = tmp_path_factory.mktemp("complete")
+    gsx(*SMALL, cwd=folder)
+    return folder / "outputs"
 
 
-def test_a_run_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_run_goes_on_from_its_checkpoint(complete: Path, empty: Path, inside: Inside) -> None:
     """Killed between the last checkpoint and the result; the checkpoint is marked, to see that its numbers are the ones used."""
-    gsx(*SMALL, cwd=tmp_path)
-    (run,) = finished(tmp_path)
-    folder = RunDirectory(run)
-    stored = folder.read_segments()
+    shutil.copytree(complete, empty / "outputs")
+    (run,) = finished(empty)
+    stored = RunDirectory(run).read_segments()
     assert stored is not None
     marked = dataclasses.replace(stored.segments, mean=stored.segments.mean + 1)
-    folder.write_segments(marked, stored.fingerprint, stored.result_id, seconds=1e6)
+    RunDirectory(run).write_segments(marked, stored.fingerprint, stored.result_id, seconds=1e6)
     (run / "result.json").unlink()
-    gsx(*SMALL, cwd=tmp_path)
-    assert result(tmp_path)["moments_sha256"] == marked.digest()
-    assert result(tmp_path)["cost"]["seconds"] > 1e6
+    assert inside("run", "--dry-run", *SMALL[1:])[1].startswith("unfinished ")
+    assert inside(*SMALL)[0] == 0
+    assert result(empty)["moments_sha256"] == marked.digest()
+    assert result(empty)["cost"]["seconds"] > 1e6
 
 
-def test_another_machine_does_not_go_on(tmp_path: Path) -> None:
-    gsx(*SMALL, cwd=tmp_path)
-    (run,) = finished(tmp_path)
-    folder = RunDirectory(run)
-    stored = folder.read_segments()
+def test_another_machine_does_not_go_on(complete: Path, empty: Path, inside: Inside) -> None:
+    shutil.copytree(complete, empty / "outputs")
+    (run,) = finished(empty)
+    stored = RunDirectory(run).read_segments()
     assert stored is not None
-    folder.write_segments(stored.segments, {**stored.fingerprint, "torch": "1.0"}, stored.result_id)
+    RunDirectory(run).write_segments(stored.segments, {**stored.fingerprint, "torch": "1.0"}, stored.result_id)
     (run / "result.json").unlink()
-    refused = gsx(*SMALL, cwd=tmp_path, code=6)
-    message = one_line(refused.stderr)
-    assert "torch was 1.0" in message and "force=true" in message
+    code, out, err = inside(*SMALL)
+    assert code == 6 and out == ""
+    assert "torch was 1.0" in err and "force=true starts anew" in err
+    one_line(err)
 
 
-def test_a_damaged_result(tmp_path: Path) -> None:
+def test_a_damaged_result(complete: Path, empty: Path, inside: Inside) -> None:
     """Found, named, not overwritten; and replaced when asked."""
-    gsx(*SMALL, cwd=tmp_path)
-    (run,) = finished(tmp_path)
-    before = result(tmp_path)
-    flip(run / "result.json", b'"variance": {')
+    shutil.copytree(complete, empty / "outputs")
+    (run,) = finished(empty)
+    before = result(empty)
+    flip(run / "result.json", b'"variance": {', 20)
     damaged = (run / "result.json").read_bytes()
-    refused = gsx(*SMALL, cwd=tmp_path, code=6)
-    message = one_line(refused.stderr)
-    assert "result.json" in message and "force=true starts anew" in message and refused.stdout == ""
+    for words in (SMALL, (*SMALL, "--dry-run")):
+        code, out, err = inside(*words)
+        assert code == 6 and out == ""
+        assert "result.json" in one_line(err) and "force=true starts anew" in err
     assert (run / "result.json").read_bytes() == damaged
-    gsx(*SMALL, "force=true", cwd=tmp_path)
-    assert result(tmp_path)["moments_sha256"] == before["moments_sha256"]
+    assert inside(*SMALL, "force=true")[0] == 0
+    assert result(empty)["moments_sha256"] == before["moments_sha256"]
 
 
-def test_a_damaged_reference(tmp_path: Path) -> None:
+def test_a_damaged_reference(complete: Path, empty: Path, inside: Inside) -> None:
     """The advice of the message must work here too."""
-    gsx(*SMALL, cwd=tmp_path)
-    (reference,) = tmp_path.rglob("reference.npz")
-    flip(reference, b"gradient.npy")
-    refused = gsx(*SMALL, "seed=0", "estimator=concrete", cwd=tmp_path, code=6)
-    message = one_line(refused.stderr)
-    assert "reference.npz" in message and "force=true starts anew" in message
-    gsx(*SMALL, "estimator=concrete", "force=true", cwd=tmp_path)
+    shutil.copytree(complete, empty / "outputs")
+    (reference,) = empty.rglob("reference.npz")
+    flip(reference, b"gradient.npy", NPY)
+    code, _, err = inside(*SMALL, "estimator=concrete")
+    assert code == 6 and "reference.npz" in err and "force=true starts anew" in err
+    code, _, err = inside(*SMALL, "estimator=concrete", "force=true")
+    assert code == 0, err
+
+
+def test_a_damaged_neighbour(complete: Path, empty: Path, inside: Inside) -> None:
+    """A larger run looks for a smaller one to start from; one that is damaged, and nobody asked for, must not stop it."""
+    shutil.copytree(complete, empty / "outputs")
+    (run,) = finished(empty)
+    flip(run / "segments.npz", b"mean.npy", NPY)
+    code, _, err = inside("run", "model.logits=[0.5,-1]", "num_replicates=2048", "block_size=16")
+    assert code == 0, err

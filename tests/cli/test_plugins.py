@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.process import finished, gsx, one_line
+from tests.cli.process import finished, gsx
 
 HALVED = """
 from gsx.distributions import Bernoulli
@@ -70,13 +70,10 @@ def test_an_estimator_of_ones_own(mine: Path) -> None:
     assert json.loads((run / "result.json").read_text())["config"]["estimator"] == {"name": "halved", "factor": 0.25}
     listed = gsx("list", "estimators", "--plugins", "halved", cwd=mine).stdout
     assert "halved" in listed and "nobody" in listed
-    refused = gsx("run", *PLUGINS, "estimator=halved", "estimator.facter=1", cwd=mine, code=2)
-    assert "estimator.facter=1: unknown key; did you mean estimator.factor?" in one_line(refused.stderr)
-    assert "halved" in gsx("report", cwd=mine).stdout
 
 
 def test_one_cell_fails_and_the_others_run(mine: Path) -> None:
-    sweep = ("run", *PLUGINS, "-m", "model=fragile,bernoulli_toy", "estimator=halved,reinforce")
+    sweep = ("run", "-m", *PLUGINS, "model=fragile,bernoulli_toy", "estimator=halved,reinforce")
     done = gsx(*sweep, cwd=mine, code=1)
     _, *rows, counts = done.stdout.splitlines()
     assert sorted(row.split()[:3] for row in rows) == [
@@ -90,11 +87,18 @@ def test_one_cell_fails_and_the_others_run(mine: Path) -> None:
     errors = sorted(mine.rglob("error.txt"))
     assert len(errors) == 2 and all("RuntimeError: the cost broke" in path.read_text() for path in errors)
 
-    again = gsx(*sweep, cwd=mine, code=1)
-    assert again.stdout.splitlines()[-1] == "4 cells: 2 skipped, 2 failed"
     assert "2 complete" in gsx("report", cwd=mine).stdout
 
     # Once the fault is mended, the same command completes the sweep and the failures are gone.
     (mine / "fragile.py").write_text(FRAGILE.replace("> 16", "> 10**9"))
     mended = gsx(*sweep, cwd=mine)
     assert mended.stdout.splitlines()[-1] == "4 cells: 2 ran, 2 skipped"
+
+
+def test_code_that_is_edited_while_it_runs(tmp_path: Path) -> None:
+    """A sweep takes hours, and meanwhile somebody edits: its cells are of the code that runs, and are found as they were planned."""
+    edit = "        import pathlib\n\n        with pathlib.Path(__file__).open('a') as file:\n            file.write('# edited\\n')\n"
+    (tmp_path / "edited.py").write_text(HALVED.replace("Halved", "Edited").replace("        z =", f"{edit}        z ="))
+    own = ("plugins=[edited]", "estimator=concrete", "estimator.name=edited", "~estimator.temperature", "num_replicates=64")
+    done = gsx("run", "-m", *own, "seed=0,1,2,3,4", cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "5 cells: 5 ran"

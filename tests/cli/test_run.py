@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from gsx.cli import main
+from tests.cli.conftest import Inside
 from tests.cli.process import finished, gsx
 
 KEYS = {
@@ -171,13 +172,6 @@ def identity(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return found[1]
 
 
-@pytest.fixture
-def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GSX_DATA", raising=False)
-    return tmp_path
-
-
 def test_a_name_of_the_same_measurement_is_the_same_identity(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     concrete = identity(capsys, "estimator=concrete")
     assert identity(capsys, "estimator=gumbel_softmax") == concrete
@@ -248,6 +242,8 @@ def test_an_experiment_takes_a_tunable_of_its_estimators(empty: Path, capsys: py
 # ------------------------------------------------------------------------------------------------------------------------ quiet
 
 
-def test_quiet(empty: Path) -> None:
-    done = gsx("run", "-q", "num_replicates=100", "model.logits=[0.5]", cwd=empty)
-    assert done.stderr == "" and "folder" in done.stdout
+def test_quiet(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GSX_QUIET", "")  # set by -q, and put back after this test
+    code, out, err = inside("run", "-q", "num_replicates=100", "model.logits=[0.5]")
+    assert code == 0 and err == "" and "folder" in out
+    assert inside("run", "-q", "num_replicates=100", "model.logits=[0.5]") == (0, out, "")

@@ -209,7 +209,8 @@ def law_of_latent(q: Discrete, conditional: Callable[[Discrete, Tensor, Tensor],
     u, v = draw("ks.z", 2**16, q), draw("ks.v", 2**16, q)
     found = conditional(q, q.sample(u), v).flatten(1)
     if isinstance(q, Bernoulli):
-        return min(scipy.stats.kstest(found[:, d].numpy(), scipy.stats.logistic(q.logits[d].item()).cdf).pvalue for d in range(found.shape[1]))
+        laws = [scipy.stats.logistic(theta) for theta in q.logits.tolist()]
+        return min(scipy.stats.kstest(found[:, d].numpy(), law.cdf).pvalue for d, law in enumerate(laws))
     theta, found = q.logits, found.unflatten(1, q.event_shape)
     singles = [
         scipy.stats.kstest(found[:, d, c].numpy(), scipy.stats.gumbel_r(theta[d, c].item()).cdf).pvalue

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 import gsx
+from gsx import yardstick
+from gsx.accumulate import one_thread_each
 from gsx.costs import Expect
 from gsx.distributions import Bernoulli, Categorical, Discrete, Normal
 from gsx.estimators.base import Estimator
@@ -35,6 +37,15 @@ from gsx.models.gaussian_toy import GaussianToy
 from gsx.noise import Noise
 
 LOG_Q = 0.35  # how much of log q(z) the second kind of model adds to its cost
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Tensors this small only lose time to threads, and nobody reads the times here."""
+    with one_thread_each(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yardstick, "SECONDS", 0.0)
+        yield
+
 
 # ------------------------------------------------------------------------------------------------------------- costs with log q inside
 
@@ -168,8 +179,8 @@ def categorical(model: CategoricalToy, estimator: Estimator, c: float) -> Exact:
     half, w = panels(away_from_zero(tau), 12)
     gradients, weights = [], []
     for winner in range(size):
-        # Latents relative to the winner's lie in a quadrant; E_i = exp(-latent_i) are exponentials of rate exp(theta_i), and their ratios to
-        # E_winner have the density (C - 1)! prod_i rate_i / (sum_i rate_i ratio_i)^C.
+        # Latents relative to the winner's lie in a quadrant; E_i = exp(-latent_i) are exponentials of rate exp(theta_i), and their ratios
+        # to E_winner have the density (C - 1)! prod_i rate_i / (sum_i rate_i ratio_i)^C.
         others = [i for i in range(size) if i != winner]
         grid = np.stack(np.meshgrid(*[-half] * len(others), indexing="ij"), -1).reshape(-1, len(others))
         volume = np.stack(np.meshgrid(*[w] * len(others), indexing="ij"), -1).reshape(-1, len(others)).prod(-1)
@@ -256,7 +267,8 @@ def exact_of(exact: Callable[..., Exact], model: Model, estimator: Estimator, re
     """Of an estimate of N samples; a moving average counts as the constant it was frozen at."""
     c = 0.0
     if isinstance(estimator, Reinforce):
-        c = {"none": 0.0, "constant": estimator.constant, "moving_average": result.tuning.get("values", {}).get("average.z")}[estimator.baseline]
+        frozen = result.tuning.get("values", {}).get("average.z")
+        c = {"none": 0.0, "constant": estimator.constant, "moving_average": frozen}[estimator.baseline]
     one = exact(model, estimator, c)
     return Exact(one.mean, one.variance / estimator.num_samples)
 
