@@ -13,7 +13,6 @@ from torch import Tensor
 from gsx.estimators.reinforce import Reinforce
 from gsx.moments import moments
 from gsx.noise import Block
-from gsx.probe import probe
 from gsx.routes import Route, plain_step
 
 #: Pairs of timings: at least LEAST, and more for SECONDS of time, but never more than MOST.
@@ -29,7 +28,6 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
     """
     program, tile = route.program, route.tile(block_size)
     plain = Reinforce(num_samples=1)
-    probe(program, plain)
     ratios: list[float] = []
     deadline = time.monotonic() + SECONDS
     while len(ratios) < 1 + LEAST or (len(ratios) < 1 + MOST and time.monotonic() < deadline):

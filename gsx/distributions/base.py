@@ -75,16 +75,21 @@ class Distribution(ABC):
 
 
 class Discrete(Distribution):
-    """A distribution over finitely many states, with a latent: a real-valued form of its noise whose hardening is the draw."""
+    """A distribution over finitely many states, given by logits, with a latent: a real-valued form of its noise whose hardening is the draw."""
+
+    parameter_names = ("logits",)
+
+    def __init__(self, logits: Tensor, context: Tensor | None = None) -> None:
+        super().__init__(logits=logits, context=context)
+
+    @property
+    def logits(self) -> Tensor:
+        return self.parameters["logits"]
 
     @property
     @abstractmethod
     def mean(self) -> Tensor:
         """E z, ``[*batch, *event]``: also the mean-field relaxation."""
-
-    @property
-    @abstractmethod
-    def logits(self) -> Tensor: ...
 
     @abstractmethod
     def latent(self, u: Tensor) -> Tensor:

@@ -13,15 +13,6 @@ from gsx.noise import logistic
 class Bernoulli(Discrete):
     """z in {0, 1}^D with P(z_d = 1) = sigmoid(logits_d); logits and events are ``[*batch, D]``."""
 
-    parameter_names = ("logits",)
-
-    def __init__(self, logits: Tensor, context: Tensor | None = None) -> None:
-        super().__init__(logits=logits, context=context)
-
-    @property
-    def logits(self) -> Tensor:
-        return self.parameters["logits"]
-
     @property
     def mean(self) -> Tensor:
         return torch.sigmoid(self.logits)

@@ -13,14 +13,6 @@ class Categorical(Discrete):
     """z in {one-hot of C}^D with P(z_d = c) = softmax(logits_d)_c; logits and events are ``[*batch, D, C]``."""
 
     event_ndim = 2
-    parameter_names = ("logits",)
-
-    def __init__(self, logits: Tensor, context: Tensor | None = None) -> None:
-        super().__init__(logits=logits, context=context)
-
-    @property
-    def logits(self) -> Tensor:
-        return self.parameters["logits"]
 
     @property
     def mean(self) -> Tensor:
