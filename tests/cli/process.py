@@ -41,7 +41,10 @@ class Held(Model):
 
 
 def environment(**more: str) -> dict[str, str]:
-    """One thread, and nothing of this shell that would change what is tested (PYTHONPATH would hide a broken installation, PYTHONUNBUFFERED a late flush)."""
+    """One thread, and nothing of this shell that would change what is tested.
+
+    PYTHONPATH would hide a broken installation, PYTHONUNBUFFERED what happens when the output is flushed at the end.
+    """
     foreign = ("PYTHONPATH", "PYTHONUNBUFFERED", "HYDRA_FULL_ERROR", "GSX_QUIET", "GSX_DATA", "COMP_LINE", "COMP_POINT")
     kept = {key: value for key, value in os.environ.items() if key not in foreign}
     return {**kept, "OMP_NUM_THREADS": "1", "PATH": f"{GSX.parent}{os.pathsep}{kept['PATH']}", **more}
