@@ -72,6 +72,9 @@ class Configuration:
                 values[key] = registry.convert(key, given[key], parameter.annotation)
         plugins = values.get("plugins", [])
         registry.import_plugins(plugins)
+        for key in ("estimator", "model"):
+            if not isinstance(given.get(key), Mapping | Estimator | Model):
+                raise ConfigurationError(f"{key}={given.get(key)}: must be chosen")
         estimator, model = given["estimator"], given["model"]
         self = cls(
             # An object made by hand is known by its name: it is measured as it is, and never stored.
@@ -84,17 +87,29 @@ class Configuration:
         return dataclasses.replace(self, data=data, device=self._resolved_device())
 
     def _check_numbers(self) -> None:
-        least = {"num_replicates": 1, "block_size": 1, "num_samples": 1, "seed": 0, "workers": 1}
-        for key, bound in least.items():
+        # The upper bounds are far beyond what is of use, and keep a slip of the finger from filling the memory.
+        bounds = {
+            "num_replicates": (1, 10**12),
+            "block_size": (1, 2**20),
+            "num_samples": (1, 2**20),
+            "seed": (0, 2**63 - 1),
+            "workers": (1, 1024),
+        }
+        for key, (least, most) in bounds.items():
             value = getattr(self, key)
-            if value is not None and value < bound:
-                raise ConfigurationError(f"{key}={value}: must be at least {bound}")
+            if value is not None and not least <= value <= most:
+                raise ConfigurationError(f"{key}={value}: must be at {f'least {least}' if value < least else f'most {most}'}")
         if self.reference.num_replicates < 1:
             raise ConfigurationError(f"reference.num_replicates={self.reference.num_replicates}: must be at least 1")
-        if self.model["seed"] < 0:
-            raise ConfigurationError(f"model.seed={self.model['seed']}: must be at least 0")
+        if self._model_seed < 0:
+            raise ConfigurationError(f"model.seed={self._model_seed}: must be at least 0")
         if not self.name or self.name.startswith(".") or any(c in self.name for c in "/\\\0\n"):
             raise ConfigurationError(f"name={self.name!r}: must be the name of a folder")
+
+    @property
+    def _model_seed(self) -> int:
+        """The seed of the problem; a model that takes none has the one of its base class."""
+        return int(self.model.get("seed", 0))
 
     def _resolved_device(self) -> DeviceSettings:
         available = torch.cuda.is_available()
@@ -118,7 +133,7 @@ class Configuration:
         """The data set, read and checked. MissingData where it is not on this machine."""
         if self.data.name == "none":
             return None
-        return data.load(self.data.name, root=self.data.root, binarization=self.data.binarization, seed=self.model["seed"])
+        return data.load(self.data.name, root=self.data.root, binarization=self.data.binarization, seed=self._model_seed)
 
     def build_estimator(self) -> Estimator:
         return registry.estimator(self.estimator, self.num_samples, self.plugins)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
+from types import ModuleType
 from typing import Any
 
 from gsx.noise import SCHEME
@@ -20,11 +22,17 @@ def source(thing: object) -> str:
     for kind in type(thing).__mro__:
         module = inspect.getmodule(kind)
         if module is not None and module.__name__.partition(".")[0] not in ("torch", "abc", "builtins"):
-            try:
-                sha.update(inspect.getsource(module).encode())
-            except (OSError, TypeError):  # a class typed into a notebook has no file
-                sha.update(kind.__qualname__.encode())
+            sha.update(_text(module).encode())
     return sha.hexdigest()
+
+
+@functools.cache
+def _text(module: ModuleType) -> str:
+    """The source of a module as it was when first asked for: a file edited during a sweep is not what runs."""
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):  # typed into a notebook: there is no file
+        return module.__name__
 
 
 def reference_id(config: dict[str, Any], model_source: str, data_digest: str | None) -> str:

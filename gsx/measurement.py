@@ -16,16 +16,17 @@ import torch
 from gsx import statistics
 from gsx.accumulate import Accumulator, Plan, accumulate, one_thread_each
 from gsx.configuration import Configuration
+from gsx.distributions import Discrete
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.identity import moments_id, reference_id, result_id, source
 from gsx.models.base import Model
 from gsx.moments import moments
-from gsx.probe import probe
+from gsx.probe import probe, sites
 from gsx.program import Program
 from gsx.provenance import fingerprint, peak_bytes, provenance
 from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments
-from gsx.reference import check_exact, exact_gradient, reference_gradient
+from gsx.reference import check_exact, check_reference, exact_gradient, reference_gradient
 from gsx.routes import choose
 from gsx.store import RunDirectory, StoredSegments, check_fingerprint
 from gsx.tune import warm_up
@@ -93,7 +94,11 @@ class Measurement:
             self.route = choose(configuration.engine, self.program, self.estimator, self.seen)
             self.plan = Plan.of(configuration.num_replicates, configuration.block_size, self.program.layout.size)
             self.engine = self.route.name
-        self.config = configuration.canonical() | {
+        check_reference(self.program, configuration.reference)
+        canonical = configuration.canonical()
+        if dataset is not None:
+            canonical["data"]["binarization"] = dataset.binarization
+        self.config = canonical | {
             "num_samples": self.estimator.num_samples,
             "num_replicates": self.plan.num_replicates,
             "block_size": self.plan.block_size,
@@ -130,9 +135,11 @@ class Measurement:
             return result
 
     def complete(self, folder: RunDirectory) -> Result | None:
-        """The finished result of this very measurement in a folder, or None."""
+        """The finished result of this very measurement in a folder, with the files it declares, or None. IntegrityError where damaged."""
         stored = folder.read_result()
-        return stored if stored is not None and stored.status == "complete" and stored.result_id == self.result_id else None
+        if stored is None or stored.status != "complete" or stored.result_id != self.result_id or folder.read_coordinates() is None:
+            return None
+        return stored if self.exact or (folder.path / "segments.npz").exists() else None
 
     def _reference(self, root: Path | None, progress: Progress | None) -> Reference:
         """The reference gradient, computed once for all the runs below a root."""
@@ -152,10 +159,15 @@ class Measurement:
             return dataclasses.replace(compute(None, lambda segments: None), id=self.reference_id)
         folder = RunDirectory(root / f"reference-{self.reference_id[:12]}")
         with folder.lock(wait=True):
-            stored = folder.read_reference()
+            try:
+                stored, unfinished = folder.read_reference(), folder.read_segments()
+            except IntegrityError:
+                if not self.configuration.force:
+                    raise
+                folder.discard()
+                stored = unfinished = None
             if stored is not None:
                 return stored.reference
-            unfinished = folder.read_segments()
             if unfinished is not None:
                 check_fingerprint(unfinished.fingerprint, self.fingerprint)
             found = compute(
@@ -182,6 +194,7 @@ class Measurement:
             self_referenced=self_referenced,
             biased_because=self.estimator.biased_because(self.model),
             deterministic_by_construction=self.exact,
+            rarest_draws=self._rarest_draws(),
         )
         return Result(
             result_id=self.result_id,
@@ -205,6 +218,14 @@ class Measurement:
             coordinates=analysis.coordinates,
             segments=segments,
         )
+
+    def _rarest_draws(self) -> float | None:
+        """How often the least probable state of any discrete coordinate is expected in all draws together; None without one."""
+        discrete = [site.q for site in sites(self.program).values() if isinstance(site.q, Discrete)]
+        if not discrete:
+            return None
+        rarest = min(float(q.coordinate_points(1)[1].min()) for q in discrete)
+        return rarest * self.plan.num_replicates * self.estimator.num_samples
 
     def _evaluate_once(self) -> tuple[Segments, Cost]:
         """`exact` has no noise: one replicate, in segment 0."""
@@ -271,13 +292,18 @@ class Measurement:
                 check_fingerprint(stored.fingerprint, self.fingerprint)
                 return Accumulator.resume(stored.segments, device), stored.seconds
             alike = folder.path.parent.glob(f"{folder.path.name.rpartition('-')[0]}-*")
-            smaller = [found for path in sorted(alike) if (found := RunDirectory(path).read_segments()) and self._begins(found)]
+            smaller = [found for path in sorted(alike) if (found := self._beginning(RunDirectory(path)))]
             if smaller:
                 largest = max(smaller, key=lambda found: int(found.segments.blocks.sum()))
                 return Accumulator.resume(largest.segments, device), largest.seconds
         return Accumulator(self.program.layout, self.plan.segments, device), 0.0
 
-    def _begins(self, stored: StoredSegments) -> bool:
-        """Whether another run's moments are those of the first blocks of this one."""
-        same = stored.result_id == self.moments_id and stored.fingerprint == self.fingerprint
-        return same and int(stored.segments.blocks.sum()) <= self.plan.blocks
+    def _beginning(self, neighbour: RunDirectory) -> StoredSegments | None:
+        """A neighbour's moments, where they are those of the first blocks of this run."""
+        try:
+            stored = neighbour.read_segments()
+        except IntegrityError:  # its own run will say so
+            return None
+        if stored is None or stored.result_id != self.moments_id or stored.fingerprint != self.fingerprint:
+            return None
+        return stored if int(stored.segments.blocks.sum()) <= self.plan.blocks else None

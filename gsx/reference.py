@@ -211,6 +211,23 @@ def _long_run(
     return _reference("long_run", estimator.name, total.mean, se)
 
 
+def check_reference(program: Program, settings: ReferenceSettings) -> None:
+    """ConfigurationError where the settings cannot give a reference for this program; nothing is computed."""
+    found = sites(program)
+    reasons = {
+        "closed_form": None if program.model.closed_form(program.params) is not None else f"{program.model.name} has no formula",
+        "enumeration": _not_enumerable(program, found),
+        "quadrature": _not_integrable(program, found),
+    }
+    if reason := reasons.get(settings.kind):
+        raise ConfigurationError(f"reference.kind={settings.kind}: {reason}")
+    try:
+        probe(program, _of_long_run(program, settings))
+    except ConfigurationError as error:
+        # What it says of `estimator` and `num_samples` is said of those of the reference.
+        raise ConfigurationError(f"reference.{str(error).removeprefix('reference.')}") from None
+
+
 def _of_long_run(program: Program, settings: ReferenceSettings) -> Estimator:
     """The estimator of a long run: unbiased on this model, or ConfigurationError."""
     chosen: dict[str, object] = {"name": settings.estimator}

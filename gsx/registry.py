@@ -151,7 +151,7 @@ def convert(key: str, value: Any, annotation: Any) -> Any:
         if not math.isfinite(value):
             raise ConfigurationError(f"{key}={value}: must be finite")
         return float(value)
-    if annotation is int and number and value == int(value):
+    if annotation is int and number and math.isfinite(value) and value == int(value):
         return int(value)
     if annotation in (bool, str) and isinstance(value, annotation):
         return value

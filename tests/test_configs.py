@@ -135,12 +135,6 @@ def test_experiments_have_no_cell_twice(name: str) -> None:
     assert sweep and len({tuple(cell) for cell in overrides}) == len(overrides) > 1
 
 
-def test_experiments_use_every_estimator() -> None:
-    """What the bench has is shown somewhere."""
-    text = "".join((CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8") for name in options("experiment"))
-    assert [name for name in names("estimators") if not re.search(rf"\b{name}\b", text)] == []
-
-
 # --------------------------------------------------------------------------------------------------------------------- conventions
 
 

@@ -19,7 +19,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 def test_the_example_estimator_of_contributing_is_measured_and_unbiased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The two files as printed, in a user's own folder; at a family-wise rate of 1e-3 and one fixed seed a right estimator passes."""
-    (code,), (config,) = blocks(CONTRIBUTING, "python"), blocks(CONTRIBUTING, "yaml")
+    code, config = blocks(CONTRIBUTING, "python")[0], blocks(CONTRIBUTING, "yaml")[0]
     (tmp_path / "my_estimators.py").write_text(code)
     (tmp_path / "conf" / "estimator").mkdir(parents=True)
     (tmp_path / "conf" / "estimator" / "leave_one_out.yaml").write_text(config)
@@ -34,8 +34,19 @@ def test_the_example_estimator_of_contributing_is_measured_and_unbiased(tmp_path
     assert result["verdict"]["status"] == "unbiased"
 
 
-def test_the_example_fits_the_25_lines_that_are_promised() -> None:
-    (code,) = blocks(CONTRIBUTING, "python")
+def test_the_example_model_of_contributing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_models.py").write_text(blocks(CONTRIBUTING, "python")[1])
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "two_coins.yaml").write_text(blocks(CONTRIBUTING, "yaml")[1])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main([*blocks(CONTRIBUTING, "sh")[2].split()[1:], "num_replicates=4096", "-q"]) == 0
+    (found,) = tmp_path.glob("outputs/default/*/result.json")
+    assert json.loads(found.read_text())["reference"]["kind"] == "enumeration"
+
+
+@pytest.mark.parametrize("code", blocks(CONTRIBUTING, "python"), ids=["estimator", "model"])
+def test_the_examples_fit_the_25_lines_that_are_promised(code: str) -> None:
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 25
 
 
@@ -60,3 +71,17 @@ def test_linked_files_exist() -> None:
     for text in (README, CONTRIBUTING):
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (ROOT / target).exists(), target
+
+
+def test_the_sample_output_of_the_readme_is_what_the_command_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but the time, and the folder, whose name follows the source."""
+    sample = next(block for block in blocks(README, "") if block.startswith("$ gsx run"))
+    command, *printed = sample.splitlines()
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split()[2:], "-q"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if not line.startswith(("cost", "folder"))] == [
+        line for line in shown if not line.startswith(("cost", "folder"))
+    ]

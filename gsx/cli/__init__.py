@@ -36,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code. Every foreseen fault is one line on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return _command(arguments)
+        code = _command(arguments)
+        sys.stdout.flush()  # a reader that has left, or a full disk, is met here and not at the interpreter's exit
+        return code
     except GsxError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

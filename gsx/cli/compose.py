@@ -15,12 +15,13 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import gsx
-from gsx.records import ConfigurationError
+from gsx.records import ConfigurationError, GsxError
 
 #: Hydra 1.4 knows no version_base; 1.3 warns without one.
 HYDRA = {"version_base": "1.3"} if importlib.metadata.version("hydra-core").startswith("1.3") else {}
@@ -40,7 +41,9 @@ def one_line_errors(overrides: list[str]) -> Iterator[None]:
     """Hydra's and OmegaConf's exceptions as a ConfigurationError that names key, value and rule."""
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
+    except GsxError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra says ValueError to `estimator=null`
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, ConfigurationError):
@@ -60,11 +63,16 @@ def _explain(error: Exception, overrides: list[str]) -> str:
         group, dot, _ = key.rpartition(".")
         siblings = [known for known in _keys(others) if known.rpartition(".")[0] == group]
         return f"{given}: unknown key{did_you_mean(key, siblings)}" if siblings or not dot else f"{given}: unknown group {group}"
-    if option := re.search(r"Could not find '([^/']+)/([^']+)'", text):
+    if option := re.search(r"Could not find '([^']+)/([^/']*)'", text):
         known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
         return f"{option[1]}={option[2]}: unknown{did_you_mean(option[2], known)}"
     if several := re.search(r"Ambiguous value for argument '(.+)'", text):
         return f"{several[1]}: several values; -m sweeps over them, and [ ] around them makes a list"
+    if "Config group override must be a string" in text:
+        groups = (override for override in overrides if (config_folder() / override.partition("=")[0]).is_dir())
+        return f"{next(groups, 'a group')}: must be the name of an option"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as key=value ({text.partition('See https')[0].strip().splitlines()[-1]})"
     if group := re.search(r"Could not override '?([^'\s]+)'?\. No match in the defaults list", text):
         return f"{group[1]}: unknown group"
     return text.strip().splitlines()[0]
@@ -112,7 +120,9 @@ def cells(overrides: list[str], multirun: bool) -> tuple[list[list[str]], bool]:
     parser = OverridesParser.create(config_loader=loader)
     with one_line_errors(overrides):
         parsed = parser.parse_overrides(overrides)
-        fixed = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
+        # Whether this is a sweep, and over what, is for an experiment or Hydra's own keys to say; the rest belongs to the cells.
+        deciding = [override for override in parsed if override.is_hydra_override() or override.key_or_group == "experiment"]
+        fixed = [override.input_line or "" for override in deciding if not override.is_sweep_override()]
         config = compose("config", overrides=fixed, return_hydra_config=True)
         multirun = multirun or str(config.hydra.mode) == "RunMode.MULTIRUN"
         if not multirun:
@@ -123,6 +133,25 @@ def cells(overrides: list[str], multirun: bool) -> tuple[list[list[str]], bool]:
         sweeps = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]
         batches = BasicSweeper.split_arguments(parser.parse_overrides(sweeps + overrides), None)
     return batches[0], True
+
+
+def for_sweeper(overrides: list[str]) -> list[str]:
+    """The same overrides, as Hydra's multirun takes them.
+
+    It composes the fixed ones once before it sweeps, against the groups' defaults, and so refuses `estimator.temperature=0.5` beside
+    `estimator=concrete,st_gumbel`. Said as a choice of one, the value meets each cell's own estimator.
+    """
+    return [
+        f"{override.key_or_group}=choice({override.get_value_element_as_str()})"
+        if _meets_each_cell(override)
+        else override.input_line or ""
+        for override in OverridesParser.create().parse_overrides(overrides)
+    ]
+
+
+def _meets_each_cell(override: Override) -> bool:
+    nested = "." in override.key_or_group and not override.is_hydra_override()
+    return nested and override.type == OverrideType.CHANGE and not override.is_sweep_override()
 
 
 def composed(overrides: list[str]) -> dict[str, Any]:

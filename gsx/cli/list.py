@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gsx.cli.arguments import Parser
 from gsx.cli.compose import config_folder
 
 Rows = list[Sequence[str]]
 
 
 def command(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="gsx list", description="What there is to choose from.")
+    parser = Parser(prog="gsx list", description="What there is to choose from.")
     parser.add_argument("what", nargs="?", choices=LISTS, help="default: everything")
     parser.add_argument("--plugins", nargs="*", default=[], metavar="MODULE", help="modules with estimators and models of your own")
     chosen = parser.parse_args(arguments)

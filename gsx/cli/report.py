@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from gsx.cli.arguments import Parser
 from gsx.report import report
 
 
 def command(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="gsx report", description="Tables and figures from stored results only.")
+    parser = Parser(prog="gsx report", description="Tables and figures from stored results only.")
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], metavar="PATH", help="run folders, or folders of them")
     parser.add_argument("--out", type=Path, default=Path("outputs/report"), metavar="DIR", help="where to write (outputs/report)")
     chosen = parser.parse_args(arguments)

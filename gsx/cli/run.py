@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import logging
@@ -18,7 +19,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gsx.cli.compose import HYDRA, cells, composed, composing, config_folder, one_line_errors, plain
+from gsx.cli.arguments import Parser
+from gsx.cli.compose import HYDRA, cells, composed, composing, config_folder, for_sweeper, one_line_errors, plain
 from gsx.cli.progress import progress, silent
 from gsx.cli.summary import describe, table
 from gsx.configuration import Configuration
@@ -34,11 +36,12 @@ QUIET = "GSX_QUIET"
 
 
 def command(arguments: list[str]) -> int:
+    _failed.clear()
     dry_run = "--dry-run" in arguments
     if "-q" in arguments or "--quiet" in arguments:
         os.environ[QUIET] = "1"
     arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
-    flags = get_args_parser().parse_args(arguments)
+    flags, arguments = _parse(arguments)
     if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
         _hydra(arguments)
         return 0
@@ -54,8 +57,21 @@ def command(arguments: list[str]) -> int:
     if planned and all(cell.state == "complete" for cell in planned):
         _say("complete already; force=true starts anew")
     else:
-        _hydra(arguments)
+        options = arguments[: len(arguments) - len(flags.overrides)]
+        _hydra([*options, *for_sweeper(flags.overrides)] if sweep and planned else arguments)
     return _closing(planned, sweep)
+
+
+def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Hydra's options and overrides, which may stand in any order; the arguments again, options first, as Hydra wants them."""
+    parser = get_args_parser()
+    parser.__class__ = Parser
+    parser.prog = "gsx run"
+    flags = parser.parse_intermixed_args(arguments)
+    options = list(arguments)
+    for override in flags.overrides:
+        options.remove(override)
+    return flags, options + flags.overrides
 
 
 def _say(text: str) -> None:
@@ -152,8 +168,8 @@ def _hydra(arguments: list[str]) -> None:
         sys.argv = before
 
 
-#: The cells of this process that failed.
-_failed: list[Path] = []
+#: What went wrong in the cells of this process. Hydra would print a line of its own for an exception, and end the sweep with it.
+_failed: list[Exception] = []
 
 
 def job(config: DictConfig) -> float | None:
@@ -163,18 +179,13 @@ def job(config: DictConfig) -> float | None:
     bar = silent if QUIET in os.environ else progress
     try:
         result = prepared(json.dumps(plain(config), sort_keys=True)).run(folder.path, bar)
-    except Busy:
-        if context.mode != RunMode.MULTIRUN:
-            raise
-        log.error("busy, left to the other process: %s", os.path.relpath(folder.path))
-        return None
     except Exception as error:
-        # A fault of the user's is one line; one of ours needs its traceback.
-        folder.write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
-        if context.mode != RunMode.MULTIRUN:
-            raise
-        log.error("failed: %s: %s", os.path.relpath(folder.path), error)
-        _failed.append(folder.path)
+        _failed.append(error)
+        if not isinstance(error, Busy):
+            # A fault of the user's is one line; one of ours needs its traceback.
+            folder.write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
+        if context.mode == RunMode.MULTIRUN:
+            log.error("failed: %s: %s", os.path.relpath(folder.path), error)
         return None
     mse = result.summary["mse"]
     return None if mse is None else mse.value
@@ -187,6 +198,8 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
     """Say what ran, what was skipped and what failed; the exit code."""
     if not planned:  # a searching sweeper has said what it tried
         return 1 if _failed else 0
+    if _failed and not sweep:
+        raise _failed[0]
     results = [RunDirectory(cell.folder).read_result() for cell in planned]
     if not sweep:
         (result,) = results

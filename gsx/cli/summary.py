@@ -61,8 +61,8 @@ def _verdict(result: Result) -> str:
     text = verdict.status
     if verdict.max_abs_z is not None:
         text += f", max |z| {verdict.max_abs_z:.2f}"
-    if verdict.delta_min_relative is not None:
-        text += f"; a bias of {100 * verdict.delta_min_relative:.2g} % of max |reference| would have been seen in every coordinate"
+    if verdict.delta_min_relative is not None and verdict.status == "unbiased":
+        text += f"; only a bias above {100 * verdict.delta_min_relative:.2g} % of max |reference| was sure to be seen"
     return text
 
 

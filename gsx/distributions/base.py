@@ -75,7 +75,7 @@ class Distribution(ABC):
 
 
 class Discrete(Distribution):
-    """A distribution over finitely many states, given by logits, with a latent: a real-valued form of its noise whose hardening is the draw."""
+    """A distribution over finitely many states, with a latent: a real-valued form of its noise whose hardening is the draw."""
 
     parameter_names = ("logits",)
 

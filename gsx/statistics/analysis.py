@@ -47,6 +47,7 @@ def analyse(
     self_referenced: bool,
     biased_because: str | None = None,
     deterministic_by_construction: bool = False,
+    rarest_draws: float | None = None,
 ) -> Analysis:
     """Everything the statistics say about one set of segments; ValueError where it holds no replicate.
 
@@ -58,6 +59,7 @@ def analyse(
         self_referenced: the reference is a long run of the estimator measured, and says nothing about its bias.
         biased_because: why the estimator is biased in this cell ("biased here: the cost is discontinuous"), for the verdict's reason.
         deterministic_by_construction: the estimator draws nothing (`exact`) and was evaluated once: count 1, in segment 0.
+        rarest_draws: how often the least probable state of any discrete coordinate is expected in all draws of the run; None without one.
     """
     if deterministic_by_construction:
         # Evaluated again it would say the same: two equal segments give the variance, and every error bar, of 0.
@@ -99,6 +101,7 @@ def analyse(
             self_referenced=self_referenced,
             biased_because=biased_because,
             deterministic_by_construction=deterministic_by_construction,
+            rarest_draws=rarest_draws,
         )
     first = segments.nonfinite_first_block[segments.nonfinite_first_block >= 0]
     nonfinite: dict[str, int | None] = {

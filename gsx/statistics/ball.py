@@ -26,6 +26,14 @@ def error_radius(deviation: np.ndarray, known_se: np.ndarray, *, total: float | 
         total: V, where it is known better than from these two.
         across: [P], a unit vector: only the part of the further error that is orthogonal to it counts (``deviation`` comes so already).
     """
+    total, dimension, degrees = error_shape(deviation, known_se, total=total, across=across)
+    return math.sqrt(total * f_quantile(CONFIDENCE, dimension, degrees * dimension)) if total > 0 else 0.0
+
+
+def error_shape(
+    deviation: np.ndarray, known_se: np.ndarray, *, total: float | None = None, across: np.ndarray | None = None
+) -> tuple[float, float, int]:
+    """``(V, nu, G - 1)`` of the error that `error_radius` bounds: its squared length is V chi^2_nu / nu."""
     degrees = max(len(deviation) - 1, 1)
     gram = deviation @ deviation.T  # [G, G], with the non-zero eigenvalues of the covariance; P x P would not fit
     trace, square = float(np.trace(gram)), float((gram**2).sum())
@@ -35,12 +43,19 @@ def error_radius(deviation: np.ndarray, known_se: np.ndarray, *, total: float | 
     lost = np.zeros_like(known) if across is None else known * across**2
     trace += float(known.sum() - lost.sum())
     square += float((known**2).sum() - 2 * (lost * known).sum() + lost.sum() ** 2 + 2 * ((deviation**2).sum(0) * known).sum())
-    total = trace if total is None else total
-    if total <= 0:
-        return 0.0
     size = deviation.shape[1]
     dimension = min(max(trace**2 / square, 1.0), size) if square > 0 else size
-    return math.sqrt(total * f_quantile(CONFIDENCE, dimension, degrees * dimension))
+    return trace if total is None else total, dimension, degrees
+
+
+def squared_length_se(jackknife: float, total: float, dimension: float) -> float:
+    """The standard error of |estimate|^2 - V, for an estimate b + error with the error's squared length V chi^2_nu / nu.
+
+    Its variance is 4 b' Sigma b + 2 V^2 / nu. The jackknife's square estimates 4 (b + error)' Sigma (b + error), which is 4 V^2 / nu too
+    large on average and, where b is small, follows the error itself: small errors would claim to be exact. What is over is taken away.
+    """
+    noise = total**2 / dimension
+    return math.sqrt(2 * noise + max(jackknife**2 - 4 * noise, 0.0))
 
 
 def squared_length(vector: np.ndarray, c: float) -> tuple[float, float]:

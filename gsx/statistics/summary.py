@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from gsx.records import Interval, Segments
-from gsx.statistics.ball import error_radius, squared_length
+from gsx.statistics.ball import error_radius, error_shape, squared_length, squared_length_se
 from gsx.statistics.jackknife import interval, jackknife_se
 from gsx.statistics.pool import Pool
 
@@ -24,7 +24,8 @@ def bias_sq(pool: Pool) -> Interval | None:
         return found
     total = float(pool.trace[0] / pool.count[0] + (pool.reference_se**2).sum())
     c = error_radius(pool.deviation, pool.reference_se, total=total)
-    return Interval(found.value, found.se, squared_length(pool.mean[0] - pool.reference, c))
+    se = squared_length_se(found.se, *error_shape(pool.deviation, pool.reference_se, total=total)[:2])
+    return Interval(found.value, se, squared_length(pool.mean[0] - pool.reference, c))
 
 
 def mean_squared_error(pool: Pool) -> Interval | None:
@@ -46,9 +47,11 @@ def signal_to_noise(pool: Pool) -> Interval | None:
     if found is None or found.se is None or signal_is_clear(pool, 5):
         return found
     trace = float(pool.trace[0])
-    c = error_radius(pool.deviation, np.zeros_like(pool.reference_se), total=trace / float(pool.count[0]))
+    exactly = np.zeros_like(pool.reference_se)
+    c = error_radius(pool.deviation, exactly, total=trace / float(pool.count[0]))
     low, high = squared_length(pool.mean[0], c)
-    return Interval(found.value, found.se, (low / trace, high / trace))
+    shape = error_shape(pool.deviation, exactly, total=trace / float(pool.count[0]))
+    return Interval(found.value, squared_length_se(found.se * trace, *shape[:2]) / trace, (low / trace, high / trace))
 
 
 def cosine(pool: Pool) -> Interval | None:

@@ -28,6 +28,7 @@ def verdict(
     self_referenced: bool = False,
     biased_because: str | None = None,
     deterministic_by_construction: bool = False,
+    rarest_draws: float | None = None,
 ) -> Verdict:
     """One look at the end: is the bias of any coordinate more than chance?
 
@@ -42,6 +43,9 @@ def verdict(
       normal tail at z* is wrong). A rejecting projection must pass the first, with max|w . g| bounded by sum_j |w_j| max|g_j|; a mean over
       thousands of coordinates and Student's t need no second. Rejections that pass no gate, or that a route without third moments and
       maxima cannot put to them, are ``inconclusive``, with the reason.
+    * *States that are hardly drawn.* The first gate takes max|g_j| over what was drawn, and of a state expected fewer than
+      7 + log D times in the whole run perhaps nothing was: a score function is largest just there. The gate then takes the largest
+      gradient of any coordinate for each, and a deterministic coordinate off the reference is ``inconclusive``.
     * *Acceptance* has no gate: it claims only that nothing above delta_min was seen. A rare event enters that claim through 7 max|g_j| / R;
       where the route keeps no maxima the reason says that delta_min leaves rare events out.
     * A *deterministic* coordinate has no z; it must lie within 1e-5 (float32) or 1e-10 (float64) of |reference|, plus z* reference_se, or
@@ -49,11 +53,13 @@ def verdict(
       by, and an event never drawn looks just the same; it is ``inconclusive``, unless ``deterministic_by_construction`` or
       ``biased_because`` rules that explanation out.
 
-    Honest limits: the normal tail needs a few hundred replicates; an event both unseen and larger than anything seen deceives any test.
+    Honest limits: the normal tail needs a few hundred replicates; an event both unseen and larger than anything seen, which is no rare
+    state of one coordinate, deceives any test.
 
     Args:
         table: the coordinates; variance 0 marks a deterministic one, NaN in the mean a non-finite one.
         skewness, largest: [P], or None where the route does not keep them.
+        rarest_draws: how often the least probable state of any discrete coordinate is expected in all draws of the run; None without one.
     """
     if not np.isfinite(table.mean).all():
         return Verdict("nonfinite", None, None, None, None, _join(biased_because, "some replicates are not finite"))
@@ -76,8 +82,11 @@ def verdict(
     length = float(np.linalg.norm(table.reference))
     tolerance = ROUNDING[dtype] * length + z_threshold * table.reference_se
     off = deterministic & (abs_bias > tolerance)
-    unseen = off & (table.mean == 0) & (not deterministic_by_construction and biased_because is None)
+    hidden = rarest_draws is not None and rarest_draws < RARE_EVENT + math.log(size) and not deterministic_by_construction
+    unseen = off & (hidden | (table.mean == 0) & (not deterministic_by_construction and biased_because is None))
 
+    if hidden and largest is not None:
+        largest = np.full_like(largest, largest.max())
     rare = np.zeros(size) if largest is None else RARE_EVENT * largest / replicates
     visible = np.where(deterministic, tolerance, np.maximum((z_threshold + normal.inv_cdf(POWER)) * table.bias_se, rare))
     visible[unseen] = abs_bias[unseen]
@@ -87,11 +96,13 @@ def verdict(
     def say(status: str, reason: str | None = None) -> Verdict:
         return Verdict(status, max_abs_z, p_value, delta_min, relative, _join(biased_because, reason))
 
+    scarcely = f"; the rarest state is expected {rarest_draws:.2g} times in all draws" if hidden else ""
     gates = largest is not None and skewness is not None
     needed = np.zeros(size) if skewness is None else (np.abs(skewness) * z_threshold**3 / 3) ** 2
     rejects, rejects_along = abs_z > z_threshold, abs_t > t_threshold
     proves = rejects & (abs_bias > rare) & (replicates >= needed)
-    proves_along = rejects_along & (np.abs(along.bias) > RARE_EVENT * along.largest / replicates)
+    # A projection's bound is a sum over the coordinates of their largest; where those are not to be believed, nor is it.
+    proves_along = rejects_along & (np.abs(along.bias) > RARE_EVENT * along.largest / replicates) & (not hidden)
 
     if (off & ~unseen).any() or (gates and proves.any()):
         return say("biased")
@@ -103,11 +114,14 @@ def verdict(
         j = int(np.argmax(np.where(rejects, abs_z, 0.0)))
         if replicates < needed[j]:
             return say("inconclusive", f"skewness gate: needs R >= {needed[j]:.0f} at {_name(table.layout, j)}")
-        return say("inconclusive", f"rare events: the bias at {_name(table.layout, j)} is below 7 max|g| / R")
+        return say("inconclusive", f"rare events: the bias at {_name(table.layout, j)} is below 7 max|g| / R" + scarcely)
     if rejects_along.any():
-        return say("inconclusive", "rare events: the bias along a projection is below 7 max|w.g| / R")
+        return say("inconclusive", "rare events: the bias along a projection is below 7 max|w.g| / R" + scarcely)
     if unseen.any():
-        return say("inconclusive", f"every replicate is zero at {unseen.sum()} coordinates: a bias, or an event rarer than 1/R")
+        alike = "alike" if hidden else "zero"
+        return say(
+            "inconclusive", f"every replicate is {alike} at {unseen.sum()} coordinates: a bias, or an event rarer than 1/R{scarcely}"
+        )
     if not (moving | deterministic).all():
         return say("inconclusive", "one replicate has no variance")
     if deterministic.all():

@@ -12,7 +12,8 @@ from gsx.store.run_directory import RunDirectory
 
 
 def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
-    """Every folder at or below `paths` that holds a result, a checkpoint or an error; in the order of their paths, each once.
+    """Every folder at or below `paths` that holds a result, a checkpoint, an error or at least a lock, which is what a run killed before
+    its first checkpoint leaves; in the order of their paths, each once.
 
     Symbolic links, hidden folders and references are not entered. ConfigurationError for a path that is no folder; EnvironmentFault for
     one that cannot be read, because a report that silently leaves a result out is wrong.
@@ -28,6 +29,6 @@ def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
             raise ConfigurationError(f"{path}: no such folder")
         for folder, subfolders, files in os.walk(path, onerror=fault):
             subfolders[:] = [name for name in subfolders if not name.startswith((".", "reference-"))]
-            if not {"result.json", "segments.npz", "error.txt"}.isdisjoint(files):
+            if not {"result.json", "segments.npz", "error.txt", ".lock"}.isdisjoint(files):
                 found.setdefault(os.path.realpath(folder), Path(folder))
     return (RunDirectory(path) for path in sorted(found.values()))

@@ -125,7 +125,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Forget the run: what force=true does. EnvironmentFault."""
-        remove(self._result, self._table, self._segments, self._error)  # the completion mark goes first
+        # The marks of completion go first.
+        remove(self._result, self.path / "reference.json", self._table, self._segments, self._error, self.path / "reference.npz")
 
     # -- reference.json and reference.npz
 

@@ -111,3 +111,23 @@ def test_a_noisy_reference_does_not_convict_a_deterministic_estimator() -> None:
 def test_self_reference_says_nothing_about_bias() -> None:
     verdict = analyse(5 + np.random.default_rng(16).standard_normal((640, 2)), np.zeros(2), self_referenced=True).verdict
     assert verdict.status == "self_referenced" and verdict.delta_min_absolute is None
+
+
+def test_a_state_that_was_hardly_drawn_convicts_nobody() -> None:
+    """Coordinate 0 of a score function whose state of probability 1e-4 was never drawn: nearly constant, z = 60, and right on average."""
+    rng = np.random.default_rng(14)
+    replicates = np.stack([1e-5 + 2e-6 * rng.standard_normal(4096), rng.standard_normal(4096)], 1)
+    gradient = np.array([3e-5, 0.0])
+    assert analyse(replicates, gradient).verdict.status == "biased"  # the numbers alone cannot tell
+    verdict = analyse(replicates, gradient, rarest_draws=0.4).verdict
+    assert verdict.status == "inconclusive" and verdict.reason is not None and "expected 0.4 times" in verdict.reason
+    assert analyse(replicates, gradient, rarest_draws=100.0).verdict.status == "biased"
+    # A bias that no state of such a probability could explain is one all the same.
+    assert analyse(replicates + np.array([0.0, 0.5]), gradient, rarest_draws=0.4).verdict.status == "biased"
+
+
+def test_a_constant_gradient_beside_a_state_never_drawn_is_inconclusive() -> None:
+    constant, gradient = np.full((640, 1), 0.3), np.array([0.1])
+    assert analyse(constant, gradient).verdict.status == "biased"
+    verdict = analyse(constant, gradient, rarest_draws=0.01).verdict
+    assert verdict.status == "inconclusive" and verdict.delta_min_absolute == pytest.approx(0.2)
