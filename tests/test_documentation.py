@@ -77,8 +77,9 @@ def test_the_sample_output_of_the_readme_is_what_the_command_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All but the time, and the folder, whose name follows the source."""
-    sample = next(block for block in blocks(README, "") if block.startswith("$ gsx run"))
-    command, *printed = sample.splitlines()
+    sample = re.search(r"^\$ gsx run.*?(?=^```)", README, re.MULTILINE | re.DOTALL)
+    assert sample
+    command, *printed = sample[0].splitlines()
     monkeypatch.chdir(tmp_path)
     assert main([*command.split()[2:], "-q"]) == 0
     shown = capsys.readouterr().out.splitlines()
