@@ -28,8 +28,7 @@ def plots(group: Group) -> Iterator[Plot]:
     shown, said = _chosen(cells)
     results = [result_of(cell) for cell in shown]
     caption = (
-        f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance, with the verdict on bias at the "
-        f"right. "
+        f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance; at the right the verdict on bias. "
         f"{notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} "
         f"A number at the left edge is off the axis: zero, or rounding errors. "
         f"{said}{notes.missing(group.cells)}"

@@ -41,10 +41,9 @@ def plots(group: Group) -> Iterator[Plot]:
     data = curves.frame(points + levels)
     drawn = [result_of(cell) for _, _, cell in points + levels]
     caption = (
-        f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, and bias² "
-        f"against variance "
-        f"along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} Horizontal lines: estimators without a "
-        f"temperature. "
+        f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, "
+        f"and bias² against variance along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} "
+        "Horizontal lines, and the marker at the right edge of (b): estimators without a temperature. "
         f"{_least(data)}{omitted}{said}{notes.missing(group.cells)}"
     )
     yield Plot(f"frontier-{group.slug}", f"Bias and variance against temperature: {group.label}", data, caption, draw)

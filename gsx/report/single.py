@@ -26,9 +26,9 @@ def plots(group: Group) -> Iterator[Plot]:
     data = table.assign(label=cell.label, estimator=result.estimator, verdict=result.verdict.status, run=cell.name)
     reference = result.reference.get("kind") or "none"
     caption = (
-        f"Mean gradient of {cell.label} on {group.label} and the reference ({str(reference).replace('_', ' ')}), and their difference in "
-        f"units of its "
-        f"standard error, z. Error bars are 95 % (1.96 standard errors of the mean over {result.num_replicates} replicates). "
+        f"Mean gradient of {cell.label} on {group.label} and the reference ({str(reference).replace('_', ' ')}), "
+        f"and their difference in units of its standard error, z. "
+        f"Error bars are 95 % (1.96 standard errors of the mean over {result.num_replicates} replicates). "
         f"{notes.extent([result])} "
         + (
             f"The table holds {len(table)} of {table['of'].iloc[0]} coordinates, those of largest |z|. "

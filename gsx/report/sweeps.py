@@ -32,9 +32,9 @@ def over_samples(group: Group) -> Iterator[Plot]:
     kept, said = curves.capped(points)
     results = [result_of(cell) for _, _, cell in kept]
     caption = (
-        f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}. Dashed grey: 1/N, the line "
-        f"of an "
-        f"average of independent samples. {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} "
+        f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}. "
+        f"Dashed grey: 1/N, the line of an average of independent samples. {notes.extent(results)} "
+        f"{notes.interval(results)} {curves.INTERVAL_NOTE} "
         f"{said}{notes.missing(group.cells)}"
     )
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
