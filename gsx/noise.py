@@ -209,11 +209,6 @@ def gumbel(u: Tensor) -> Tensor:
     return -torch.log(-torch.log(u))
 
 
-def exponential(u: Tensor) -> Tensor:
-    """Standard exponential: -log u."""
-    return -torch.log(u)
-
-
 def normal(u: Tensor) -> Tensor:
     """Standard normal, by the inverse of its distribution function."""
     eps: Tensor = torch.special.ndtri(u)

@@ -65,8 +65,7 @@ def command(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Hydra's options and overrides, which may stand in any order; the arguments again, options first, as Hydra wants them."""
     parser = get_args_parser()
-    parser.__class__ = Parser
-    parser.prog = "gsx run"
+    parser.error = Parser(prog="gsx run").error  # type: ignore[method-assign]
     flags = parser.parse_intermixed_args(arguments)
     options = list(arguments)
     for override in flags.overrides:

@@ -54,7 +54,9 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Rep
     drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures")]
     counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
-    files["report.md"] = index.page(table, counts, list(files), drawn, [plot.name for plot in left], [cell.name for cell in duplicates])
+    files["report.md"] = index.page(
+        table, files["tables/summary.md"], counts, list(files), drawn, [plot.name for plot in left], [cell.name for cell in duplicates]
+    )
     for name, text in files.items():
         atomic_write(out / name, text.encode())
     return Report(tuple(sorted([out / name for name in files] + figures)), counts, files["tables/summary.md"])

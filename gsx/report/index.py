@@ -12,12 +12,13 @@ from gsx.report.canvas import Plot
 from gsx.report.collect import Cell
 
 #: A longer summary is linked, not printed in the page.
-MOST_ROWS_INLINE = 60
+MOST_ROWS_INLINE = 200
 MOST_COMMANDS = 100
 
 
 def page(
     table: Sequence[tuple[str, Cell]],
+    summary: str,
     counts: dict[str, int],
     tables: Sequence[str],
     figures: Sequence[Plot],
@@ -34,6 +35,8 @@ def page(
             "\n".join(f"- {escape.markdown(c.name)}: {c.state}{': ' + escape.markdown(c.reason) if c.reason else ''}" for c in faulty)
         )
     parts.append("## Tables")
+    if len(table) <= MOST_ROWS_INLINE:
+        parts.append(summary.strip())
     parts.append("\n".join(f"- [{name}]({name})" for name in tables))
     parts.append("## Figures")
     for plot in figures:
