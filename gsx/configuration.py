@@ -66,6 +66,8 @@ class Configuration:
         values: dict[str, Any] = {}
         for key, parameter in parameters.items():
             if key in groups:
+                if not isinstance(given.get(key, {}), Mapping):
+                    raise ConfigurationError(f"{key}={given[key]}: must be settings, like {{'name': ...}}")
                 fields = inspect.signature(groups[key], eval_str=True).parameters
                 values[key] = groups[key](**registry.check(key, given.get(key, {}), fields))
             elif key not in ("estimator", "model") and key in given:

@@ -58,8 +58,12 @@ def measure(
     for group in ("model", "estimator", "device", "data"):
         if isinstance(named.get(group), str):
             named[group] = {"name": named[group]}
+    if isinstance(named.get("reference"), str):
+        named["reference"] = {"kind": named["reference"]}
     if directory is not None and (isinstance(model, Model) or isinstance(estimator, Estimator)):
         raise ConfigurationError(f"directory={directory}: an object made by hand has no identity to store it by; leave directory out")
+    if isinstance(estimator, Estimator) and settings.get("num_samples") not in (None, estimator.num_samples):
+        raise ConfigurationError(f"num_samples={settings['num_samples']}: the estimator that was given has {estimator.num_samples}")
     measurement = Measurement(
         Configuration.of(named),
         model=model if isinstance(model, Model) else None,

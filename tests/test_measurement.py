@@ -447,3 +447,12 @@ def test_a_model_needs_no_seed_of_its_own() -> None:
             return expect(Bernoulli(params["eta"]), lambda b, q: (b.sum(-1) - 0.3) ** 2)
 
     assert measure(Plain(), "reinforce", num_replicates=4096).verdict.status == "unbiased"
+
+
+def test_groups_may_be_names_and_nothing_else_that_is_no_mapping() -> None:
+    by_name = measure("bernoulli_ising", num_replicates=1024, reference="long_run", device="cpu", data="auto")
+    assert by_name.reference["kind"] == "long_run"
+    with pytest.raises(ConfigurationError, match=r"^reference=3: must be settings"):
+        measure(reference=3)
+    with pytest.raises(ConfigurationError, match=r"^num_samples=4: the estimator that was given has 2$"):
+        measure("bernoulli_ising", Concrete(num_samples=2), num_samples=4)
