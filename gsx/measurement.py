@@ -112,6 +112,7 @@ class Measurement:
         self.moments_id = moments_id(self.config, source(self.estimator), self.reference_id)
         self.result_id = result_id(self.moments_id, self.plan.num_replicates)
         self.fingerprint = fingerprint(self.program.device)
+        self._tuning: dict[str, Any] | None = None
 
     @property
     def workers(self) -> int:
@@ -183,11 +184,11 @@ class Measurement:
             return reference
 
     def _measure(self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int) -> Result:
+        if self._tuning is None:  # tuned once, then frozen: another run of the same measurement is the same measurement
+            self._tuning = {} if self.exact else warm_up(self.estimator, self.program, seed=self.configuration.seed)
         if self.exact:
             segments, cost = self._evaluate_once()
-            tuning: dict[str, Any] = {}
         else:
-            tuning = warm_up(self.estimator, self.program, seed=self.configuration.seed)
             segments, cost = self._accumulate(folder, reference, progress, blocks_per_task)
         self_referenced = reference.kind == "long_run" and reference.estimator == self.estimator.name
         analysis = statistics.analyse(
@@ -216,7 +217,7 @@ class Measurement:
             verdict=analysis.verdict,
             cost=cost,
             nonfinite=analysis.nonfinite,
-            tuning=tuning,
+            tuning=self._tuning,
             moments_sha256=segments.digest(),
             provenance=provenance(self.program.device, self.workers),
             coordinates=analysis.coordinates,

@@ -456,3 +456,11 @@ def test_groups_may_be_names_and_nothing_else_that_is_no_mapping() -> None:
         measure(reference=3)
     with pytest.raises(ConfigurationError, match=r"^num_samples=4: the estimator that was given has 2$"):
         measure("bernoulli_ising", Concrete(num_samples=2), num_samples=4)
+
+
+def test_a_measurement_can_be_run_twice() -> None:
+    """Tuned once and frozen: the command line keeps prepared measurements."""
+    given = {"estimator": {"name": "reinforce", "baseline": "moving_average", "warmup": 20}, "model": {"name": "bernoulli_ising"}}
+    measurement = Measurement(Configuration.of(given | {"num_replicates": 1024}))
+    first, second = measurement.run(), measurement.run()
+    assert first.tuning == second.tuning and first.moments_sha256 == second.moments_sha256
