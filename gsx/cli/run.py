@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import json
 import logging
@@ -37,6 +38,7 @@ QUIET = "GSX_QUIET"
 
 def command(arguments: list[str]) -> int:
     _failed.clear()
+    _folders.clear()
     dry_run = "--dry-run" in arguments
     if "-q" in arguments or "--quiet" in arguments:
         os.environ[QUIET] = "1"
@@ -170,6 +172,9 @@ def _hydra(arguments: list[str]) -> None:
 #: What went wrong in the cells of this process. Hydra would print a line of its own for an exception, and end the sweep with it.
 _failed: list[Exception] = []
 
+#: Where the cells of this process put their results, by result_id: not where they were planned, if Hydra was told another folder.
+_folders: dict[str, Path] = {}
+
 
 def job(config: DictConfig) -> float | None:
     """One cell. In a sweep its failure is written down, and the others go on. Returns the mean squared error, for sweepers that search."""
@@ -186,6 +191,7 @@ def job(config: DictConfig) -> float | None:
         if context.mode == RunMode.MULTIRUN:
             log.error("failed: %s: %s", os.path.relpath(folder.path), error)
         return None
+    _folders[result.result_id] = folder.path
     mse = result.summary["mse"]
     return None if mse is None else mse.value
 
@@ -199,6 +205,7 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
         return 1 if _failed else 0
     if _failed and not sweep:
         raise _failed[0]
+    planned = [dataclasses.replace(cell, folder=_folders.get(cell.result_id, cell.folder)) for cell in planned]
     results = [RunDirectory(cell.folder).read_result() for cell in planned]
     if not sweep:
         (result,) = results

@@ -247,3 +247,11 @@ def test_quiet(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = inside("run", "-q", "num_replicates=100", "model.logits=[0.5]")
     assert code == 0 and err == "" and "folder" in out
     assert inside("run", "-q", "num_replicates=100", "model.logits=[0.5]") == (0, out, "")
+
+
+def test_a_folder_of_the_users_own_is_where_the_result_is_looked_for(inside: Inside) -> None:
+    """Hydra's own keys move the folders; what ran must be found where it ran, alone and in a sweep."""
+    code, out, _ = inside("run", "-q", "num_replicates=64", "hydra.run.dir=mine")
+    assert code == 0 and out.splitlines()[-1].split() == ["folder", "mine"] and Path("mine/result.json").exists()
+    code, out, _ = inside("run", "-q", "-m", "num_replicates=64", "seed=5,6", "hydra.sweep.dir=ours")
+    assert code == 0 and out.splitlines()[-1] == "2 cells: 2 ran"
