@@ -14,6 +14,7 @@ from gsx import data, registry
 from gsx.data import Dataset
 from gsx.estimators.base import Estimator
 from gsx.models.base import Model
+from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError
 from gsx.reference import ReferenceSettings
 
@@ -61,7 +62,7 @@ class Configuration:
         parameters = inspect.signature(cls, eval_str=True).parameters
         for key, value in given.items():
             if key not in parameters:
-                raise ConfigurationError(f"{key}={value}: unknown key{registry.did_you_mean(key, parameters)}")
+                raise ConfigurationError(f"{key}={value}: unknown key{did_you_mean(key, parameters)}")
         groups = {"device": DeviceSettings, "data": DataSettings, "reference": ReferenceSettings}
         values: dict[str, Any] = {}
         for key, parameter in parameters.items():
@@ -126,7 +127,7 @@ class Configuration:
             return DataSettings("none")
         name = default if self.data.name == "auto" else self.data.name
         if name not in data.NAMES:
-            raise ConfigurationError(f"data={name}: unknown{registry.did_you_mean(name, data.NAMES)}")
+            raise ConfigurationError(f"data={name}: unknown{did_you_mean(name, data.NAMES)}")
         return dataclasses.replace(self.data, name=name)
 
     # ------------------------------------------------------------------------------------------------------------------ building

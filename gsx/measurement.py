@@ -22,7 +22,7 @@ from gsx.estimators.exact import Exact
 from gsx.identity import moments_id, reference_id, result_id, source
 from gsx.models.base import Model
 from gsx.moments import moments
-from gsx.probe import probe, sites
+from gsx.probe import probe
 from gsx.program import Program
 from gsx.provenance import fingerprint, peak_bytes, provenance
 from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments
@@ -226,7 +226,7 @@ class Measurement:
 
     def _rarest_draws(self) -> float | None:
         """How often the least probable state of any discrete coordinate is expected in all draws together; None without one."""
-        discrete = [site.q for site in sites(self.program).values() if isinstance(site.q, Discrete)]
+        discrete = [] if self.exact else [site.q for site in self.seen.sites.values() if isinstance(site.q, Discrete)]
         if not discrete:
             return None
         rarest = min(float(q.coordinate_points(1)[1].min()) for q in discrete)

@@ -1,10 +1,19 @@
-"""How a class is called in configurations, files and tables."""
+"""Names: how a class is called in configurations, files and tables, and what a mistyped one was meant to be."""
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 
 
 def snake_case(name: str) -> str:
     """`StraightThrough` -> `straight_through`, `STGumbel` -> `st_gumbel`, `BinaryVAE` -> `binary_vae`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
+    """The end of a message about an unknown word: the known one nearest to it, else all of them; ``cutoff`` is how alike is near."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}" if known else ""

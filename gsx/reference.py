@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -62,9 +61,9 @@ def reference_gradient(
     program = program.in_float64()
     for kind, compute in _EXACT.items():
         if settings.kind in ("auto", kind):
-            answer = compute(program, Counter())
+            answer = compute(program)
             if not isinstance(answer, str):
-                return _reference(kind, None, answer, np.zeros_like(answer))
+                return _reference(kind, None, answer[0], np.zeros_like(answer[0]))
             if settings.kind == kind:
                 raise ConfigurationError(f"reference.kind={kind}: {answer}")
     return _long_run(program, settings, seed, workers, progress, resume, checkpoint)
@@ -77,13 +76,12 @@ def exact_gradient(program: Program) -> tuple[np.ndarray, int]:
     """
     check_exact(program)
     program = program.in_float64()
-    counted = Counter[str]()
-    answer = _enumeration(program, counted)
+    answer = _enumeration(program)
     if isinstance(answer, str):
-        answer = _quadrature(program, counted)
+        answer = _quadrature(program)
     if isinstance(answer, str):
         raise ConfigurationError(f"estimator=exact: {answer}")
-    return answer, counted["evaluations"]
+    return answer
 
 
 def check_exact(program: Program) -> None:
@@ -99,27 +97,27 @@ def _reference(kind: str, estimator: str | None, gradient: np.ndarray, se: np.nd
     return Reference(content.hexdigest(), kind, estimator, gradient, se)
 
 
-# Each of these gives the gradient [P], or the reason why it cannot.
+#: The gradient ``[P]`` and the evaluations it took, or the reason why there is none.
+Answer = tuple[np.ndarray, int] | str
 
 
-def _closed_form(program: Program, counted: Counter[str]) -> np.ndarray | str:
+def _closed_form(program: Program) -> Answer:
     gradients = program.model.closed_form(program.params)
     if gradients is None:
         return f"{program.model.name} has no formula for its gradient"
     if not gradients.keys() >= program.leaves.keys():
         return f"{program.model.name} has no formula for its gradient in wrt={program.wrt}"
-    return flatten({name: gradients[name] for name in program.leaves}).numpy(force=True)
+    return flatten({name: gradients[name] for name in program.leaves}).numpy(force=True), 0
 
 
-def _enumeration(program: Program, counted: Counter[str]) -> np.ndarray | str:
+def _enumeration(program: Program) -> Answer:
     found = sites(program)
     if reason := _not_enumerable(program, found):
         return reason
-    counted["evaluations"] = _points(found)
-    return _exact(program, ORDERS[0])
+    return _exact(program, ORDERS[0]), _points(found)
 
 
-def _quadrature(program: Program, counted: Counter[str]) -> np.ndarray | str:
+def _quadrature(program: Program) -> Answer:
     found = sites(program)
     if reason := _not_integrable(program, found):
         return reason
@@ -127,10 +125,9 @@ def _quadrature(program: Program, counted: Counter[str]) -> np.ndarray | str:
     for nodes in ORDERS:
         if too_many := _too_many(found, nodes):
             return too_many
-        counted["evaluations"] = _points(found, nodes)
         current = _exact(program, nodes)
         if previous is not None and np.abs(current - previous).max() <= AGREEMENT * np.abs(current).max():
-            return current
+            return current, _points(found, nodes)
         previous = current
     return f"quadrature of {program.model.name} does not settle by {ORDERS[-1]} nodes"
 
@@ -165,7 +162,7 @@ def _points(found: dict[str, Site], nodes: int = 1) -> int:
     return math.prod(site.q.num_coordinate_points(nodes) if site.separable else site.q.num_points(nodes) for site in found.values())
 
 
-_EXACT: dict[str, Callable[[Program, Counter[str]], np.ndarray | str]] = {
+_EXACT: dict[str, Callable[[Program], Answer]] = {
     "closed_form": _closed_form,
     "enumeration": _enumeration,
     "quadrature": _quadrature,
@@ -212,14 +209,15 @@ def _long_run(
 
 
 def check_reference(program: Program, settings: ReferenceSettings) -> None:
-    """ConfigurationError where the settings cannot give a reference for this program; nothing is computed."""
-    found = sites(program)
-    reasons = {
-        "closed_form": None if program.model.closed_form(program.params) is not None else f"{program.model.name} has no formula",
-        "enumeration": _not_enumerable(program, found),
-        "quadrature": _not_integrable(program, found),
-    }
-    if reason := reasons.get(settings.kind):
+    """ConfigurationError where the settings cannot give a reference for this program. At most a formula is computed."""
+    reason: Answer | None = None
+    if settings.kind == "closed_form":
+        reason = _closed_form(program)
+    elif settings.kind == "enumeration":
+        reason = _not_enumerable(program, sites(program))
+    elif settings.kind == "quadrature":
+        reason = _not_integrable(program, sites(program))
+    if isinstance(reason, str):
         raise ConfigurationError(f"reference.kind={settings.kind}: {reason}")
     if settings.kind != "long_run" and (settings.estimator, settings.num_samples) == ("auto", None):
         return

@@ -6,7 +6,6 @@ of a class is its schema.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import math
@@ -23,7 +22,7 @@ from typing import Any, Literal, cast
 from gsx.data import Dataset
 from gsx.estimators.base import Estimator
 from gsx.models.base import Model
-from gsx.naming import snake_case
+from gsx.naming import did_you_mean, snake_case
 from gsx.records import ConfigurationError
 
 Room = Literal["estimators", "models"]
@@ -89,12 +88,6 @@ def _defined_in(module: ModuleType, base: type) -> dict[str, type]:
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, base) and not inspect.isabstract(value) and value.__module__ == module.__name__
     }
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.75)
-    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}" if known else ""
 
 
 # ------------------------------------------------------------------------------------------------------------------ construction

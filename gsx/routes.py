@@ -52,6 +52,8 @@ class Batched(Route):
         self._direct = None if program.wrt == "distribution" else direct(program, 0.0)
         if self._direct is not None and not self._direct.any():
             self._direct = None
+        parameters = program.leaves if program.wrt == "distribution" else program.outermost(program.params).parameters
+        self._leaves_are_parameters = list(map(id, parameters.values())) == list(map(id, program.leaves.values()))
 
     def gradients(self, block: Block, start: int, stop: int) -> Tensor:
         replicas: Params = {}
@@ -69,13 +71,9 @@ class Batched(Route):
 
     def _pull_back(self, gradients: Params) -> Tensor:
         """From gradients in the distribution's parameters ``[n, *batch, *event]`` to gradients in the leaves ``[n, P]``."""
-        if self.program.wrt == "distribution":
+        if self._leaves_are_parameters:
             return flatten(gradients, 1)
-        leaves = self.program.leaves
-        parameters = self.program.outermost(self.program.params | leaves).parameters
-        if list(map(id, parameters.values())) == list(map(id, leaves.values())):
-            return flatten(gradients, 1)
-        pull_back = torch.func.vjp(lambda at: self.program.outermost(self.program.params | at).parameters, leaves)[1]
+        pull_back = torch.func.vjp(lambda at: self.program.outermost(self.program.params | at).parameters, self.program.leaves)[1]
         (pulled,) = torch.func.vmap(pull_back)(gradients)
         return flatten(pulled, 1)
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 
 import gsx
+from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError
 
 COMMANDS = {
@@ -65,10 +66,7 @@ def _command(arguments: list[str]) -> int:
         print(HELP)
         return 0
     if name not in COMMANDS:
-        import difflib
-
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        raise ConfigurationError(f"{name}: unknown command" + (f"; did you mean {near[0]}?" if near else f"; known: {', '.join(COMMANDS)}"))
+        raise ConfigurationError(f"{name}: unknown command{did_you_mean(name, COMMANDS, cutoff=0.6)}")
     command: Callable[[list[str]], int] = importlib.import_module(f"gsx.cli.{name}").command
     return command(rest)
 

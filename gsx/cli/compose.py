@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import gsx
+from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError
 
 #: Hydra 1.4 knows no version_base; 1.3 warns without one.
@@ -53,8 +54,6 @@ def one_line_errors(overrides: list[str]) -> Iterator[None]:
 
 
 def _explain(error: Exception, overrides: list[str]) -> str:
-    from gsx.registry import did_you_mean
-
     text = str(error)
     if unknown := re.search(r"Could not override '([^']+)'", text):
         key = unknown[1]

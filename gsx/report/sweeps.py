@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -26,19 +26,13 @@ def over_samples(group: Group) -> Iterator[Plot]:
 
     cells = group.complete
     names = labels.series([result_of(cell) for cell in cells], "N")
-    points = _curves(curves.gather(cells, names, at), 2)
-    if not points:
-        return
-    kept, said = curves.capped(points)
-    results = [result_of(cell) for _, _, cell in kept]
-    caption = (
+    lead = (
         f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}. "
-        f"Dashed grey: 1/N, the line of an average of independent samples. {notes.extent(results)} "
-        f"{notes.interval(results)} {curves.INTERVAL_NOTE} "
-        f"{said}{notes.missing(group.cells)}"
+        "Dashed grey: 1/N, the line of an average of independent samples."
     )
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
-    yield Plot(f"samples-{group.slug}", f"Variance and bias² against N: {group.label}", curves.frame(kept), caption, draw)
+    points = _curves(curves.gather(cells, names, at), 2)
+    yield from _plot(points, f"samples-{group.slug}", f"Variance and bias² against N: {group.label}", lead, group.cells, draw)
 
 
 def over_settings(groups: Sequence[Group]) -> Iterator[Plot]:
@@ -62,18 +56,27 @@ def _sweep(family: list[Group], key: str, name: str) -> Iterator[Plot]:
     value_of = {id(cell): float(group.settings[key]) for group in family for cell in group.complete}
     cells = [cell for group in family for cell in group.complete]
     points = _curves(curves.gather(cells, labels.series([result_of(cell) for cell in cells], key), lambda cell: value_of[id(cell)]), 3)
+    slug, title = f"sweep-{escape.slug(key)}-{escape.slug(name)}", f"Variance and bias² against {key}: {name}"
+    lead = f"Variance and squared bias of one gradient estimate against {key} of {name}."
+    everything = [cell for group in family for cell in group.cells]
+    yield from _plot(points, slug, title, lead, everything, functools.partial(_draw, x_label=key, guide=False))
+
+
+def _plot(
+    points: list[tuple[str, float | None, Cell]],
+    slug: str,
+    title: str,
+    lead: str,
+    cells: Sequence[Cell],
+    draw: Callable[[pd.DataFrame], Figure],
+) -> Iterator[Plot]:
+    """The plot of these points, if there are any; ``cells`` are all that might have been in it."""
     if not points:
         return
     kept, said = curves.capped(points)
     results = [result_of(cell) for _, _, cell in kept]
-    caption = (
-        f"Variance and squared bias of one gradient estimate against {key} of {name}. {notes.extent(results)} {notes.interval(results)} "
-        f"{curves.INTERVAL_NOTE} {said}{notes.missing([cell for group in family for cell in group.cells])}"
-    )
-    draw = functools.partial(_draw, x_label=key, guide=False)
-    yield Plot(
-        f"sweep-{escape.slug(key)}-{escape.slug(name)}", f"Variance and bias² against {key}: {name}", curves.frame(kept), caption, draw
-    )
+    caption = f"{lead} {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} {said}{notes.missing(cells)}"
+    yield Plot(slug, title, curves.frame(kept), caption, draw)
 
 
 def _curves(points: list[tuple[str, float | None, Cell]], least: int) -> list[tuple[str, float | None, Cell]]:
