@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -14,13 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsx.moments import Moments, merge, moments
+from gsx.moments import Moments, merge
 from gsx.noise import Block
 from gsx.records import Layout, Segments
 from gsx.routes import Route
 
 #: How often a checkpoint is written, in seconds, and the least share of the time that must go into computing.
 CHECKPOINT_SECONDS, CHECKPOINT_SHARE = 2.0, 20.0
+
+#: From glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,8 @@ class Plan:
 class Accumulator:
     """The moments of each segment so far, on the device."""
 
-    def __init__(self, layout: Layout, segments: int, device: torch.device) -> None:
-        self.layout, self.device = layout, device
+    def __init__(self, layout: Layout, segments: int, device: torch.device, *, materialises: bool = True) -> None:
+        self.layout, self.device, self.materialises = layout, device, materialises
         self.moments: list[Moments | None] = [None] * segments
         self.blocks = [0] * segments
         self.first_nonfinite = [torch.full((), -1, dtype=torch.int64, device=device) for _ in range(segments)]
@@ -82,9 +87,9 @@ class Accumulator:
             count=np.array([0 if m is None else m.count for m in self.moments], dtype=np.int64),
             mean=stack("mean"),
             second=stack("second"),
-            third=stack("third"),
+            third=stack("third") if self.materialises else None,
             largest=stack("largest"),
-            cosine_mean=scalars("cosine", torch.float64),
+            cosine_mean=scalars("cosine", torch.float64) if self.materialises else None,
             nonfinite_replicates=scalars("nonfinite", torch.int64),
             nonfinite_first_block=torch.stack(self.first_nonfinite).cpu().numpy(),
         )
@@ -92,27 +97,15 @@ class Accumulator:
     @classmethod
     def resume(cls, stored: Segments, device: torch.device) -> Accumulator:
         """Go on from moments that `segments` gave: the same bits as never having stopped."""
-        self = cls(stored.layout, len(stored.count), device)
+        self = cls(stored.layout, len(stored.count), device, materialises=stored.third is not None)
         self.blocks = stored.blocks.tolist()
         self.first_nonfinite = list(torch.from_numpy(stored.nonfinite_first_block).to(device))
-        assert stored.third is not None and stored.largest is not None and stored.cosine_mean is not None
         arrays = (stored.mean, stored.second, stored.third, stored.largest, stored.cosine_mean, stored.nonfinite_replicates)
-        tensors = [torch.from_numpy(array).to(device) for array in arrays]
+        tensors = [None if array is None else torch.from_numpy(array).to(device) for array in arrays]
         for segment, count in enumerate(stored.count.tolist()):
             if count:
-                self.moments[segment] = Moments(count, *(tensor[segment].clone() for tensor in tensors))
+                self.moments[segment] = Moments(count, *(None if t is None else t[segment].clone() for t in tensors))  # type: ignore[arg-type]
         return self
-
-
-def block_moments(route: Route, block: Block, block_size: int, direction: Tensor | None) -> Moments:
-    """The moments of one block, always at full shape and in the same tiles."""
-    tile = route.tile(block_size)
-    total: Moments | None = None
-    for start in range(0, block_size, tile):
-        of_tile = moments(route.gradients(block, start, min(start + tile, block_size)), direction)
-        total = of_tile if total is None else merge(total, of_tile)
-    assert total is not None
-    return total
 
 
 def accumulate(
@@ -134,12 +127,13 @@ def accumulate(
     On KeyboardInterrupt the blocks in progress are abandoned, what is complete is checkpointed, and the interrupt goes on.
     """
     program = route.program
+    keep_freed_memory()
 
     def compute(blocks: tuple[int, ...]) -> Computed:
         computed = []
         for index in blocks:
             block = Block(seed, stream, index, program.dtype, program.device)
-            computed.append((index, block_moments(route, block, plan.block_size, direction)))
+            computed.append((index, route.moments(block, plan.block_size, direction)))
         return computed
 
     next_checkpoint = time.monotonic() + CHECKPOINT_SECONDS
@@ -182,6 +176,21 @@ def _in_order(compute: Callable[[tuple[int, ...]], Computed], tasks: Iterator[tu
         finally:
             for future in waiting:
                 future.cancel()
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Have the C library keep the memory of tensors that are gone, where it is glibc.
+
+    As it comes, it gives memory back as soon as enough is free; asked for again, each page costs a fault, which on a virtual machine takes
+    longer than the arithmetic on the page. At most 256 MiB are kept, in blocks of up to 32 MiB; no number depends on it.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    for option, size in ((_M_TRIM_THRESHOLD, 256 << 20), (_M_MMAP_THRESHOLD, 32 << 20)):
+        mallopt(option, size)
 
 
 @contextlib.contextmanager

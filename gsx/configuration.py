@@ -51,7 +51,7 @@ class Configuration:
     dtype: Literal["float32", "float64"] = "float32"
     wrt: Literal["all", "encoder", "distribution"] = "all"
     name: str = "default"
-    engine: Literal["auto", "batched", "vmap", "loop"] = "auto"
+    engine: Literal["auto", "structured", "batched", "vmap", "loop"] = "auto"
     workers: int | None = None
     plugins: list[str] = field(default_factory=list)
     force: bool = False

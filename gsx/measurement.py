@@ -301,7 +301,7 @@ class Measurement:
             if smaller:
                 largest = max(smaller, key=lambda found: int(found.segments.blocks.sum()))
                 return Accumulator.resume(largest.segments, device), largest.seconds
-        return Accumulator(self.program.layout, self.plan.segments, device), 0.0
+        return Accumulator(self.program.layout, self.plan.segments, device, materialises=self.route.materialises), 0.0
 
     def _beginning(self, neighbour: RunDirectory) -> StoredSegments | None:
         """A neighbour's moments, where they are those of the first blocks of this run."""

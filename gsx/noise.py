@@ -8,6 +8,7 @@ on the CPU, and the same integer arithmetic written in torch computes it, bit fo
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
@@ -20,6 +21,10 @@ from torch import Tensor
 SCHEME = "philox4x64-10/blake2b-128/1"
 
 Shape = tuple[int, ...]
+
+#: Where a replicate has no more numbers than this, the replicates are laid innermost in memory: kernels then run along them, instead of
+#: taking a row of eight at a time.
+FEW = 64
 
 
 class HasShapes(Protocol):
@@ -148,7 +153,11 @@ class Noise:
         """Uniforms on (0, 1), ``[*sample_shape, *batch, *event]``."""
         if not self._replicates:
             return self._next((*sample_shape, *q.batch_shape, *q.event_shape))
-        return self._next((*sample_shape, *q.batch_shape[1:], *q.event_shape)).movedim(0, len(sample_shape))
+        of_one = (*q.batch_shape[1:], *q.event_shape)
+        numbers = self._next((*sample_shape, *of_one))
+        if math.prod(of_one) <= FEW:
+            return numbers.movedim(0, -1).contiguous().movedim(-1, len(sample_shape))
+        return numbers.movedim(0, len(sample_shape)).contiguous()
 
     def standard_normal(self, shape: Shape) -> Tensor:
         """Normal numbers of just this shape, for initial parameters and random tables."""

@@ -121,18 +121,14 @@ def _counted(cost: Cost, q: Distribution, rows: int, seen: Probe) -> Cost:
     return counted
 
 
-def can_batch(program: Program, seen: Probe) -> bool:
-    """Whether every measured gradient passes through the parameters of the one distribution, apart from a term without noise.
+def has_one_site(seen: Probe) -> bool:
+    """Whether the loss takes just one expectation."""
+    return len(seen.sites) == 1 and all(site.calls == 1 for site in seen.sites.values())
 
-    Then a gradient with respect to these, with the replicates as a leading axis of the batch, is all that each replicate needs.
-    """
-    if len(seen.sites) > 1 or any(site.calls > 1 for site in seen.sites.values()):
-        return False
-    if program.wrt == "distribution":
-        return True
-    # The weight that the loss gives the expectation must not depend on the parameters either.
-    closed = any(site.closes_over_leaves for site in seen.sites.values())
-    return not closed and torch.equal(direct(program, 0.0), direct(program, 1.0))
+
+def weighs_by_constants(program: Program) -> bool:
+    """Whether the weight that the loss gives to each expectation is free of the measured parameters."""
+    return torch.equal(direct(program, 0.0), direct(program, 1.0))
 
 
 def direct(program: Program, value: float) -> Tensor:

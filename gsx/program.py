@@ -96,7 +96,8 @@ def _with_outermost(leaves: Params, implementation: Implementation) -> Expect:
 
 def flatten(gradients: Params, leading: int = 0) -> Tensor:
     """Per-leaf tensors ``[*lead, *shape]`` as one ``[*lead, P]``, in the order of the layout."""
-    return torch.cat([g.flatten(leading) if g.ndim > leading else g.unsqueeze(-1) for g in gradients.values()], -1)
+    flat = [g.flatten(leading) if g.ndim > leading else g.unsqueeze(-1) for g in gradients.values()]
+    return flat[0] if len(flat) == 1 else torch.cat(flat, -1)
 
 
 def gradient(program: Program, implementation: Implementation) -> Tensor:

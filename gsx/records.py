@@ -131,8 +131,8 @@ class Layout:
 class Segments:
     """Centred float64 moments of the replicates, per segment (axis 0, G of them) and coordinate (axis 1, P of them).
 
-    ``third`` and ``largest`` are None where the route never materialises a replicate; ``cosine_mean`` (the mean over a segment's replicates
-    of cos(g, reference)) is None there too, and where there is no reference to compare with.
+    ``third`` is None where the route never materialises a replicate, and ``largest`` a bound; ``cosine_mean`` (the mean over a segment's
+    replicates of cos(g, reference)) is None there too, and where there is no reference to compare with.
     A segment's moments at a coordinate are not finite exactly where one of its replicates was not.
     """
 
@@ -142,7 +142,7 @@ class Segments:
     mean: np.ndarray  # [G, P]
     second: np.ndarray  # [G, P] sum over replicates of (g - mean)^2
     third: np.ndarray | None  # [G, P] sum over replicates of (g - mean)^3
-    largest: np.ndarray | None  # [G, P] max |g|
+    largest: np.ndarray | None  # [G, P] max |g|, or no less
     cosine_mean: np.ndarray | None  # [G]
     nonfinite_replicates: np.ndarray  # [G] int64
     nonfinite_first_block: np.ndarray  # [G] int64, -1 where there is none

@@ -188,13 +188,14 @@ def _long_run(
     warm_up(estimator, program, seed=seed, stream="reference.tune")
     seen = probe(program, estimator)
     plan = Plan.of(settings.num_replicates, None, program.layout.size)
+    route = choose("auto", program, estimator, seen)
     if resume is None:
-        accumulator = Accumulator(program.layout, plan.segments, program.device)
+        accumulator = Accumulator(program.layout, plan.segments, program.device, materialises=route.materialises)
     else:
         accumulator = Accumulator.resume(resume, program.device)
     accumulate(
         accumulator,
-        choose("auto", program, estimator, seen),
+        route,
         plan,
         seed=seed,
         stream="reference",

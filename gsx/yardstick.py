@@ -10,10 +10,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from gsx.costs import Cost
+from gsx.distributions import Distribution
+from gsx.estimators.base import Estimator
 from gsx.estimators.reinforce import Reinforce
-from gsx.moments import moments
 from gsx.noise import Block
-from gsx.routes import Route, plain_step
+from gsx.program import Program, gradient_of
+from gsx.routes import Route
+from gsx.routes.base import spread
 
 #: Pairs of timings: at least LEAST, and more for SECONDS of time, but never more than MOST.
 LEAST, MOST, SECONDS = 3, 101, 0.5
@@ -32,7 +36,7 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
     deadline = time.monotonic() + SECONDS
     while len(ratios) < 1 + LEAST or (len(ratios) < 1 + MOST and time.monotonic() < deadline):
         block = Block(seed, "yardstick", len(ratios), program.dtype, program.device)
-        ours = _seconds(lambda block=block: _statistics(route, block, tile), program.device)  # type: ignore[misc]
+        ours = _seconds(lambda block=block: route.moments(block, tile, None), program.device)  # type: ignore[misc]
         theirs = _seconds(lambda block=block: plain_step(program, plain, block, tile), program.device)  # type: ignore[misc]
         ratios.append(ours / theirs)
     logs = [math.log(ratio) for ratio in ratios[1:]]
@@ -40,8 +44,20 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
     return math.exp(statistics.median(logs)), 1.2533 * statistics.stdev(logs) / math.sqrt(len(logs))
 
 
-def _statistics(route: Route, block: Block, tile: int) -> Tensor:
-    return moments(route.gradients(block, 0, tile), None).second
+def plain_step(program: Program, estimator: Estimator, block: Block, replicates: int) -> None:
+    """One ordinary training step on ``replicates`` times the rows, forward and backward, without statistics."""
+    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    noise = block.tile(0, replicates)
+    outside = True
+
+    def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
+        nonlocal outside
+        if outside:
+            outside = False
+            q = q.map(lambda value: spread(value, replicates))
+        return estimator.expect(q, cost, noise.at(site))
+
+    gradient_of(program.mean_loss(leaves, implementation), leaves)
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:

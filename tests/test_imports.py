@@ -35,9 +35,10 @@ ROOMS = {
     "distributions": "records noise surrogate",
     "models": "records naming data noise surrogate costs distributions",
     "estimators": "records naming noise surrogate costs distributions",
-    "moments": "records",
+    "moments": "records noise",
     **dict.fromkeys(MACHINERY.split(), f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}"),
-    # on top: the commands, and the package itself, whose names are loaded on first use
+    # on top: the benchmark; the commands, and the package itself, whose names are loaded on first use
+    "benchmark": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
     "cli": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
     "": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
 }
@@ -45,7 +46,7 @@ ROOMS["__main__"] = "cli"
 
 #: library: the only rooms that may import it.
 LIBRARIES = {
-    "torch": f"noise surrogate costs {ALGORITHMS} {MACHINERY} cli",
+    "torch": f"noise surrogate costs {ALGORITHMS} {MACHINERY} cli benchmark",
     "hydra": "cli",
     "matplotlib": "report",
     "pandas": "report",

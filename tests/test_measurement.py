@@ -399,7 +399,7 @@ def test_progress_counts_every_replicate_once() -> None:
     [
         ({"num_replicates": 0}, "num_replicates=0: must be at least 1"),
         ({"num_samples": 0}, "num_samples=0: must be at least 1"),
-        ({"engine": "fast"}, "engine=fast: must be one of auto, batched, vmap, loop"),
+        ({"engine": "fast"}, "engine=fast: must be one of auto, structured, batched, vmap, loop"),
         ({"wrt": "encoder"}, "wrt=encoder: bernoulli_toy has no parameter"),
         ({"estimator": "concret"}, "estimator=concret: unknown; did you mean concrete"),
         ({"estimator": {"name": "concrete", "temprature": 1}}, "did you mean temperature"),

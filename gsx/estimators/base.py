@@ -36,6 +36,8 @@ class Estimator(nn.Module, ABC):
     citation: ClassVar[str]
     #: The fewest samples one estimate can be made of; `num_samples: null` resolves to it.
     least_samples: ClassVar[int] = 1
+    #: Whether samples come in pairs, so that N must be even.
+    in_pairs: ClassVar[bool] = False
 
     #: How many draws `update` learns from before the measuring.
     warmup: int = 0
@@ -45,6 +47,8 @@ class Estimator(nn.Module, ABC):
         self.num_samples = self.least_samples if num_samples is None else num_samples
         if self.num_samples < self.least_samples:
             raise ConfigurationError(f"num_samples={num_samples}: must be at least {self.least_samples}")
+        if self.in_pairs and self.num_samples % 2:
+            raise ConfigurationError(f"num_samples={num_samples}: must be even, because {self.name} draws pairs")
 
     @property
     def name(self) -> str:

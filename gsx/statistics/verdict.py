@@ -41,8 +41,11 @@ def verdict(
     * *Rejection* says "biased" only if one rejecting coordinate passes both gates, because each gate excludes an innocent explanation:
       |bias_j| > 7 max|g_j| / R (else an event of seen size, too rare to be drawn, explains it), and R >= (|skew_j| z*^3 / 3)^2 (else the
       normal tail at z* is wrong). A rejecting projection must pass the first, with max|w . g| bounded by sum_j |w_j| max|g_j|; a mean over
-      thousands of coordinates and Student's t need no second. Rejections that pass no gate, or that a route without third moments and
-      maxima cannot put to them, are ``inconclusive``, with the reason.
+      thousands of coordinates and Student's t need no second. Rejections that pass no gate, or that segments without maxima cannot put
+      to them, are ``inconclusive``, with the reason.
+    * *Routes without third moments* keep a bound of max|g_j| and are gated by it alone: in place of the skewness, Bernstein's inequality,
+      P(mean - E > t) <= exp(-R t^2 / (2 var + (2/3) M t)) with M = 2 max|g_j| no less than any |g - E g|, must rule chance out at the same
+      alpha/2D; that is z^2 / 2 >= (1 + M z / (3 R SE)) log(2D/alpha). It holds for any distribution with these bounds.
     * *States that are hardly drawn.* The first gate takes max|g_j| over what was drawn, and of a state expected fewer than
       7 + log D times in the whole run perhaps nothing was: a score function is largest just there. The gate then takes the largest
       gradient of any coordinate for each, and a deterministic coordinate off the reference is ``inconclusive``.
@@ -97,10 +100,14 @@ def verdict(
         return Verdict(status, max_abs_z, p_value, delta_min, relative, _join(biased_because, reason))
 
     scarcely = f"; the rarest state is expected {rarest_draws:.2g} times in all draws" if hidden else ""
-    gates = largest is not None and skewness is not None
+    gates = largest is not None
     needed = np.zeros(size) if skewness is None else (np.abs(skewness) * z_threshold**3 / 3) ** 2
     rejects, rejects_along = abs_z > z_threshold, abs_t > t_threshold
-    proves = rejects & (abs_bias > rare) & (replicates >= needed)
+    believable = replicates >= needed
+    if skewness is None and largest is not None:
+        reach = np.divide(2 * largest, replicates * table.bias_se, out=np.zeros(size), where=moving)
+        believable = abs_z**2 / 2 >= (1 + reach * abs_z / 3) * -math.log(each)
+    proves = rejects & (abs_bias > rare) & believable
     # A projection's bound is a sum over the coordinates of their largest; where those are not to be believed, nor is it.
     proves_along = rejects_along & (np.abs(along.bias) > RARE_EVENT * along.largest / replicates) & (not hidden)
 
@@ -109,11 +116,13 @@ def verdict(
     if gates and proves_along.any():
         return say("biased", "along a projection, by more than any coordinate shows")
     if not gates and (rejects.any() or rejects_along.any()):
-        return say("inconclusive", "no third moments: this route does not materialise replicates")
+        return say("inconclusive", "no maxima: a rare event is not ruled out")
     if rejects.any():
         j = int(np.argmax(np.where(rejects, abs_z, 0.0)))
         if replicates < needed[j]:
             return say("inconclusive", f"skewness gate: needs R >= {needed[j]:.0f} at {_name(table.layout, j)}")
+        if not believable[j]:
+            return say("inconclusive", f"chance is not ruled out at {_name(table.layout, j)}, where gradients reach {largest[j]:.2g}")
         return say("inconclusive", f"rare events: the bias at {_name(table.layout, j)} is below 7 max|g| / R" + scarcely)
     if rejects_along.any():
         return say("inconclusive", "rare events: the bias along a projection is below 7 max|w.g| / R" + scarcely)
@@ -126,7 +135,7 @@ def verdict(
         return say("inconclusive", "one replicate has no variance")
     if deterministic.all():
         return say("deterministic")
-    return say("unbiased", None if gates else "no third moments: delta_min leaves rare events out")
+    return say("unbiased", None if gates else "no maxima: delta_min leaves rare events out")
 
 
 def _name(layout: Layout, coordinate: int) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -44,7 +45,9 @@ def format_table(coordinates: Coordinates) -> tuple[bytes, dict[str, Any]]:
     layout = coordinates.layout
     whole = layout.size <= TABLE_WHOLE
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    # Before Python 3.13 csv quotes a carriage return only where it is part of the line's end, which is then cut to a line feed.
+    lines = SimpleNamespace(write=lambda line: text.write(line.removesuffix("\r\n") + "\n"))
+    writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerow(TABLE_COLUMNS)
     rows = 0
     for name, _, part in layout.slices():

@@ -47,11 +47,12 @@ from gsx.models.categorical_vae import CategoricalVAE
 from gsx.models.gaussian_vae import GaussianVAE
 from gsx.naming import snake_case
 from gsx.noise import Block, Noise, replay
-from gsx.probe import can_batch, probe, sites
+from gsx.probe import probe, sites
 from gsx.program import WRT, Program
 from gsx.records import ConfigurationError
 from gsx.reference import ReferenceSettings, reference_gradient
 from gsx.routes import ROUTES, choose
+from gsx.routes.batched import can_batch
 from gsx.surrogate import zero
 from gsx.tune import warm_up
 
@@ -110,6 +111,13 @@ NAMES = [name for name in files("estimator") if not is_preset("estimator", name)
 
 def build(variant: str, num_samples: int | None = None) -> Estimator:
     return registry.estimator(registry.settings("estimators", VARIANTS[variant]), num_samples)
+
+
+def samples(variant: str, more: int = 0) -> int:
+    """The fewest samples that are allowed and at least so many more than the fewest of all."""
+    kind = type(build(variant))
+    wanted = kind.least_samples + more
+    return wanted + wanted % 2 if kind.in_pairs else wanted
 
 
 def kind_of(name: str) -> type[Estimator]:
@@ -343,6 +351,16 @@ def test_too_few_samples_are_refused(variant: str) -> None:
         build(variant, least - 1)
 
 
+@every_variant
+def test_an_odd_number_is_refused_where_samples_come_in_pairs(variant: str) -> None:
+    odd = build(variant).num_samples + 1 + build(variant).num_samples % 2
+    if type(build(variant)).in_pairs:
+        with pytest.raises(ConfigurationError, match=f"num_samples={odd}: must be even"):
+            build(variant, odd)
+    else:
+        assert build(variant, odd).num_samples == odd
+
+
 @estimators
 def test_a_temperature_must_be_positive(name: str) -> None:
     for key, parameter in registry.schema(kind_of(name)).items():
@@ -391,7 +409,7 @@ def test_shapes_and_dtypes(variant: str, dtype: torch.dtype, batch: tuple[int, .
     for extra in (0, 2):
         for kind in known(build(variant)):
             q = distribution(kind, batch, dtype)
-            estimator = ready(build(variant, build(variant).num_samples + extra), q)
+            estimator = ready(build(variant, samples(variant, extra)), q)
             value = estimator.expect(q, quadratic, noise_for(dtype))
             assert (value.shape, value.dtype) == (torch.Size(batch), dtype)
             found = torch.autograd.grad(value.sum(), tuple(q.parameters.values()))
@@ -496,7 +514,7 @@ ROUTED = [
 def test_routes_agree_replicate_by_replicate(variant: str, name: str) -> None:
     """On the same noise every route gives each replicate the same gradient, whatever it is taken with respect to."""
     model = model_called(name)
-    estimator = build(variant, build(variant).num_samples + 1)
+    estimator = build(variant, samples(variant, 1))
     compared = 0
     for wrt in WRT:
         try:
@@ -534,7 +552,7 @@ def test_evaluations_are_what_the_docstring_says(variant: str, extra: int) -> No
     """Counted twice: by the engine's dry run, and by a cost that counts itself. "Costs: 2 N evaluations and N gradients" declares it."""
     text = " ".join(inspect.getdoc(type(build(variant))).split())  # type: ignore[union-attr]
     declared = re.search(r"Costs: (\d*) ?N evaluations(?: and (\d*) ?N gradients)?", text)
-    n = build(variant).num_samples + extra
+    n = samples(variant, extra)
     counted = checked = 0
     for model, _, _ in PROBLEMS.values():
         estimator = build(variant, n)

@@ -26,8 +26,10 @@ from gsx.costs import Expect
 from gsx.distributions import Bernoulli, Categorical, Discrete, Normal
 from gsx.estimators.base import Estimator
 from gsx.estimators.concrete import Concrete
+from gsx.estimators.disarm import Disarm
 from gsx.estimators.reinforce import Reinforce
 from gsx.estimators.reparameterization import Reparameterization
+from gsx.estimators.rloo import RLOO
 from gsx.estimators.st_gumbel import STGumbel
 from gsx.estimators.straight_through import StraightThrough
 from gsx.models.base import Model, Params
@@ -35,6 +37,7 @@ from gsx.models.bernoulli_toy import BernoulliToy
 from gsx.models.categorical_toy import CategoricalToy
 from gsx.models.gaussian_toy import GaussianToy
 from gsx.noise import Noise
+from gsx.surrogate import inject
 
 LOG_Q = 0.35  # how much of log q(z) the second kind of model adds to its cost
 
@@ -326,6 +329,105 @@ def test_exact_means_of_unbiased_estimators_are_the_reference(exact: Any, models
                 reference = gsx.measure(model, "exact", dtype="float64").coordinates
                 assert reference is not None
                 np.testing.assert_allclose(exact(model, estimator, 0.7).mean, reference.mean, rtol=1e-7, atol=1e-9)
+
+
+# ------------------------------------------------------------------------------------------------------------------ coupled estimators
+# Their N samples are no average of independent ones: all joint outcomes are summed.
+
+
+def leave_one_out(f: np.ndarray, score: np.ndarray, p: np.ndarray, a: float, n: int) -> Exact:
+    """RLOO of n samples of an enumerated variable: costs ``f [states]``, scores ``[states, P]``, a log q in the cost."""
+    draws = np.stack(np.meshgrid(*[np.arange(len(f))] * n, indexing="ij"), -1).reshape(-1, n)
+    centred = f[draws] - f[draws].mean(1, keepdims=True)
+    g = (centred[..., None] * score[draws]).sum(1) / (n - 1) + a * score[draws].mean(1)
+    return summed(g, p[draws].prod(1))
+
+
+def bernoulli_states(model: BernoulliToy) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    theta, a = model.start.numpy(), LOG_Q * isinstance(model, BernoulliToyLogQ)
+    p = sigmoid(theta)
+    b = ((np.arange(2 ** len(p))[:, None] >> np.arange(len(p))) & 1).astype(float)
+    f = (np.abs(b - model.target) ** model.power).mean(-1) + a * (b @ theta - np.log1p(np.exp(theta)).sum())
+    return f, b - p, np.where(b == 1, p, 1 - p).prod(-1), b, a
+
+
+def rloo_bernoulli(model: BernoulliToy, n: int) -> Exact:
+    f, score, weight, _, a = bernoulli_states(model)
+    return leave_one_out(f, score, weight, a, n)
+
+
+def rloo_categorical(model: CategoricalToy, n: int) -> Exact:
+    theta, states = model.start.numpy(), np.eye(len(model.start))
+    p, a = np.exp(theta) / np.exp(theta).sum(), LOG_Q * isinstance(model, CategoricalToyLogQ)
+    return leave_one_out(((states - model.target.numpy()) ** 2).sum(-1) + a * np.log(p), states - p, p, a, n)
+
+
+def disarm_bernoulli(model: BernoulliToy, n: int) -> Exact:
+    """A coordinate's pair (b, b') is (1, 0), (0, 1), or twice the more probable value; the mean over n / 2 independent pairs."""
+    f, score, _, b, a = bernoulli_states(model)
+    p = sigmoid(model.start.numpy())
+    lesser = np.minimum(p, 1 - p)
+    kinds = np.stack(np.meshgrid(*[np.arange(3)] * len(p), indexing="ij"), -1).reshape(-1, len(p))
+    first = np.where(kinds == 2, p > 0.5, kinds == 0).astype(int)
+    second = np.where(kinds == 2, p > 0.5, kinds == 1).astype(int)
+    weight = np.where(kinds == 2, 1 - 2 * lesser, lesser).prod(-1)
+    i, j = (side @ 2 ** np.arange(len(p)) for side in (first, second))
+    g = 0.5 * (f[i] - f[j])[:, None] * (b[i] - b[j]) * np.maximum(p, 1 - p) + a * (score[i] + score[j]) / 2
+    one = summed(g, weight)
+    return Exact(one.mean, one.variance / (n / 2))
+
+
+COUPLED = [
+    pytest.param(exact, model, kind(num_samples=n), id=f"{model.name}{i}-{kind.__name__}-N{n}")
+    for exact, models, kind, counts in (
+        (rloo_bernoulli, BERNOULLI, RLOO, (2, 3)),
+        (rloo_categorical, CATEGORICAL, RLOO, (2, 4)),
+        (disarm_bernoulli, BERNOULLI, Disarm, (2, 6)),
+    )
+    for i, model in enumerate(models)
+    for n in counts
+]
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(("exact", "model", "estimator"), COUPLED)
+def test_coupled_estimators_have_their_exact_variance(exact: Any, model: Model, estimator: Estimator) -> None:
+    result, truth = measured(model, estimator), exact(model, estimator.num_samples)
+    reference = gsx.measure(model, "exact", dtype="float64").coordinates
+    assert reference is not None
+    np.testing.assert_allclose(truth.mean, reference.mean, rtol=1e-7, atol=1e-9)
+    assert not disagreements(result, truth)
+    for wrong in (0.95, 1.05):
+        assert disagreements(result, Exact(truth.mean, wrong * truth.variance)), "a variance wrong by 5 % passes"
+
+
+class SelfIncluded(RLOO):
+    """The baseline of each sample is the mean of all N, itself included."""
+
+    def expect(self, q: Any, cost: Any, noise: Noise) -> Tensor:
+        z = q.sample(noise.uniform((self.num_samples,), q))
+        f = cost(z, q)
+        log_prob = q.log_prob(z)
+        return (f + (f - f.mean(0)).detach() * (log_prob - log_prob.detach())).mean(0)
+
+
+class OneSided(Disarm):
+    """The factor is sigmoid(eta), not sigmoid(|eta|)."""
+
+    def expect(self, q: Any, cost: Any, noise: Noise) -> Tensor:
+        u = noise.uniform((self.num_samples // 2,), q)
+        b, antithetic = q.sample(u), q.sample(1 - u)
+        f = torch.stack((cost(b, q), cost(antithetic, q)))
+        gradient = ((f[0] - f[1]) / 2).unsqueeze(-1) * (b - antithetic) * torch.sigmoid(q.logits)
+        return inject(f.mean((0, 1)), gradient.mean(0), q.logits)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(
+    ("exact", "estimator"), [(rloo_bernoulli, SelfIncluded(num_samples=2)), (disarm_bernoulli, OneSided(num_samples=2))], ids=str
+)
+def test_coupled_mutants_are_caught(exact: Any, estimator: Estimator) -> None:
+    assert disagreements(measured(BERNOULLI[0], estimator), exact(BERNOULLI[0], estimator.num_samples))
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- mutants

@@ -38,7 +38,7 @@ def test_the_table_holds_shortest_numbers_and_empty_fields(tmp_path: Path) -> No
 
 @settings(deadline=None, max_examples=30)
 @given(
-    name=TEXT | st.sampled_from(["=1+1", "'=a", "''", "-2", "@x", 'a"b,c', "\r\n"]),
+    name=TEXT | st.sampled_from(["=1+1", "'=a", "''", "-2", "@x", 'a"b,c', "\r\n", "\r", "a\rb"]),
     values=st.lists(st.floats(), max_size=4),
 )
 def test_the_table_restores_every_name_and_number(name: str, values: list[float]) -> None:

@@ -1,0 +1,188 @@
+"""Mean and variance of every weight's gradient from the structure of linear layers, without a replicate's gradient ever being formed."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from gsx.costs import Cost
+from gsx.distributions import Distribution
+from gsx.estimators.base import Estimator
+from gsx.models.base import Params
+from gsx.moments import Moments, merge, moments
+from gsx.noise import Block, Noise
+from gsx.probe import Probe, direct, has_one_site, weighs_by_constants
+from gsx.program import Program
+from gsx.records import Layout
+from gsx.routes.base import Route, replicate
+from gsx.routes.layers import Call, Layers, Names, Transformed, reaches
+from gsx.routes.outer import OfLayer, OuterProducts
+
+#: `auto` takes this route for more coordinates than this. Fewer fit a cache and are cheaper to keep, which gives third moments as well.
+MANY_COORDINATES = 2**14
+
+#: The most outer products that a row's gradient may be the sum of: t of them cost t (2t + 1) matrix products for each pair of replicates.
+MOST_TERMS = 4
+
+
+class Structured(Route):
+    """For losses of independent rows whose measured parameters are the weights and biases of linear layers.
+
+    A row's gradient of a weight is a sum of outer products, ``G = sum_t d_t a_t'``: d_t the gradient at the layer's output, a_t its input
+    (1 for the bias). Rows share no noise, so the variance of their sum is the sum of their variances. Each of these comes,
+    without bias and without a mean to subtract, from pairs (r, s) of replicates:
+
+        Var G = E (G_r - G_s)^2 / 2,    G_r - G_s = sum_t d_rt (a_rt - a_st)' + (d_rt - d_st) a_st'
+
+    whose square, summed over pairs and rows, is a sum of matrix products (`OuterProducts`). Differences are taken before anything is
+    squared: nothing cancels. Layers before the draw have inputs without noise: there G = d a', and the moments of d are enough; one pass
+    through these layers serves all replicates.
+
+    The variances have less noise than sample variances of whole gradients, which take chance correlations between rows for real.
+    """
+
+    name = "structured"
+    materialises = False
+    budget = 2**22
+
+    def __init__(self, program: Program, estimator: Estimator, seen: Probe) -> None:
+        super().__init__(program, estimator, seen)
+        with Layers(program.leaves) as layers:
+            q = program.outermost(program.params)
+        self._parameters, self._before = tuple(q.parameters.values()), layers.calls
+        outside = direct(program, 0.0).to(torch.float64)
+        self._direct = outside if outside.any() else None
+
+    def moments(self, block: Block, replicates: int, direction: Tensor | None) -> Moments:
+        before: Moments | None = None
+        after: dict[Names, OuterProducts] = {}
+        pairs, nonfinite = 0, torch.zeros((), dtype=torch.int64, device=self.program.device)
+        for start, stop in self.tiles(replicates):
+            at_draw, calls, at_calls = self._gradients(block.tile(start, stop), stop - start)
+            at_layers = self._pull_back(at_draw)
+            before = moments(at_layers, None) if before is None else merge(before, moments(at_layers, None))
+            finite = at_layers.sum(1)
+            for names, (d, a) in _terms(calls, at_calls).items():
+                products = OuterProducts(d, a)
+                after.setdefault(names, products)
+                if after[names] is not products:
+                    after[names].add(products)
+                finite = finite + d.sum((0, 2, 3)) + a.sum((0, 2, 3))
+            nonfinite += (~torch.isfinite(finite)).sum()
+            pairs += (stop - start) // 2
+        assert before is not None
+        mean, second, largest = (Flat(self.program.layout, nonfinite.device) for _ in range(3))
+        widths = [call.output.numel() for call in self._before]
+        columns = (torch.split(part, widths) for part in (before.mean, before.second, before.largest))
+        for call, *parts in zip(self._before, *columns, strict=True):
+            m, v, most = (part.view(call.output.shape) for part in parts)
+            a = call.inputs
+            mean.put(call.names, (m.t() @ a.to(m.dtype), m.sum(0)))
+            # Nothing cancels in a sum of positive numbers: the program's own precision is enough, and twice as fast.
+            second.put(call.names, (v.t().to(a.dtype) @ a**2, v.sum(0)))
+            largest.put(call.names, (most.t().to(a.dtype) @ a.abs(), most.sum(0)))
+        for names, products in after.items():
+            mean.put(names, products.sum, 1 / replicates)
+            # The mean of (G_r - G_s)^2 / 2 is the variance; times n - 1, it is what a sum of squared deviations has in the mean.
+            second.put(names, products.squares, (replicates - 1) / max(2 * pairs, 1))
+            largest.put(names, products.bound())
+        if self._direct is not None:
+            mean.numbers.add_(self._direct)
+            largest.numbers.add_(self._direct.abs())
+        return Moments(replicates, mean.numbers, second.numbers, None, largest.numbers, None, nonfinite)
+
+    def _gradients(self, noise: Noise, replicates: int) -> tuple[tuple[Tensor, ...], list[Call], tuple[Tensor, ...]]:
+        """Gradients of the mean loss ``[n, rows, *]`` in the distribution's parameters and at the outputs of the layers after the draw."""
+        loss, parameters, calls, _ = forward(self.program, self.program.leaves, self.estimator, noise, replicates)
+        wanted = (*parameters, *(call.output for call in calls))
+        found = torch.autograd.grad(loss.mean(1).sum(), wanted, allow_unused=True, materialize_grads=True)
+        return found[: len(parameters)], calls, found[len(parameters) :]
+
+    def _pull_back(self, at_draw: tuple[Tensor, ...]) -> Tensor:
+        """From gradients in the distribution's parameters to gradients at the outputs of the layers before it, ``[n, rows x outputs]``."""
+        outputs = tuple(call.output for call in self._before)
+        if outputs and list(map(id, outputs)) != list(map(id, self._parameters)):
+            at_draw = torch.autograd.grad(self._parameters, outputs, at_draw, retain_graph=True, is_grads_batched=True)
+        return torch.cat([d.flatten(1) for d in at_draw], 1) if outputs else at_draw[0].new_zeros(len(at_draw[0]), 0)
+
+
+class Flat:
+    """One number for each coordinate ``[P]``, written layer by layer."""
+
+    def __init__(self, layout: Layout, device: torch.device) -> None:
+        self.numbers = torch.empty(layout.size, dtype=torch.float64, device=device)
+        self._leaves = {name: self.numbers[columns].view(shape) for name, shape, columns in layout.slices()}
+
+    def put(self, names: Names, of_layer: OfLayer, scale: float = 1.0) -> None:
+        for name, part in zip(names, of_layer, strict=True):
+            if name is not None:
+                leaf = self._leaves[name].copy_(part)
+                if scale != 1.0:
+                    leaf.mul_(scale)
+
+
+def forward(
+    program: Program, leaves: Params, estimator: Estimator, noise: Noise, replicates: int
+) -> tuple[Tensor, tuple[Tensor, ...], list[Call], Tensor]:
+    """``replicates`` estimates with the layers after the draw laid open.
+
+    The loss ``[n, rows]``, the parameters of the distribution ``[n, rows, *event]`` as leaves, the calls of layers, and what the estimator
+    gave.
+    """
+    parameters: list[Tensor] = []
+    values: list[Tensor] = []
+    layers = Layers(leaves)
+
+    def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
+        replicated = q.map(lambda value: replicate(value, replicates))
+        parameters.extend(replicated.parameters.values())
+        with layers:
+            values.append(estimator.expect(replicated, cost, noise.at(site)))
+        return values[0]
+
+    loss = program.loss(leaves, implementation)
+    return loss, tuple(parameters), layers.calls, values[0]
+
+
+def _terms(calls: list[Call], at_calls: tuple[Tensor, ...]) -> dict[Names, tuple[Tensor, Tensor]]:
+    """The factors ``d [t, n, rows, out]`` and ``a [t, n, rows, in]`` of each layer, whose calls and samples are its terms."""
+    grouped: dict[Names, list[tuple[Tensor, Tensor]]] = {}
+    for call, d in zip(calls, at_calls, strict=True):
+        d, a = (x.reshape(-1, *x.shape[-3:]) for x in (d, call.inputs))
+        grouped.setdefault(call.names, []).append((d, a))
+    return {
+        names: found[0] if len(found) == 1 else (torch.cat([d for d, _ in found]), torch.cat([a for _, a in found]))
+        for names, found in grouped.items()
+    }
+
+
+def can_structure(program: Program, estimator: Estimator, seen: Probe) -> bool:
+    """Whether the measured parameters are met in linear layers alone, and the rows and replicates of each layer can be told apart."""
+    if program.wrt == "distribution" or not program.model.independent_rows or not has_one_site(seen):
+        return False
+    if not weighs_by_constants(program):
+        return False
+    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    with Layers(leaves) as before:
+        q = program.outermost(program.params | leaves)
+    rows = q.batch_shape
+    if len(rows) != 1 or any(reaches(parameter, leaves) for parameter in q.parameters.values()):
+        return False
+    try:
+        noise = Block(0, "probe", 2, program.dtype, program.device).tile(0, 2)
+        _, _, after, value = forward(program, leaves, estimator, noise, 2)
+    except Transformed:
+        return False
+    if reaches(value, leaves):
+        return False
+    if any(call.inputs.shape[:-1] != rows for call in before.calls):
+        return False
+    if any(call.inputs.shape[-3:-1] != (2, *rows) for call in after):
+        return False
+    terms: dict[Names, int] = {}
+    for call in after:
+        terms[call.names] = terms.get(call.names, 0) + math.prod(call.inputs.shape[:-3])
+    used = [name for names in (*(call.names for call in before.calls), *terms) for name in names if name is not None]
+    return sorted(used) == sorted(leaves) and max(terms.values(), default=1) <= MOST_TERMS
