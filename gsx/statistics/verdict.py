@@ -122,7 +122,8 @@ def verdict(
         if replicates < needed[j]:
             return say("inconclusive", f"skewness gate: needs R >= {needed[j]:.0f} at {_name(table.layout, j)}")
         if not believable[j]:
-            return say("inconclusive", f"chance is not ruled out at {_name(table.layout, j)}, where gradients reach {largest[j]:.2g}")
+            reached = rare[j] * replicates / RARE_EVENT
+            return say("inconclusive", f"chance is not ruled out at {_name(table.layout, j)}, where gradients may reach {reached:.2g}")
         return say("inconclusive", f"rare events: the bias at {_name(table.layout, j)} is below 7 max|g| / R" + scarcely)
     if rejects_along.any():
         return say("inconclusive", "rare events: the bias along a projection is below 7 max|w.g| / R" + scarcely)
