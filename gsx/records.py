@@ -1,7 +1,8 @@
 """What a measurement leaves behind, as plain data: the vocabulary shared by the engine, the store, the statistics and the report.
 
 Nothing here computes a statistic or touches a disk, and nothing here imports torch: a report must be able to read ten thousand results
-without paying two seconds for a tensor library.
+without paying two seconds for a tensor library. Not even numpy is imported before it is used: every command, and every TAB, meets this
+module first.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 SCHEMA_VERSION = 1
 
@@ -151,6 +153,8 @@ class Segments:
 
     def digest(self) -> str:
         """sha256 of the moments: equal for equal bits, whatever the schedule that produced them."""
+        import numpy as np
+
         sha = hashlib.sha256(json.dumps(self.layout.as_json()).encode())
         for name in self.ARRAYS:
             array = getattr(self, name)
@@ -172,7 +176,7 @@ class Reference:
 
     @property
     def error(self) -> dict[str, float]:
-        return {"max": float(self.se.max(initial=0.0)), "norm": float(np.linalg.norm(self.se))}
+        return {"max": float(self.se.max(initial=0.0)), "norm": math.sqrt(self.se @ self.se)}
 
 
 @dataclass(frozen=True)

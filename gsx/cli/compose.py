@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
@@ -25,7 +25,7 @@ from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError
 
 #: Hydra 1.4 knows no version_base; 1.3 warns without one.
-HYDRA = {"version_base": "1.3"} if importlib.metadata.version("hydra-core").startswith("1.3") else {}
+HYDRA = {"version_base": "1.3"} if hydra.__version__.startswith("1.3") else {}
 
 
 def config_folder() -> Path:

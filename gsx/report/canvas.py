@@ -26,6 +26,7 @@ from gsx.store import atomic_write
 
 COLUMN, PAGE = 3.4, 7.0  # inches: one column of a two-column page, and its full width
 GREY = "#666666"
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -138,10 +139,11 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def tick(value: float) -> str:
-    """3e-5 as 3×10⁻⁵."""
+    """3e-5 as 3×10⁻⁵, in plain text: mathtext would take a third of the time of a figure."""
     mantissa, _, exponent = f"{value:e}".partition("e")
     digits = f"{float(mantissa):g}"
-    return rf"$10^{{{int(exponent)}}}$" if digits == "1" else rf"${digits}{{\times}}10^{{{int(exponent)}}}$"
+    power = "10" + str(int(exponent)).translate(_SUPERSCRIPT)
+    return power if digits == "1" else f"{digits}×{power}"
 
 
 def measured_ticks(values: list[float]) -> list[float] | None:
