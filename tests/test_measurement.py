@@ -51,6 +51,7 @@ TUNED = {"name": "reinforce", "baseline": "moving_average", "warmup": 20}
 ROUTED = [
     pytest.param("bernoulli_toy", "reinforce", {"num_samples": 2, "block_size": 64, "num_replicates": 64 * 128}, id="batched"),
     pytest.param("binary_vae", "concrete", {"wrt": "all", "block_size": 2, "num_replicates": 128}, id="vmap"),
+    pytest.param("binary_vae", "rloo", {"engine": "structured", "block_size": 2, "num_replicates": 128}, id="structured"),
     pytest.param("bernoulli_ising", "st_gumbel", {"engine": "loop", "block_size": 2, "num_replicates": 128}, id="loop"),
     pytest.param("bernoulli_ising", TUNED, {"block_size": 32, "num_replicates": 4096}, id="tuned"),
 ]
@@ -225,11 +226,11 @@ def test_summary_from_replicates_by_hand() -> None:
     from gsx.noise import Block
     from gsx.probe import probe
     from gsx.program import Program
-    from gsx.routes import ROUTES
+    from gsx.routes.vmap import Loop
 
     result = measure("bernoulli_ising", "concrete", dtype="float64")
     program, estimator = Program(BernoulliIsing(), dtype=torch.float64), Concrete()
-    route = ROUTES["loop"](program, estimator, probe(program, estimator))
+    route = Loop(program, estimator, probe(program, estimator))
     g = torch.cat([route.gradients(Block(0, "base", i, torch.float64, torch.device("cpu")), 0, 16) for i in range(64)]).numpy()
     assert result.coordinates is not None
     truth = result.coordinates.reference

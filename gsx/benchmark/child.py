@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -15,12 +16,21 @@ from gsx.benchmark.row import NotMeasured
 
 
 class Peer:
-    """A module of `gsx.benchmark.peers` that `serve`s; it stays warm between two questions."""
+    """A module of `gsx.benchmark.peers` that `serve`s; it stays warm between two questions.
+
+    It has one thread: tensors of eight numbers gain nothing from a second one, and lose everything where another program has that core.
+    """
 
     def __init__(self, module: str) -> None:
         command = [sys.executable, "-m", f"gsx.benchmark.peers.{module}"]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
+            command,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            bufsize=1,
         )
 
     def seconds(self, estimates: int) -> float:

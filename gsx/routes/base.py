@@ -35,9 +35,12 @@ class Route(ABC):
         return max(1, self.seen.saved, self.seen.random_numbers)
 
     def tile(self, replicates: int) -> int:
-        """How many replicates are computed at once: a power of two that follows from shapes alone, lest bits depend on the machine."""
+        """How many replicates are computed at once: a power of two that follows from shapes alone, lest bits depend on the machine.
+
+        At least two, because some routes compare pairs.
+        """
         fitting = 1 << (self.budget // self.footprint).bit_length() >> 1
-        return min(replicates, max(16, fitting))
+        return min(replicates, max(2, fitting))
 
     def tiles(self, replicates: int) -> list[tuple[int, int]]:
         """``(start, stop)`` of each tile."""

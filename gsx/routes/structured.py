@@ -50,7 +50,7 @@ class Structured(Route):
     def __init__(self, program: Program, estimator: Estimator, seen: Probe) -> None:
         super().__init__(program, estimator, seen)
         with Layers(program.leaves) as layers:
-            q = program.outermost(program.params)
+            q = program.outermost(program.params | program.leaves)
         self._parameters, self._before = tuple(q.parameters.values()), layers.calls
         outside = direct(program, 0.0).to(torch.float64)
         self._direct = outside if outside.any() else None
@@ -112,15 +112,20 @@ class Flat:
     """One number for each coordinate ``[P]``, written layer by layer."""
 
     def __init__(self, layout: Layout, device: torch.device) -> None:
-        self.numbers = torch.empty(layout.size, dtype=torch.float64, device=device)
-        self._leaves = {name: self.numbers[columns].view(shape) for name, shape, columns in layout.slices()}
+        self._numbers = torch.empty(layout.size, dtype=torch.float64, device=device)
+        self._unwritten = {name: self._numbers[columns].view(shape) for name, shape, columns in layout.slices()}
 
     def put(self, names: Names, of_layer: OfLayer, scale: float = 1.0) -> None:
         for name, part in zip(names, of_layer, strict=True):
             if name is not None:
-                leaf = self._leaves[name].copy_(part)
+                leaf = self._unwritten.pop(name).copy_(part)
                 if scale != 1.0:
                     leaf.mul_(scale)
+
+    @property
+    def numbers(self) -> Tensor:
+        assert not self._unwritten
+        return self._numbers
 
 
 def forward(

@@ -51,8 +51,10 @@ from gsx.probe import probe, sites
 from gsx.program import WRT, Program
 from gsx.records import ConfigurationError
 from gsx.reference import ReferenceSettings, reference_gradient
-from gsx.routes import ROUTES, choose
+from gsx.routes import ROUTES, Materialising, choose
 from gsx.routes.batched import can_batch
+from gsx.routes.structured import can_structure
+from gsx.routes.vmap import Loop
 from gsx.surrogate import zero
 from gsx.tune import warm_up
 
@@ -525,17 +527,43 @@ def test_routes_agree_replicate_by_replicate(variant: str, name: str) -> None:
         estimator.warmup = min(estimator.warmup, 8)
         warm_up(estimator, program, seed=0)
         block = Block(5, "base", 2, torch.float64, CPU)
-        oracle = ROUTES["loop"](program, estimator, seen).gradients(block, 1, 1 + REPLICATES)
+        oracle = Loop(program, estimator, seen).gradients(block, 1, 1 + REPLICATES)
         assert oracle.shape == (REPLICATES, program.layout.size)
         for engine in ("batched", "vmap"):
             if (engine == "batched" and not can_batch(program, seen)) or (engine == "vmap" and model.cost_is == "black_box"):
                 with pytest.raises(ConfigurationError, match=f"engine={engine}"):
                     choose(engine, program, estimator, seen)
                 continue
-            found = choose(engine, program, estimator, seen).gradients(block, 1, 1 + REPLICATES)
+            route = choose(engine, program, estimator, seen)
+            assert isinstance(route, Materialising)
+            found = route.gradients(block, 1, 1 + REPLICATES)
             torch.testing.assert_close(found, oracle, rtol=1e-9, atol=1e-11 * float(oracle.abs().max()))
             compared += 1
     assert compared
+
+
+@pytest.mark.parametrize(("variant", "name"), ROUTED, ids=[f"{variant}-{name}" for variant, name in ROUTED])
+def test_the_structured_route_has_the_mean_of_the_loop(variant: str, name: str) -> None:
+    """It forms no replicate's gradient to compare, but sums the same ones; its variances are tested in tests/routes."""
+    model = model_called(name)
+    for more in (0, 1):
+        estimator = build(variant, samples(variant, more))
+        for wrt in WRT:
+            try:
+                program = Program(model, wrt=wrt, dtype=torch.float64)
+            except ConfigurationError:
+                continue  # no encoder
+            seen = probe(program, estimator)
+            if not can_structure(program, estimator, seen):
+                assert wrt == "distribution" or not model.independent_rows, "a VAE of ours is made of linear layers"
+                with pytest.raises(ConfigurationError, match="engine=structured"):
+                    choose("structured", program, estimator, seen)
+                continue
+            block = Block(5, "base", 2, torch.float64, CPU)
+            found = choose("structured", program, estimator, seen).moments(block, REPLICATES, None)
+            oracle = ROUTES["loop"](program, estimator, seen).moments(block, REPLICATES, None)
+            torch.testing.assert_close(found.mean, oracle.mean, rtol=1e-9, atol=1e-11 * float(oracle.mean.abs().max()))
+            assert (found.largest >= oracle.largest * (1 - 1e-12)).all()
 
 
 @every_variant
@@ -634,6 +662,7 @@ def look(model: Model, estimator: Estimator, wrt: str, *, tests: int, visible: f
     seen = probe(program, estimator)
     warm_up(estimator, program, seed=4)
     route = choose("auto", program, estimator, seen)
+    assert isinstance(route, Materialising)
     size, scale = (8 if isinstance(estimator, Exact) else 2**13), float(np.abs(truth).max())
     threshold, power = scipy.stats.norm.isf(FAMILY_WISE_ERROR / (2 * tests * len(truth))), scipy.stats.norm.isf(1 - POWER)
 

@@ -1,4 +1,4 @@
-"""BackPACK's sums of squared gradients, one gradient for each row: the linear decoder of the VAE as a supervised problem, one thread."""
+"""BackPACK's sums of squared gradients, one gradient for each row: the linear decoder of the VAE as a supervised problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ def prepare() -> Callable[[int], None]:
     from backpack import backpack, extend
     from backpack.extensions import SumGradSquared
 
-    torch.set_num_threads(1)
     decoder = extend(torch.nn.Linear(LATENTS, PIXELS))
     loss = extend(torch.nn.BCEWithLogitsLoss(reduction="sum"))
     pixels = (torch.rand(CHUNK, PIXELS) < 0.2).float()
