@@ -48,22 +48,38 @@ class Plan:
 
 
 class Accumulator:
-    """The moments of each segment so far, on the device."""
+    """The moments of each segment so far, on the device: rows of arrays that are made once and added to in place."""
 
     def __init__(self, layout: Layout, segments: int, device: torch.device, *, materialises: bool = True) -> None:
-        self.layout, self.device, self.materialises = layout, device, materialises
-        self.moments: list[Moments | None] = [None] * segments
+        self.layout, self.device = layout, device
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+            return torch.zeros(segments, *shape, dtype=dtype, device=device)
+
+        coordinates = layout.size
+        self._arrays = {
+            "mean": zeros(coordinates),
+            "second": zeros(coordinates),
+            "third": zeros(coordinates) if materialises else None,
+            "largest": zeros(coordinates),
+            "cosine": zeros() if materialises else None,
+            "nonfinite": zeros(dtype=torch.int64),
+        }
+        self._first_nonfinite = zeros(dtype=torch.int64) - 1
         self.blocks = [0] * segments
-        self.first_nonfinite = [torch.full((), -1, dtype=torch.int64, device=device) for _ in range(segments)]
+        # Views: what is merged into a row is merged into the arrays.
+        self.moments = [
+            Moments(0, *(None if array is None else array[segment] for array in self._arrays.values()))  # type: ignore[arg-type]
+            for segment in range(segments)
+        ]
 
     def add(self, block: int, of_block: Moments) -> None:
         """Merge the next block of its segment."""
         segment = block % len(self.moments)
-        before = self.moments[segment]
-        self.moments[segment] = of_block if before is None else merge(before, of_block)
+        self.moments[segment] = merge(self.moments[segment], of_block)
         self.blocks[segment] += 1
-        first = self.first_nonfinite[segment]
-        self.first_nonfinite[segment] = torch.where((first < 0) & (of_block.nonfinite > 0), block, first)
+        first = self._first_nonfinite[segment]
+        first.copy_(torch.where((first < 0) & (of_block.nonfinite > 0), block, first))
 
     def remaining(self, plan: Plan) -> Iterator[int]:
         """The blocks of the plan that are not in here yet, in order."""
@@ -71,27 +87,20 @@ class Accumulator:
 
     def segments(self) -> Segments:
         """A copy for the disk and the statistics; a segment without replicates holds zeros."""
-        coordinates = self.layout.size
-
-        def stack(field: str) -> np.ndarray:
-            zeros = torch.zeros(coordinates, dtype=torch.float64, device=self.device)
-            return torch.stack([zeros if m is None else getattr(m, field) for m in self.moments]).cpu().numpy()
-
-        def scalars(field: str, dtype: torch.dtype) -> np.ndarray:
-            zero = torch.zeros((), dtype=dtype, device=self.device)
-            return torch.stack([zero if m is None else getattr(m, field) for m in self.moments]).cpu().numpy()
-
+        arrays = {name: None if array is None else array.to("cpu", copy=True).numpy() for name, array in self._arrays.items()}
+        mean, second, largest, nonfinite = arrays["mean"], arrays["second"], arrays["largest"], arrays["nonfinite"]
+        assert mean is not None and second is not None and nonfinite is not None
         return Segments(
             layout=self.layout,
             blocks=np.array(self.blocks, dtype=np.int64),
-            count=np.array([0 if m is None else m.count for m in self.moments], dtype=np.int64),
-            mean=stack("mean"),
-            second=stack("second"),
-            third=stack("third") if self.materialises else None,
-            largest=stack("largest"),
-            cosine_mean=scalars("cosine", torch.float64) if self.materialises else None,
-            nonfinite_replicates=scalars("nonfinite", torch.int64),
-            nonfinite_first_block=torch.stack(self.first_nonfinite).cpu().numpy(),
+            count=np.array([moments.count for moments in self.moments], dtype=np.int64),
+            mean=mean,
+            second=second,
+            third=arrays["third"],
+            largest=largest,
+            cosine_mean=arrays["cosine"],
+            nonfinite_replicates=nonfinite,
+            nonfinite_first_block=self._first_nonfinite.to("cpu", copy=True).numpy(),
         )
 
     @classmethod
@@ -99,12 +108,13 @@ class Accumulator:
         """Go on from moments that `segments` gave: the same bits as never having stopped."""
         self = cls(stored.layout, len(stored.count), device, materialises=stored.third is not None)
         self.blocks = stored.blocks.tolist()
-        self.first_nonfinite = list(torch.from_numpy(stored.nonfinite_first_block).to(device))
+        self._first_nonfinite.copy_(torch.from_numpy(stored.nonfinite_first_block))
         arrays = (stored.mean, stored.second, stored.third, stored.largest, stored.cosine_mean, stored.nonfinite_replicates)
-        tensors = [None if array is None else torch.from_numpy(array).to(device) for array in arrays]
-        for segment, count in enumerate(stored.count.tolist()):
-            if count:
-                self.moments[segment] = Moments(count, *(None if t is None else t[segment].clone() for t in tensors))  # type: ignore[arg-type]
+        for mine, kept in zip(self._arrays.values(), arrays, strict=True):
+            if mine is not None and kept is not None:
+                mine.copy_(torch.from_numpy(kept))
+        for moments, count in zip(self.moments, stored.count.tolist(), strict=True):
+            moments.count = count
         return self
 
 

@@ -18,13 +18,19 @@ class Expect(Protocol):
 
 
 class Separable:
-    """A cost that is a sum over coordinates: f(z) = sum_d f_d(z_d). Its expectation is exact one coordinate at a time, whatever D is.
+    """A cost that is a sum over coordinates, f(z) = sum_d f_d(z_d), or the mean of them. Its expectation is exact one coordinate at a time,
+    whatever D is.
 
-    ``terms(z [S, *batch, *event]) -> [S, *batch, D]`` gives the summands.
+    ``terms(z [S, *batch, *event]) -> [S, *batch, D]`` gives the f_d.
     """
 
-    def __init__(self, terms: Callable[[Tensor], Tensor]) -> None:
-        self.terms = terms
+    def __init__(self, terms: Callable[[Tensor], Tensor], *, mean: bool = False) -> None:
+        self.terms, self.mean = terms, mean
 
     def __call__(self, z: Tensor, q: Any) -> Tensor:
-        return self.terms(z).sum(-1)
+        return self.total(self.terms(z))
+
+    def total(self, terms: Tensor) -> Tensor:
+        """The cost from its terms ``[*, D]``."""
+        # Summed first and divided then: one number a point, where a division of the terms is one for each coordinate, and another backward.
+        return terms.sum(-1) / terms.shape[-1] if self.mean else terms.sum(-1)

@@ -109,7 +109,7 @@ def _counted(cost: Cost, q: Distribution, rows: int, seen: Probe) -> Cost:
             count(z)
             return cost.terms(z)
 
-        return Separable(terms)
+        return Separable(terms, mean=cost.mean)
 
     def counted(z: Tensor, q: Distribution) -> Tensor:
         before = seen.evaluations

@@ -1,4 +1,4 @@
-"""The four moves of autograd that estimators are written in. Values stay what they are; only gradients are planted.
+"""The moves of autograd that estimators are written in. Values stay what they are; only gradients are planted.
 
 None of them calls ``backward`` or touches ``.grad``, and all of them work under ``torch.func`` transforms.
 """
@@ -23,8 +23,25 @@ def inject(value: Tensor, gradient: Tensor, wrt: Tensor) -> Tensor:
     return value + planted.sum(dim=tuple(range(value.ndim, planted.ndim)))
 
 
+def follow_score(value: Tensor, signal: Tensor, q: Any, z: Tensor) -> Tensor:
+    """``value [*batch]`` with the gradient (1/N) sum_n signal_n grad log q(z_n) planted in the parameters of q, on top of what it has.
+
+    ``signal [N, *batch]``, ``z [N, *batch, *event]``. The same as the mean of ``signal * zero(q.log_prob(z))``, by the score's formula:
+    log q itself is never computed, let alone differentiated.
+    """
+    for name, score in q.score(z).items():
+        weight = signal.detach().reshape(*signal.shape, *(1,) * (score.ndim - signal.ndim))
+        value = inject(value, average(weight * score), q.parameters[name])
+    return value
+
+
+def average(x: Tensor) -> Tensor:
+    """``x.mean(0)``, without a pass over the numbers where there is one sample."""
+    return x.squeeze(0) if len(x) == 1 else x.mean(0)
+
+
 def replace_gradient(value: Tensor, surrogate: Tensor) -> Tensor:
-    """The value of one tensor with the gradient of another of the same shape."""
+    """The value of one tensor with the gradient of another of the same shape, or one that broadcasts to it."""
     return value.detach() + zero(surrogate)
 
 

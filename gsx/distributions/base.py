@@ -41,6 +41,14 @@ class Distribution(ABC):
     def event_shape(self) -> Shape:
         return self._shape[-self.event_ndim :]
 
+    def beside(self, u: Tensor, name: str) -> Tensor:
+        """A parameter with the sample axes of u as axes of size 1.
+
+        It broadcasts without them, but then autograd sums its gradient over the samples even where there is one.
+        """
+        parameter = self.parameters[name]
+        return parameter[(None,) * (u.ndim - parameter.ndim)]
+
     def map(self, transform: Callable[[Tensor], Tensor]) -> Self:
         """The distribution whose parameters are transformed: expanded, detached, made leaves."""
         return self.replace({name: transform(value) for name, value in self.parameters.items()})
@@ -52,6 +60,10 @@ class Distribution(ABC):
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
         """log q(z), summed over the coordinates: ``[S, *batch]``. For relaxed z, its extension that is linear in z."""
+
+    @abstractmethod
+    def score(self, z: Tensor) -> dict[str, Tensor]:
+        """grad log q(z) in each parameter, ``[S, *batch, *event]``, as numbers: detached from the parameters."""
 
     @abstractmethod
     def sample(self, u: Tensor) -> Tensor:

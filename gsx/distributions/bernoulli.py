@@ -20,13 +20,16 @@ class Bernoulli(Discrete):
     def log_prob(self, z: Tensor) -> Tensor:
         return (z * self.logits - softplus(self.logits)).sum(-1)
 
+    def score(self, z: Tensor) -> dict[str, Tensor]:
+        return {"logits": z - self.mean.detach()}
+
     def sample(self, u: Tensor) -> Tensor:
         # logit(u) > -logits without the two logarithms; may differ from harden(latent(u)) where the latent rounds to 0.
         # Of a difference in (-1, 1), ceil is 1 where it is positive: four times faster than a comparison and a cast.
         return (u - torch.sigmoid(-self.logits.detach())).ceil().abs()
 
     def latent(self, u: Tensor) -> Tensor:
-        return self.logits + logistic(u)
+        return self.beside(u, "logits") + logistic(u)
 
     def harden(self, latent: Tensor) -> Tensor:
         return (latent > 0).to(latent.dtype)

@@ -21,12 +21,15 @@ class Categorical(Discrete):
     def log_prob(self, z: Tensor) -> Tensor:
         return (z * torch.log_softmax(self.logits, -1)).sum((-2, -1))
 
+    def score(self, z: Tensor) -> dict[str, Tensor]:
+        return {"logits": z - self.mean.detach()}
+
     def sample(self, u: Tensor) -> Tensor:
         return self.harden(self.latent(u)).detach()
 
     def latent(self, u: Tensor) -> Tensor:
         """Logits plus Gumbel noise: the largest of its C entries is the outcome."""
-        return self.logits + gumbel(u)
+        return self.beside(u, "logits") + gumbel(u)
 
     def harden(self, latent: Tensor) -> Tensor:
         # F.one_hot cannot be vmapped.

@@ -33,12 +33,17 @@ class Normal(Distribution):
         standardised = (z - self.loc) / self.scale
         return (-0.5 * standardised**2 - torch.log(self.scale) - 0.5 * math.log(2 * math.pi)).sum(-1)
 
+    def score(self, z: Tensor) -> dict[str, Tensor]:
+        loc, scale = self.loc.detach(), self.scale.detach()
+        standardised = (z - loc) / scale
+        return {"loc": standardised / scale, "scale": (standardised**2 - 1) / scale}
+
     def sample(self, u: Tensor) -> Tensor:
         return self.reparameterize(u).detach()
 
     def reparameterize(self, u: Tensor) -> Tensor:
         """loc + scale eps, differentiable in both."""
-        return self.loc + self.scale * normal(u)
+        return self.beside(u, "loc") + self.beside(u, "scale") * normal(u)
 
     def num_points(self, nodes: int) -> int:
         return int(nodes ** self.event_shape[0])

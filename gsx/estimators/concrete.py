@@ -8,6 +8,7 @@ from gsx.costs import Cost
 from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution
 from gsx.estimators.base import Estimator, positive
 from gsx.noise import Noise
+from gsx.surrogate import average
 
 
 class Concrete(Estimator):
@@ -36,4 +37,4 @@ class Concrete(Estimator):
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         assert isinstance(q, Discrete)
         y = q.relax(q.latent(noise.uniform((self.num_samples,), q)), self.temperature)
-        return cost(y, q).mean(0)
+        return average(cost(y, q))

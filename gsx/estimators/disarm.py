@@ -9,7 +9,7 @@ from gsx.costs import Cost
 from gsx.distributions import Bernoulli, Distribution
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
-from gsx.surrogate import inject
+from gsx.surrogate import average, inject
 
 
 class Disarm(Estimator):
@@ -40,4 +40,4 @@ class Disarm(Estimator):
         f = cost(torch.cat((b, antithetic)), q)
         half_difference = (f[: len(u)] - f[len(u) :]) / 2
         gradient = half_difference.unsqueeze(-1) * (b - antithetic) * torch.sigmoid(q.logits.abs())
-        return inject(f.mean(0), gradient.mean(0), q.logits)
+        return inject(f.mean(0), average(gradient), q.logits)

@@ -42,7 +42,7 @@ class Exact(Estimator):
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         if isinstance(cost, Separable):
             z, weight = q.coordinate_points(self.nodes)
-            return (weight * cost.terms(z)).sum((0, -1))
+            return cost.total((weight * cost.terms(z)).sum(0))
 
         def part(start: int, stop: int) -> Tensor:
             z, weight = q.points(start, stop, self.nodes)

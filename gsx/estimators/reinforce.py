@@ -12,7 +12,7 @@ from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 from gsx.records import ConfigurationError
-from gsx.surrogate import zero
+from gsx.surrogate import average, follow_score
 
 
 class Reinforce(Estimator):
@@ -22,7 +22,7 @@ class Reinforce(Estimator):
     With: z_n ~ q; value (1/N) sum_n f_n, gradient (1/N) sum_n (f_n - c) grad log q(z_n) + grad f_n; the product is formed sample by sample.
     Baseline c: `none`, 0. `constant`, the number given. `moving_average`, c <- decay c + (1 - decay) mean f over `warmup` draws of
     their own (stream `tune`), a number for each site, frozen before the measuring: no sample meets a baseline that has seen it.
-    Requires: a log-probability; nothing of the cost.
+    Requires: a score; nothing of the cost.
     Costs: N evaluations, no gradient of the cost. The warm-up is not counted: it is paid once, not per estimate.
     Bias: none.
     References: Glynn (1990), Comm. ACM 33; Williams (1992), Machine Learning 8, section 4.
@@ -56,7 +56,7 @@ class Reinforce(Estimator):
         z = q.sample(noise.uniform((self.num_samples,), q))
         f = cost(z, q)
         signal = f.detach() - self._baseline(noise.site)
-        return (f + signal * zero(q.log_prob(z))).mean(0)
+        return follow_score(average(f), signal, q, z)
 
     def _baseline(self, site: str) -> float | Tensor:
         if self.baseline == "constant":

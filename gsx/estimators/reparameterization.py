@@ -8,6 +8,7 @@ from gsx.costs import Cost
 from gsx.distributions import Distribution, Normal
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
+from gsx.surrogate import average
 
 
 class Reparameterization(Estimator):
@@ -32,4 +33,4 @@ class Reparameterization(Estimator):
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         assert isinstance(q, Normal)
         z = q.reparameterize(noise.uniform((self.num_samples,), q))
-        return cost(z, q).mean(0)
+        return average(cost(z, q))

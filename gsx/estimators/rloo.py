@@ -8,7 +8,7 @@ from gsx.costs import Cost
 from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
-from gsx.surrogate import zero
+from gsx.surrogate import average, follow_score
 
 
 class RLOO(Estimator):
@@ -17,7 +17,7 @@ class RLOO(Estimator):
     Approximates: grad E f = E[f(z) grad log q(z)] + E[grad f(z, q)].
     With: z_n ~ q; others_n = (sum_m f_m - f_n) / (N - 1); value (1/N) sum_n f_n, gradient
     (1/N) sum_n (f_n - others_n) grad log q(z_n) + grad f_n, the same as 1/(N-1) sum_n (f_n - mean f) grad log q(z_n) + ....
-    Requires: N >= 2 and a log-probability; nothing of the cost.
+    Requires: N >= 2 and a score; nothing of the cost.
     Costs: N evaluations, no gradient of the cost.
     Bias: none, because no sample is in its own baseline. (With the mean of all N for a baseline the first term shrinks by (N - 1)/N.)
     References: Salimans & Knowles (2014), arXiv 1401.1022; Kool, van Hoof & Welling (2019), ICLR workshop on deep RL meets structured
@@ -35,4 +35,4 @@ class RLOO(Estimator):
         z = q.sample(noise.uniform((self.num_samples,), q))
         f = cost(z, q)
         others = (f.sum(0) - f) / (self.num_samples - 1)
-        return (f + (f - others).detach() * zero(q.log_prob(z))).mean(0)
+        return follow_score(average(f), f - others, q, z)

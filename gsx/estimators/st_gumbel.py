@@ -8,7 +8,7 @@ from gsx.costs import Cost
 from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution
 from gsx.estimators.base import Estimator, positive
 from gsx.noise import Noise
-from gsx.surrogate import replace_gradient
+from gsx.surrogate import average, replace_gradient
 
 
 class STGumbel(Estimator):
@@ -38,4 +38,4 @@ class STGumbel(Estimator):
         assert isinstance(q, Discrete)
         latent = q.latent(noise.uniform((self.num_samples,), q))
         z = replace_gradient(q.harden(latent), q.relax(latent, self.temperature))
-        return cost(z, q).mean(0)
+        return average(cost(z, q))

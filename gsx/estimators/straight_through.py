@@ -10,7 +10,7 @@ from gsx.costs import Cost
 from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
-from gsx.surrogate import replace_gradient
+from gsx.surrogate import average, replace_gradient
 
 
 class StraightThrough(Estimator):
@@ -40,4 +40,4 @@ class StraightThrough(Estimator):
         assert isinstance(q, Discrete)
         z = q.sample(noise.uniform((self.num_samples,), q))
         path = q.mean if self.backward_through == "mean" else q.logits
-        return cost(replace_gradient(z, path.expand_as(z)), q).mean(0)
+        return average(cost(replace_gradient(z, path.unsqueeze(0)), q))

@@ -41,7 +41,7 @@ class BernoulliToy(Model):
         return {"logits": self.start.clone()}
 
     def loss(self, params: Params, expect: Expect) -> Tensor:
-        return expect(Bernoulli(params["logits"]), Separable(lambda b: (b - self.target).abs() ** self.power / b.shape[-1]))
+        return expect(Bernoulli(params["logits"]), Separable(lambda b: (b - self.target).abs() ** self.power, mean=True))
 
     def closed_form(self, params: Params) -> Params:
         p = torch.sigmoid(params["logits"])
