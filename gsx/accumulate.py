@@ -25,7 +25,7 @@ from gsx.routes import Route
 CHECKPOINT_SECONDS, CHECKPOINT_SHARE = 2.0, 20.0
 
 #: From glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 @dataclass(frozen=True)
@@ -193,14 +193,15 @@ def keep_freed_memory() -> None:
     """Have the C library keep the memory of tensors that are gone, where it is glibc.
 
     As it comes, it gives memory back as soon as enough is free; asked for again, each page costs a fault, which on a virtual machine takes
-    longer than the arithmetic on the page. At most 256 MiB are kept, in blocks of up to 32 MiB; no number depends on it.
+    longer than the arithmetic on the page. At most 256 MiB are kept, in blocks of up to 32 MiB. All threads share one heap: in heaps of
+    their own the small results that wait for their turn would keep the holes between large tensors apart. No number depends on it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):
         return
-    for option, size in ((_M_TRIM_THRESHOLD, 256 << 20), (_M_MMAP_THRESHOLD, 32 << 20)):
-        mallopt(option, size)
+    for option, value in ((_M_TRIM_THRESHOLD, 256 << 20), (_M_MMAP_THRESHOLD, 32 << 20), (_M_ARENA_MAX, 1)):
+        mallopt(option, value)
 
 
 @contextlib.contextmanager

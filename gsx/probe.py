@@ -11,7 +11,8 @@ from torch import Tensor
 from gsx.costs import Cost, Separable
 from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
-from gsx.noise import Block, Shape, record
+from gsx.models.base import Params
+from gsx.noise import Block, Noise, Shape, record
 from gsx.program import Program, gradient_of
 from gsx.records import ConfigurationError
 
@@ -81,17 +82,31 @@ def probe(program: Program, estimator: Estimator) -> Probe:
     seen.draws.clear()  # what preparing drew is no part of an estimate
     rows = max(math.prod(site.q.batch_shape) for site in seen.sites.values() if not site.nested)
     leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    block = Block(0, "probe", 1, program.dtype, program.device)
+    noise = record(block.one(), seen.draws)
+    program.mean_loss(leaves, lambda q, cost, site: estimator.expect(q, _counted(cost, q, rows, seen), noise.at(site)))
+    seen.saved = _saved(program, estimator, leaves, block.one())
+    return seen
+
+
+def _saved(program: Program, estimator: Estimator, leaves: Params, noise: Noise) -> int:
+    """How many numbers autograd holds for one estimate, the parameters aside; 0 where a transform of torch.func does not let us see."""
     parameters = {leaf.data_ptr() for leaf in (*leaves.values(), *program.params.values())}
+    sizes: list[int] = []
 
     def hold(tensor: Tensor) -> Tensor:
         if tensor.data_ptr() not in parameters:
-            seen.saved += tensor.numel()
+            sizes.append(tensor.numel())
         return tensor
 
-    noise = record(Block(0, "probe", 1, program.dtype, program.device).one(), seen.draws)
-    with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-        program.mean_loss(leaves, lambda q, cost, site: estimator.expect(q, _counted(cost, q, rows, seen), noise.at(site)))
-    return seen
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
+            program.mean_loss(leaves, lambda q, cost, site: estimator.expect(q, cost, noise.at(site)))
+    except RuntimeError as error:
+        if "saved tensor hooks" not in str(error):
+            raise
+        return 0
+    return sum(sizes)
 
 
 def _counted(cost: Cost, q: Distribution, rows: int, seen: Probe) -> Cost:

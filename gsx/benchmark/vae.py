@@ -32,14 +32,14 @@ class Cell:
         widths = f"784-{self.hidden}-{self.latents}" if self.hidden else f"784-{self.latents}"
         return f"binary VAE {widths} on {self.device}, rows={self.rows}, {self.estimator}, N={self.samples}"
 
-    def engine(self) -> Engine:
+    def engine(self, **settings: int) -> Engine:
         model = BinaryVAE(data=images(), latents=self.latents, hidden=[self.hidden] if self.hidden else [], batch=self.rows)
-        return Engine(measurement(model, self.estimator, num_samples=self.samples, device={"name": self.device}))
+        return Engine(measurement(model, self.estimator, num_samples=self.samples, device={"name": self.device}, **settings))
 
 
 def vae(effort: Effort) -> list[Job]:
     """One sample, linear networks: the engine against the plain step on the same rows, which keeps nothing apart."""
-    return [against_step("vae", Cell(estimator), 1.3, effort) for estimator in LOSSES]
+    return [against_step("vae", Cell(estimator), 1.3, effort, in_blocks) for estimator in LOSSES for in_blocks in (True, False)]
 
 
 def vae_coupled(effort: Effort) -> list[Job]:
@@ -52,21 +52,24 @@ def vae_hidden(effort: Effort) -> list[Job]:
     return [against_step("vae-hidden", Cell("reinforce", hidden=200), 2.0, effort)]
 
 
-def against_step(work: str, cell: Cell, target: float, effort: Effort) -> Job:
+def against_step(work: str, cell: Cell, target: float, effort: Effort, in_blocks: bool = True) -> Job:
+    """``in_blocks``: as a run of 1024 replicates computes them, 64 blocks of 16 in 16 segments; else one block, as a longer run has them."""
     twice = "" if cell.samples == 1 else f" of reinforce, rows x {cell.samples}"
-    row = Row(work, f"{cell}", "cost", "replicate", f"plain training step{twice}", target=target)
-    return Job(row, partial(_measure, cell, effort))
+    replicates = effort.of(128, 1024)
+    how = f"R={replicates}" if in_blocks else f"one block of {replicates}"
+    row = Row(work, f"{cell}, {how}", "cost", "replicate", f"plain training step{twice}", target=target)
+    return Job(row, partial(_measure, cell, effort, replicates, in_blocks))
 
 
 @one_thread_each()
-def _measure(cell: Cell, effort: Effort) -> Samples:
-    engine, replicates = cell.engine(), effort.of(128, 1024)
+def _measure(cell: Cell, effort: Effort, replicates: int, in_blocks: bool) -> Samples:
+    engine = cell.engine(num_replicates=replicates, block_size=effort.of(2, 16))
     step = PlainStep(LOSSES.get(cell.estimator, LOSSES["reinforce"]), engine.program.params, engine.program.model.get_buffer("x"))
     steps = {
         f"{chunk} copies of the rows at once": timed(partial(step, cell.samples * replicates, chunk), replicates, cell.device)
         for chunk in CHUNKS[cell.device]
     }
     chosen = fastest(steps)
-    ours = timed(partial(engine.next, replicates), replicates, cell.device)
+    ours = timed(engine.run if in_blocks else partial(engine.next, replicates), replicates, cell.device)
     pairs = interleave(ours, steps[chosen], effort.of(1, 9))
     return pairs.noted(f"engine {engine.route.name}; the fastest step: {chosen}")

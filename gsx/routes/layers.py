@@ -52,9 +52,13 @@ class Layers(TorchFunctionMode):
             return linear(input, weight, bias)
         if torch.func.debug_unwrap(input) is not input:
             raise Transformed
-        output = linear(input, weight.detach(), None if bias is None else bias.detach())
+        # Only what is measured is taken for a constant: what is made of it (a transposed weight, a scaled bias) must be seen by `reaches`.
+        output = linear(input, weight if names[0] is None else weight.detach(), bias if bias is None or names[1] is None else bias.detach())
         if not output.requires_grad:
-            output.requires_grad_()
+            try:
+                output.requires_grad_()
+            except RuntimeError:  # a transform that does not know this input
+                raise Transformed from None
         self.calls.append(Call(names, input.detach(), output))
         return output
 

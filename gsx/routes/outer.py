@@ -50,4 +50,5 @@ def _squares(dr: Tensor, ds: Tensor, ar: Tensor, as_: Tensor) -> OfLayer:
     total = dr.new_zeros(dr.shape[-1], ar.shape[-1])
     for m, n in combinations_with_replacement(range(len(u)), 2):
         total.addmm_((u[m] * u[n]).t(), v[m] * v[n], alpha=1 if m == n else 2)
-    return total, (difference.sum(0) ** 2).sum((0, 1))
+    # Where d and a only vary together, the terms of a square may cancel to rounding, on either side of zero.
+    return total.clamp_(min=0), (difference.sum(0) ** 2).sum((0, 1))

@@ -27,6 +27,10 @@ MANY_COORDINATES = 2**14
 MOST_TERMS = 4
 
 
+#: Rows of all replicates of a tile together: what one float32 sum is taken over before float64 takes over.
+MOST_ROWS = 2**10
+
+
 class Structured(Route):
     """For losses of independent rows whose measured parameters are the weights and biases of linear layers.
 
@@ -37,8 +41,8 @@ class Structured(Route):
         Var G = E (G_r - G_s)^2 / 2,    G_r - G_s = sum_t d_rt (a_rt - a_st)' + (d_rt - d_st) a_st'
 
     whose square, summed over pairs and rows, is a sum of matrix products (`OuterProducts`). Differences are taken before anything is
-    squared: nothing cancels. Layers before the draw have inputs without noise: there G = d a', and the moments of d are enough; one pass
-    through these layers serves all replicates.
+    squared, so that a mean however large takes no digits. Layers before the draw have inputs without noise: there G = d a', and the
+    moments of d are enough; one pass through these layers serves all replicates.
 
     The variances have less noise than sample variances of whole gradients, which take chance correlations between rows for real.
     """
@@ -51,9 +55,13 @@ class Structured(Route):
         super().__init__(program, estimator, seen)
         with Layers(program.leaves) as layers:
             q = program.outermost(program.params | program.leaves)
-        self._parameters, self._before = tuple(q.parameters.values()), layers.calls
+        self._parameters, self._before, self._rows = tuple(q.parameters.values()), layers.calls, q.batch_shape[0]
         outside = direct(program, 0.0).to(torch.float64)
         self._direct = outside if outside.any() else None
+
+    def tile(self, replicates: int) -> int:
+        """No more than are summed in the program's own precision without losing digits that count."""
+        return min(super().tile(replicates), max(2, 1 << (MOST_ROWS // self._rows).bit_length() >> 1))
 
     def moments(self, block: Block, replicates: int, direction: Tensor | None) -> Moments:
         before: Moments | None = None
@@ -63,13 +71,13 @@ class Structured(Route):
             at_draw, calls, at_calls = self._gradients(block.tile(start, stop), stop - start)
             at_layers = self._pull_back(at_draw)
             before = moments(at_layers, None) if before is None else merge(before, moments(at_layers, None))
-            finite = at_layers.sum(1)
+            finite = at_layers.sum(1, dtype=torch.float64)
             for names, (d, a) in _terms(calls, at_calls).items():
                 products = OuterProducts(d, a)
                 after.setdefault(names, products)
                 if after[names] is not products:
                     after[names].add(products)
-                finite = finite + d.sum((0, 2, 3)) + a.sum((0, 2, 3))
+                finite += d.sum((0, 2, 3), dtype=torch.float64) + a.sum((0, 2, 3), dtype=torch.float64)
             nonfinite += (~torch.isfinite(finite)).sum()
             pairs += (stop - start) // 2
         assert before is not None
@@ -103,9 +111,17 @@ class Structured(Route):
     def _pull_back(self, at_draw: tuple[Tensor, ...]) -> Tensor:
         """From gradients in the distribution's parameters to gradients at the outputs of the layers before it, ``[n, rows x outputs]``."""
         outputs = tuple(call.output for call in self._before)
-        if outputs and list(map(id, outputs)) != list(map(id, self._parameters)):
-            at_draw = torch.autograd.grad(self._parameters, outputs, at_draw, retain_graph=True, is_grads_batched=True)
-        return torch.cat([d.flatten(1) for d in at_draw], 1) if outputs else at_draw[0].new_zeros(len(at_draw[0]), 0)
+        replicates = len(at_draw[0])
+        moving = [(parameter, d) for parameter, d in zip(self._parameters, at_draw, strict=True) if parameter.requires_grad]
+        if not outputs or not moving:
+            return at_draw[0].new_zeros(replicates, sum(output.numel() for output in outputs))
+        parameters, slopes = zip(*moving, strict=True)
+        if list(map(id, outputs)) == list(map(id, parameters)):
+            return torch.cat([d.flatten(1) for d in slopes], 1)
+        found = torch.autograd.grad(parameters, outputs, slopes, retain_graph=True, is_grads_batched=True, allow_unused=True)
+        # A layer that the distribution does not depend on is one of the terms outside the expectation, and has its gradient there.
+        at_layers = [output.new_zeros(replicates, *output.shape) if d is None else d for output, d in zip(outputs, found, strict=True)]
+        return torch.cat([d.flatten(1) for d in at_layers], 1)
 
 
 class Flat:
