@@ -53,7 +53,7 @@ def vae_hidden(effort: Effort) -> list[Job]:
 
 
 def against_step(work: str, cell: Cell, target: float, effort: Effort, in_blocks: bool = True) -> Job:
-    """``in_blocks``: as a run of 1024 replicates computes them, 64 blocks of 16 in 16 segments; else one block, as a longer run has them."""
+    """``in_blocks``: as a run of 1024 replicates has them, 64 blocks of 16 in 16 segments; else one block, as a longer run does."""
     twice = "" if cell.samples == 1 else f" of reinforce, rows x {cell.samples}"
     replicates = effort.of(128, 1024)
     how = f"R={replicates}" if in_blocks else f"one block of {replicates}"
