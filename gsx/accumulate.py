@@ -137,7 +137,6 @@ def accumulate(
     On KeyboardInterrupt the blocks in progress are abandoned, what is complete is checkpointed, and the interrupt goes on.
     """
     program = route.program
-    keep_freed_memory()
 
     def compute(blocks: tuple[int, ...]) -> Computed:
         computed = []

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from gsx import statistics
-from gsx.accumulate import Accumulator, Plan, accumulate, one_thread_each
+from gsx.accumulate import Accumulator, Plan, accumulate, keep_freed_memory, one_thread_each
 from gsx.configuration import Configuration
 from gsx.distributions import Discrete
 from gsx.estimators.base import Estimator
@@ -77,6 +77,7 @@ class Measurement:
 
     @one_thread_each()
     def __init__(self, configuration: Configuration, model: Model | None = None, estimator: Estimator | None = None) -> None:
+        keep_freed_memory()
         self.configuration = configuration
         # A copy, because tuning changes it: an object can be measured twice with the same answer.
         self.estimator = configuration.build_estimator() if estimator is None else copy.deepcopy(estimator)

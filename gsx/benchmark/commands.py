@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gsx.accumulate import one_thread_each
 from gsx.benchmark.engine import Engine, measurement
@@ -55,37 +56,47 @@ def _report(effort: Effort, results: int) -> Samples:
         return repeat(partial(wall, "report", "outputs", "--out", "report", folder=Path(folder)), effort.of(1, 5), warm=not effort.quick)
 
 
+#: name: the model's settings, and the words that choose it.
+MODELS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "bernoulli_toy": ({"name": "bernoulli_toy"}, ("model=bernoulli_toy",)),
+    "binary_vae": ({"name": "binary_vae"}, ("model=binary_vae",)),
+    # Its reference is a long run, and here a short one: it is computed once, before.
+    "binary_vae_200": ({"name": "binary_vae", "latents": 200}, ("model=binary_vae_200", "reference.num_replicates=1024")),
+}
+
+
 def workers(effort: Effort) -> list[Job]:
     """Whole processes: two workers against one, on runs that take one worker 20 seconds, with equal moments."""
     row = partial(Row, "workers", kind="faster", per="run", target=1.7)
     seconds = SECONDS / effort.of(100, 1)
     return [
-        Job(row(f"{model}, {seconds:g} s or more on one worker: two workers", peer="one worker"), partial(_workers, model, seconds, effort))
-        for model in (("bernoulli_toy",) if effort.quick else ("bernoulli_toy", "binary_vae"))
+        Job(row(f"{name}, {seconds:g} s or more on one worker: two workers", peer="one worker"), partial(_workers, name, seconds, effort))
+        for name in (("bernoulli_toy",) if effort.quick else MODELS)
     ]
 
 
-def _workers(model: str, seconds: float, effort: Effort) -> Samples:
+def _workers(name: str, seconds: float, effort: Effort) -> Samples:
+    model, chosen = MODELS[name]
     replicates = _replicates(model, MARGIN * seconds)
     digests: set[str] = set()
     with tempfile.TemporaryDirectory() as folder:
-        words = ("run", f"model={model}", "estimator=reinforce", f"num_replicates={replicates}", "force=true", "-q")
+        words = ("run", *chosen, "estimator=reinforce", f"num_replicates={replicates}", "force=true", "-q")
 
         def measure(workers: int) -> float:
             took = wall(*words, f"workers={workers}", folder=Path(folder))
             digests.update(result.moments_sha256 for run in find_runs([Path(folder)]) if (result := run.read_result()))
             return took
 
-        samples = interleave(partial(measure, 2), partial(measure, 1), effort.of(1, 3), warm=False)
+        samples = interleave(partial(measure, 2), partial(measure, 1), effort.of(1, 3), warm=not effort.quick)
     if len(digests) != 1:
         raise RuntimeError(f"the moments depend on the number of workers: {sorted(digests)}")
     return samples.noted(f"{replicates} replicates, equal moments")
 
 
 @one_thread_each()
-def _replicates(model: str, seconds: float) -> int:
+def _replicates(model: dict[str, Any], seconds: float) -> int:
     """How many take one worker so long."""
-    engine = Engine(measurement({"name": model}, "reinforce", num_replicates=2**24))
-    block = engine.measured.plan.block_size
+    engine = Engine(measurement(model, "reinforce", num_replicates=2**24))
+    block = min(engine.measured.plan.block_size, 2048)
     each = repeat(timed(partial(engine.next, block), block), 5).ours
     return int(seconds / min(each))
