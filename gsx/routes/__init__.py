@@ -8,7 +8,8 @@ from gsx.program import Program
 from gsx.records import ConfigurationError
 from gsx.routes.base import Materialising, Route, implement
 from gsx.routes.batched import Batched, can_batch
-from gsx.routes.structured import MANY_COORDINATES, Structured, can_structure
+from gsx.routes.lay_open import can_structure
+from gsx.routes.structured import MANY_COORDINATES, Structured
 from gsx.routes.vmap import Loop, Vmap
 
 __all__ = ["ROUTES", "Materialising", "Route", "choose", "implement"]

@@ -53,7 +53,7 @@ from gsx.records import ConfigurationError
 from gsx.reference import ReferenceSettings, reference_gradient
 from gsx.routes import ROUTES, Materialising, choose
 from gsx.routes.batched import can_batch
-from gsx.routes.structured import can_structure
+from gsx.routes.lay_open import can_structure
 from gsx.routes.vmap import Loop
 from gsx.surrogate import zero
 from gsx.tune import warm_up

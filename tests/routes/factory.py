@@ -22,7 +22,7 @@ from gsx.probe import Probe, probe, sites
 from gsx.program import Program, flatten
 from gsx.records import ConfigurationError
 from gsx.routes import ROUTES, Route, choose, implement
-from gsx.routes.structured import can_structure
+from gsx.routes.lay_open import can_structure
 
 CPU = torch.device("cpu")
 

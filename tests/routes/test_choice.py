@@ -20,7 +20,8 @@ from gsx.noise import Noise
 from gsx.probe import Probe, sites
 from gsx.program import Program
 from gsx.routes import choose
-from gsx.routes.structured import MANY_COORDINATES, MOST_TERMS
+from gsx.routes.lay_open import MOST_TERMS
+from gsx.routes.structured import MANY_COORDINATES
 from gsx.surrogate import cost_gradient, inject, zero
 from tests.routes.factory import Linear, pixels, refused, vae
 
