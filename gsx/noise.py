@@ -177,7 +177,7 @@ class Block:
 
     def draw(self, site: str, draw: int, shape: Shape, start: int = 0, stop: int = 1) -> Tensor:
         """The numbers of replicates ``start .. stop``, ``[stop - start, *shape]``."""
-        size = int(np.prod(shape, dtype=np.int64))
+        size = math.prod(shape)
         address = (self.seed, self.stream, self.block, site, draw)
         return uniforms(address, start * size, (stop - start) * size, self.dtype, self.device).reshape(stop - start, *shape)
 

@@ -300,7 +300,7 @@ def test_what_is_allowed_is_let_pass(name: str, source: str) -> None:
 
 def loaded_by(statement: str) -> set[str]:
     """The top-level packages a fresh Python has loaded after a statement."""
-    code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
@@ -316,3 +316,17 @@ def test_torch_is_not_loaded(module: str) -> None:
 
 def test_torch_would_be_seen() -> None:
     assert "torch" in loaded_by("import gsx.noise")
+
+
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        ("['--version']", {"torch", "numpy", "hydra", "pandas", "matplotlib"}),
+        ("['completion', 'bash']", {"torch", "numpy", "hydra", "pandas", "matplotlib"}),
+        ("['completion', 'query']", {"torch", "numpy", "pandas", "matplotlib"}),
+        ("['report', '--help']", {"torch", "hydra"}),
+    ],
+)
+def test_commands_that_answer_at_once_load_nothing_heavy(command: str, heavy: set[str]) -> None:
+    run = f"import os; os.environ['COMP_LINE'] = 'gsx run esti'; from gsx.cli import main\ntry: main({command})\nexcept SystemExit: pass"
+    assert not loaded_by(run) & heavy

@@ -97,6 +97,6 @@ def _workers(name: str, seconds: float, effort: Effort) -> Samples:
 def _replicates(model: dict[str, Any], seconds: float) -> int:
     """How many take one worker so long."""
     engine = Engine(measurement(model, "reinforce", num_replicates=2**24))
-    block = min(engine.measured.plan.block_size, 2048)
+    block = engine.measured.plan.block_size
     each = repeat(timed(partial(engine.next, block), block), 5).ours
     return int(seconds / min(each))

@@ -47,8 +47,8 @@ def _squares(dr: Tensor, ds: Tensor, ar: Tensor, as_: Tensor) -> OfLayer:
     """
     difference = dr - ds
     u, v = [*dr.flatten(1, 2), *difference.flatten(1, 2)], [*(ar - as_).flatten(1, 2), *as_.flatten(1, 2)]
-    total = dr.new_zeros(dr.shape[-1], ar.shape[-1])
-    for m, n in combinations_with_replacement(range(len(u)), 2):
+    total = (u[0] * u[0]).t() @ (v[0] * v[0])
+    for m, n in list(combinations_with_replacement(range(len(u)), 2))[1:]:
         total.addmm_((u[m] * u[n]).t(), v[m] * v[n], alpha=1 if m == n else 2)
     # Where d and a only vary together, the terms of a square may cancel to rounding, on either side of zero.
     return total.clamp_(min=0), (difference.sum(0) ** 2).sum((0, 1))
