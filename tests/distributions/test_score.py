@@ -48,7 +48,8 @@ def test_following_the_score_is_differentiating_log_prob(q: Distribution, sample
     """Value and gradient, on top of the gradient that the value has; and with a signal that itself must not be differentiated."""
     z = draw(q, samples)
     first = next(iter(q.parameters.values()))
-    f = (z.flatten(-q.event_ndim).sum(-1) + 0.7) ** 2 + first.flatten(1).sum(-1)
+    flat = z.flatten(-q.event_ndim)
+    f = (flat @ torch.linspace(-1, 1.4, flat.shape[-1], dtype=torch.float64) + 0.7) ** 2 + first.flatten(1).sum(-1)
     followed, by_hand = follow_score(average(f), f, q, z), (f + f.detach() * zero(q.log_prob(z))).mean(0)
     torch.testing.assert_close(followed, by_hand, rtol=1e-14, atol=0)
     found, wanted = (torch.autograd.grad(value.sum(), tuple(q.parameters.values())) for value in (followed, by_hand))
