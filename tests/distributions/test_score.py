@@ -43,7 +43,7 @@ def test_the_score_is_the_gradient_of_log_prob(q: Distribution) -> None:
             torch.testing.assert_close(found[n], gradient, rtol=1e-12, atol=1e-13, msg=name)
 
 
-@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("samples", [1, 16])
 def test_following_the_score_is_differentiating_log_prob(q: Distribution, samples: int) -> None:
     """Value and gradient, on top of the gradient that the value has; and with a signal that itself must not be differentiated."""
     z = draw(q, samples)
