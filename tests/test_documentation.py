@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gsx.benchmark.table import markdown
 from gsx.cli import main
 from gsx.registry import names
 
@@ -86,3 +87,9 @@ def test_the_sample_output_of_the_readme_is_what_the_command_prints(
     assert [line for line in printed if not line.startswith(("cost", "folder"))] == [
         line for line in shown if not line.startswith(("cost", "folder"))
     ]
+
+
+def test_the_performance_section_is_made_from_the_benchmark() -> None:
+    """Not typed: what `scripts/benchmark --json docs/benchmark.json` wrote, at the sizes that the targets are stated for."""
+    report = json.loads((ROOT / "docs" / "benchmark.json").read_text())
+    assert not report["quick"] and markdown(report) in README
