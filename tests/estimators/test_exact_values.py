@@ -424,7 +424,9 @@ class OneSided(Disarm):
 
 @pytest.mark.statistical
 @pytest.mark.parametrize(
-    ("exact", "estimator"), [(rloo_bernoulli, SelfIncluded(num_samples=2)), (disarm_bernoulli, OneSided(num_samples=2))], ids=str
+    ("exact", "estimator"),
+    [(rloo_bernoulli, SelfIncluded(num_samples=2)), (disarm_bernoulli, OneSided(num_samples=2))],
+    ids=["self-included", "one-sided"],
 )
 def test_coupled_mutants_are_caught(exact: Any, estimator: Estimator) -> None:
     assert disagreements(measured(BERNOULLI[0], estimator), exact(BERNOULLI[0], estimator.num_samples))
