@@ -11,8 +11,7 @@ from torch import Tensor
 from gsx.costs import Cost, Separable
 from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
-from gsx.models.base import Params
-from gsx.noise import Block, Noise, Shape, record
+from gsx.noise import Block, Shape, record
 from gsx.program import Program, gradient_of
 from gsx.records import ConfigurationError
 
@@ -82,31 +81,27 @@ def probe(program: Program, estimator: Estimator) -> Probe:
     seen.draws.clear()  # what preparing drew is no part of an estimate
     rows = max(math.prod(site.q.batch_shape) for site in seen.sites.values() if not site.nested)
     leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
-    block = Block(0, "probe", 1, program.dtype, program.device)
-    noise = record(block.one(), seen.draws)
-    program.mean_loss(leaves, lambda q, cost, site: estimator.expect(q, _counted(cost, q, rows, seen), noise.at(site)))
-    seen.saved = _saved(program, estimator, leaves, block.one())
-    return seen
-
-
-def _saved(program: Program, estimator: Estimator, leaves: Params, noise: Noise) -> int:
-    """How many numbers autograd holds for one estimate, the parameters aside; 0 where a transform of torch.func does not let us see."""
     parameters = {leaf.data_ptr() for leaf in (*leaves.values(), *program.params.values())}
-    sizes: list[int] = []
 
     def hold(tensor: Tensor) -> Tensor:
         if tensor.data_ptr() not in parameters:
-            sizes.append(tensor.numel())
+            seen.saved += tensor.numel()
         return tensor
+
+    def estimate() -> None:
+        noise = record(Block(0, "probe", 1, program.dtype, program.device).one(), seen.draws)
+        program.mean_loss(leaves, lambda q, cost, site: estimator.expect(q, _counted(cost, q, rows, seen), noise.at(site)))
 
     try:
         with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
-            program.mean_loss(leaves, lambda q, cost, site: estimator.expect(q, cost, noise.at(site)))
+            estimate()
     except RuntimeError as error:
         if "saved tensor hooks" not in str(error):
             raise
-        return 0
-    return sum(sizes)
+        # A transform of torch.func does not let us see what is held: the estimate is made again, and tiles follow from the noise alone.
+        seen = Probe(seen.sites)
+        estimate()
+    return seen
 
 
 def _counted(cost: Cost, q: Distribution, rows: int, seen: Probe) -> Cost:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +59,10 @@ def running(*words: str, cwd: Path, **env: str) -> Iterator[subprocess.Popen[str
     if not GSX.exists():
         pytest.skip(f"{GSX} is not installed: pip install -e .")
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([str(GSX), *words], cwd=cwd, env=environment(**env), text=True, **streams) as process:  # type: ignore[call-overload]
+    options: dict[str, Any] = {"cwd": cwd, "env": environment(**env), "text": True, **streams}
+    # A shell's background job, as these tests may be, ignores Ctrl-C, and so would all it starts.
+    options["preexec_fn"] = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen([str(GSX), *words], **options) as process:
         try:
             yield process
         finally:

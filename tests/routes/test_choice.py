@@ -6,6 +6,7 @@ import pytest
 from torch import Tensor
 from torch.nn.functional import linear
 
+import gsx
 from gsx import registry
 from gsx.costs import Cost
 from gsx.data import load
@@ -17,7 +18,7 @@ from gsx.estimators.rloo import RLOO
 from gsx.models.base import Params
 from gsx.models.binary_vae import BinaryVAE
 from gsx.noise import Noise
-from gsx.probe import Probe, sites
+from gsx.probe import Probe, probe, sites
 from gsx.program import Program
 from gsx.routes import choose
 from gsx.routes.lay_open import MOST_TERMS
@@ -121,3 +122,12 @@ def test_a_layer_under_a_transform_is_refused(model: type[Linear]) -> None:
 @pytest.mark.parametrize("model", [Linear, LayerOfRowsFirst])
 def test_with_the_decoder_not_measured_a_transform_is_no_obstacle(model: type[Linear]) -> None:
     assert not refused(Program(model(), wrt="encoder"), Pathwise())
+
+
+def test_an_estimator_with_a_transform_is_measured() -> None:
+    """The dry run cannot see what autograd holds under torch.func, and goes on without."""
+    program = Program(Linear())
+    seen = probe(program, Pathwise())
+    assert seen.saved == 0 and seen.evaluations == 1 and len(seen.draws) == 1
+    result = gsx.measure(Linear(), Pathwise(), engine="vmap", num_replicates=64, workers=1)
+    assert result.engine == "vmap" and result.num_replicates == 1024
