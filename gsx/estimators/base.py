@@ -45,8 +45,9 @@ class Estimator(nn.Module, ABC):
     def __init__(self, *, num_samples: int | None = None) -> None:
         super().__init__()
         self.num_samples = self.least_samples if num_samples is None else num_samples
+        for_whom = f" for {self.name}" if self.least_samples > 1 else ""
         if self.num_samples < self.least_samples:
-            raise ConfigurationError(f"num_samples={num_samples}: must be at least {self.least_samples}")
+            raise ConfigurationError(f"num_samples={num_samples}: must be at least {self.least_samples}{for_whom}")
         if self.in_pairs and self.num_samples % 2:
             raise ConfigurationError(f"num_samples={num_samples}: must be even, because {self.name} draws pairs")
 

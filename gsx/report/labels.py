@@ -60,7 +60,7 @@ def labels(siblings: Sequence[Result], without: Collection[str] = ()) -> list[st
         tell(indices, tunables)
         for i in indices:
             parts[i] += [f"N={siblings[i].num_samples}"] if many_n else []
-    for tie_break in (circumstances, lambda result: {"run": result.result_id[:8]}):
+    for tie_break in (circumstances, lambda result: {"engine": result.engine}, lambda result: {"run": result.result_id[:8]}):
         # A tie is broken among all runs of the estimator, so that every one of a seed sweep names its seed.
         count = Counter(tied := names())
         for indices in runs_of.values():

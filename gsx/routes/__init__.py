@@ -24,7 +24,7 @@ def choose(engine: str, program: Program, estimator: Estimator, seen: Probe) -> 
     why_not = {
         "structured": None
         if can_structure(program, estimator, seen)
-        else f"{name} in wrt={wrt} with {estimator.name} is more than linear layers on independent rows",
+        else f"{name} in wrt={wrt} with {estimator.name} is not made of linear layers on independent rows alone; auto finds another engine",
         "batched": None if can_batch(program, seen) else f"the gradient of {name} in wrt={wrt} does not only pass through one distribution",
         "vmap": f"the cost of {name} is a black box" if program.model.cost_is == "black_box" else None,
         "loop": None,

@@ -1,5 +1,6 @@
 """Rounding, escaping and labels: the text of a report."""
 
+import dataclasses
 import itertools
 import math
 import re
@@ -102,6 +103,8 @@ def test_a_label_names_what_differs_and_nothing_else(tmp_path) -> None:
     assert labels.labels(mixed) == ["concrete N=1", "rloo N=2"]
     seeds = results(tmp_path, concrete(0.5), concrete(0.5, seed=1), {"estimator": "reinforce"})
     assert labels.labels(seeds) == ["concrete seed=0", "concrete seed=1", "reinforce"]
+    engines = [dataclasses.replace(alone[0], engine=engine) for engine in ("structured", "vmap")]
+    assert labels.labels(engines) == ["concrete engine=structured", "concrete engine=vmap"]
 
 
 def test_labels_are_unique_and_do_not_depend_on_the_order(tmp_path) -> None:
