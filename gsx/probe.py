@@ -45,7 +45,7 @@ class Probe:
 def sites(program: Program) -> dict[str, Site]:
     """The sites of a program, in the order in which they are met, at one point of each distribution."""
     found: dict[str, Site] = {}
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    leaves = program.free_leaves()
     depth = 0
 
     def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
@@ -80,7 +80,7 @@ def probe(program: Program, estimator: Estimator) -> Probe:
         estimator.prepare(name, site.q, noise.at(name))
     seen.draws.clear()  # what preparing drew is no part of an estimate
     rows = max(math.prod(site.q.batch_shape) for site in seen.sites.values() if not site.nested)
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    leaves = program.free_leaves()
     parameters = {leaf.data_ptr() for leaf in (*leaves.values(), *program.params.values())}
 
     def hold(tensor: Tensor) -> Tensor:
@@ -143,6 +143,6 @@ def weighs_by_constants(program: Program) -> bool:
 
 def direct(program: Program, value: float) -> Tensor:
     """The gradient ``[P]`` of the loss in the parameters outside every expectation, each of which is set to ``value``."""
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    leaves = program.free_leaves()
     loss = program.mean_loss(leaves, lambda q, cost, site: torch.full(q.batch_shape, value, dtype=program.dtype, device=program.device))
     return gradient_of(loss, leaves)

@@ -58,6 +58,10 @@ class Program:
             return {f"distribution.{name}": value.detach() for name, value in self.outermost(self.params).parameters.items()}
         raise ConfigurationError(f"wrt={self.wrt}: must be one of {', '.join(WRT)}")
 
+    def free_leaves(self) -> Params:
+        """Copies of the leaves that a gradient can be taken in."""
+        return {name: leaf.detach().requires_grad_() for name, leaf in self.leaves.items()}
+
     def outermost(self, params: Params) -> Distribution:
         """The distribution of the first expectation that the loss takes."""
         seen: list[Distribution] = []
@@ -102,7 +106,7 @@ def flatten(gradients: Params, leading: int = 0) -> Tensor:
 
 def gradient(program: Program, implementation: Implementation) -> Tensor:
     """One gradient ``[P]`` of the mean loss, by one backward pass."""
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    leaves = program.free_leaves()
     loss = program.mean_loss(leaves, implementation)
     return gradient_of(loss, leaves)
 

@@ -64,12 +64,18 @@ def peak_bytes(device: torch.device) -> int:
     """The most memory this process has held: of the GPU where that is the device, else resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    try:
-        # On Linux the figure of getrusage begins with that of the process that started this one.
-        peak = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    except OSError:
-        peak = None
-    if peak is not None:
-        return int(peak[1]) * 1024
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else used * 1024
+    return high_water("self") or (used if sys.platform == "darwin" else used * 1024)
+
+
+def high_water(process: int | str) -> int:
+    """The most memory a process has held, in bytes; 0 once it has ended, or where there is no /proc.
+
+    On Linux, what getrusage says begins with the memory of the process that started it; this does not.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

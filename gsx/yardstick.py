@@ -36,8 +36,8 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
     deadline = time.monotonic() + SECONDS
     while len(ratios) < 1 + LEAST or (len(ratios) < 1 + MOST and time.monotonic() < deadline):
         block = Block(seed, "yardstick", len(ratios), program.dtype, program.device)
-        ours = _seconds(lambda block=block: route.moments(block, tile, None), program.device)  # type: ignore[misc]
-        theirs = _seconds(lambda block=block: plain_step(program, plain, block, tile), program.device)  # type: ignore[misc]
+        ours = seconds(lambda block=block: route.moments(block, tile, None), program.device)  # type: ignore[misc]
+        theirs = seconds(lambda block=block: plain_step(program, plain, block, tile), program.device)  # type: ignore[misc]
         ratios.append(ours / theirs)
     logs = [math.log(ratio) for ratio in ratios[1:]]
     # The standard error of a median is 1.2533 times that of the mean for normal errors.
@@ -46,7 +46,7 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
 
 def plain_step(program: Program, estimator: Estimator, block: Block, replicates: int) -> None:
     """One ordinary training step on ``replicates`` times the rows, forward and backward, without statistics."""
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    leaves = program.free_leaves()
     noise = block.tile(0, replicates)
     outside = True
 
@@ -60,7 +60,8 @@ def plain_step(program: Program, estimator: Estimator, block: Block, replicates:
     gradient_of(program.mean_loss(leaves, implementation), leaves)
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The wall time of some work, on a GPU to its end."""
     _wait(device)
     started = time.perf_counter()
     work()

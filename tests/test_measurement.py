@@ -26,6 +26,7 @@ from gsx.models.bernoulli_ising import BernoulliIsing
 from gsx.noise import Noise
 from gsx.records import STATISTICS, ConfigurationError, IntegrityError, Result
 from gsx.store import RunDirectory
+from tests.schedules import Interrupter, statistics_of
 
 
 def measure(model: Any = "bernoulli_toy", estimator: Any = "reinforce", **settings: Any) -> Result:
@@ -38,11 +39,6 @@ def run_directory(root: Path, model: Any = "bernoulli_toy", estimator: Any = "re
     named = {key: {"name": value} if key in ("model", "estimator") and isinstance(value, str) else value for key, value in named.items()}
     measurement = Measurement(Configuration.of(named))
     return root / f"{measurement.model.name}-{measurement.estimator.name}-{measurement.result_id[:12]}"
-
-
-def statistics_of(result: Result) -> dict[str, Any]:
-    """What does not depend on the clock."""
-    return {name: result.summary[name] for name in STATISTICS if "time_ratio" not in name}
 
 
 # ------------------------------------------------------------------------------------------------------------------- the same bits
@@ -67,21 +63,6 @@ def test_schedules_do_not_change_a_bit(model: str, estimator: Any, settings: dic
     assert len(digests) == 1
     # Negative control: another seed does change them.
     assert measure(model, estimator, **settings, seed=1).moments_sha256 not in digests
-
-
-class Interrupter:
-    """A progress callback that interrupts after so many calls."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def __call__(self, what: str, replicates: int) -> Callable[[int], None]:
-        def advance(done: int) -> None:
-            self.left -= 1
-            if self.left < 0:
-                raise KeyboardInterrupt
-
-        return advance
 
 
 @pytest.mark.parametrize(("model", "estimator", "settings"), ROUTED)

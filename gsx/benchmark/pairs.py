@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
 import torch
 
 from gsx.benchmark.row import Samples
+from gsx.yardstick import seconds
 
 #: Measures once; the seconds (or bytes) of one unit of work.
 Measure = Callable[[], float]
@@ -35,14 +35,7 @@ def repeat(ours: Measure, times: int, *, warm: bool = True) -> Samples:
 def timed(work: Callable[[], object], units: float = 1, device: str = "cpu") -> Measure:
     """The wall time of some work, in seconds a unit."""
 
-    def measure() -> float:
-        _wait(device)
-        started = time.perf_counter()
-        work()
-        _wait(device)
-        return (time.perf_counter() - started) / units
-
-    return measure
+    return lambda: seconds(work, torch.device(device)) / units
 
 
 def fastest(candidates: Mapping[str, Measure], rounds: int = 3) -> str:
@@ -54,8 +47,3 @@ def fastest(candidates: Mapping[str, Measure], rounds: int = 3) -> str:
         for name, measure in candidates.items():
             best[name] = min(best[name], measure())
     return min(best, key=best.__getitem__)
-
-
-def _wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gsx.benchmark.row import NotMeasured
+from gsx.provenance import high_water
 
 #: Seconds between two looks at a process's memory.
 EVERY = 0.01
@@ -28,11 +29,11 @@ def wall(*words: str, folder: Path, environment: Mapping[str, str] = {}) -> floa
 def peak(*words: str, folder: Path) -> float:
     """The most memory `gsx WORDS` has held, in bytes.
 
-    Asked of /proc until the process ends, because what `wait4` says of a child begins with the memory of the process that started it.
+    Asked until the process ends, because what `wait4` says of it would begin with our own memory.
     """
     most = 0
     with _running(words, folder, {}) as process:
-        while held := _high_water(process):
+        while held := high_water(process):
             most = max(most, held)
             time.sleep(EVERY)
     if not most:
@@ -61,12 +62,3 @@ def _running(words: tuple[str, ...], folder: Path, environment: Mapping[str, str
             said.seek(0)
             last = said.read().decode().strip().splitlines()[-1:]
             raise RuntimeError(f"gsx {' '.join(words)}: exit code {code}: {' '.join(last)}")
-
-
-def _high_water(process: int) -> int:
-    """Bytes; 0 once the process has ended, or where there is no such file."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)

@@ -19,21 +19,26 @@ ROUTES: dict[str, type[Route]] = {route.name: route for route in (Structured, Ba
 
 
 def choose(engine: str, program: Program, estimator: Estimator, seen: Probe) -> Route:
-    """The fastest route that the model and the estimator allow, or the one asked for."""
-    name, wrt = program.model.name, program.wrt
-    why_not = {
-        "structured": None
-        if can_structure(program, estimator, seen)
-        else f"{name} in wrt={wrt} with {estimator.name} is not made of linear layers on independent rows alone; auto finds another engine",
-        "batched": None if can_batch(program, seen) else f"the gradient of {name} in wrt={wrt} does not only pass through one distribution",
-        "vmap": f"the cost of {name} is a black box" if program.model.cost_is == "black_box" else None,
-        "loop": None,
-    }
+    """The first route that the model and the estimator allow, or the one asked for."""
     if engine == "auto":
-        worth = [route for route in ROUTES if route != Structured.name or program.layout.size > MANY_COORDINATES]
-        engine = next(route for route in worth if why_not[route] is None)
-    if engine not in ROUTES:
+        worth = (route for route in ROUTES if route != Structured.name or program.layout.size > MANY_COORDINATES)
+        engine = next(route for route in worth if _refusal(route, program, estimator, seen) is None)
+    elif engine not in ROUTES:
         raise ConfigurationError(f"engine={engine}: must be auto or one of {', '.join(ROUTES)}")
-    if why_not[engine]:
-        raise ConfigurationError(f"engine={engine}: {why_not[engine]}")
+    elif reason := _refusal(engine, program, estimator, seen):
+        raise ConfigurationError(f"engine={engine}: {reason}")
     return ROUTES[engine](program, estimator, seen)
+
+
+def _refusal(route: str, program: Program, estimator: Estimator, seen: Probe) -> str | None:
+    """Why a route cannot be taken; None where it can."""
+    name, wrt = program.model.name, program.wrt
+    if route == "structured" and not can_structure(program, estimator, seen):
+        return (
+            f"{name} in wrt={wrt} with {estimator.name} is not linear layers on independent rows alone; auto finds another engine"
+        )
+    if route == "batched" and not can_batch(program, seen):
+        return f"the gradient of {name} in wrt={wrt} does not only pass through one distribution"
+    if route == "vmap" and program.model.cost_is == "black_box":
+        return f"the cost of {name} is a black box"
+    return None

@@ -62,7 +62,7 @@ def can_structure(program: Program, estimator: Estimator, seen: Probe) -> bool:
         return False
     if not weighs_by_constants(program):
         return False
-    leaves = {name: leaf.detach().requires_grad_() for name, leaf in program.leaves.items()}
+    leaves = program.free_leaves()
     with Layers(leaves) as before:
         q = program.outermost(program.params | leaves)
     rows = q.batch_shape

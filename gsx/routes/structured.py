@@ -19,7 +19,6 @@ from gsx.routes.outer import OfLayer, OuterProducts
 #: `auto` takes this route for more coordinates than this. Fewer fit a cache and are cheaper to keep, which gives third moments as well.
 MANY_COORDINATES = 2**14
 
-
 #: Rows of all replicates of a tile together: what one float32 sum is taken over before float64 takes over.
 MOST_ROWS = 2**10
 
@@ -67,9 +66,10 @@ class Structured(Route):
             finite = at_layers.sum(1, dtype=torch.float64)
             for names, (d, a) in terms(calls, at_calls).items():
                 products = OuterProducts(d, a)
-                after.setdefault(names, products)
-                if after[names] is not products:
+                if names in after:
                     after[names].add(products)
+                else:
+                    after[names] = products
                 finite += d.sum((0, 2, 3), dtype=torch.float64) + a.sum((0, 2, 3), dtype=torch.float64)
             nonfinite += (~torch.isfinite(finite)).sum()
             pairs += (stop - start) // 2

@@ -504,6 +504,15 @@ def model_called(name: str) -> Model:
     return PROBLEMS[name.removeprefix("test.")][0] if name.startswith("test.") else shipped_model(name)
 
 
+def programs(model: Model) -> Iterator[Program]:
+    """The model with respect to everything it can be measured in."""
+    for wrt in WRT:
+        try:
+            yield Program(model, wrt=wrt, dtype=torch.float64)
+        except ConfigurationError:
+            assert wrt == "encoder"  # it has none
+
+
 ROUTED = [
     (variant, name)
     for variant in VARIANTS
@@ -518,11 +527,7 @@ def test_routes_agree_replicate_by_replicate(variant: str, name: str) -> None:
     model = model_called(name)
     estimator = build(variant, samples(variant, 1))
     compared = 0
-    for wrt in WRT:
-        try:
-            program = Program(model, wrt=wrt, dtype=torch.float64)
-        except ConfigurationError:
-            continue  # no encoder
+    for program in programs(model):
         seen = probe(program, estimator)
         estimator.warmup = min(estimator.warmup, 8)
         warm_up(estimator, program, seed=0)
@@ -548,14 +553,10 @@ def test_the_structured_route_has_the_mean_of_the_loop(variant: str, name: str) 
     model = model_called(name)
     for more in (0, 1):
         estimator = build(variant, samples(variant, more))
-        for wrt in WRT:
-            try:
-                program = Program(model, wrt=wrt, dtype=torch.float64)
-            except ConfigurationError:
-                continue  # no encoder
+        for program in programs(model):
             seen = probe(program, estimator)
             if not can_structure(program, estimator, seen):
-                assert wrt == "distribution" or not model.independent_rows, "a VAE of ours is made of linear layers"
+                assert program.wrt == "distribution" or not model.independent_rows, "a VAE of ours is made of linear layers"
                 with pytest.raises(ConfigurationError, match="engine=structured"):
                     choose("structured", program, estimator, seen)
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import gsx
 from gsx import yardstick
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
-from gsx.records import STATISTICS, Result
+from gsx.records import Result
 from gsx.routes.structured import Structured
 from gsx.store import RunDirectory
+from tests.schedules import Interrupter, statistics_of
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,26 +63,6 @@ def run_directory(root: Path, run: str, **settings: Any) -> Path:
         named["estimator"] = {"name": named["estimator"]}
     measurement = Measurement(Configuration.of(named))
     return root / f"{measurement.model.name}-{measurement.estimator.name}-{measurement.result_id[:12]}"
-
-
-def statistics_of(result: Result) -> dict[str, Any]:
-    """What does not depend on the clock."""
-    return {name: result.summary[name] for name in STATISTICS if "time_ratio" not in name}
-
-
-class Interrupter:
-    """A progress callback that interrupts after so many calls."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def __call__(self, what: str, replicates: int) -> Callable[[int], None]:
-        def advance(done: int) -> None:
-            self.left -= 1
-            if self.left < 0:
-                raise KeyboardInterrupt
-
-        return advance
 
 
 @runs
