@@ -34,9 +34,7 @@ def _refusal(route: str, program: Program, estimator: Estimator, seen: Probe) ->
     """Why a route cannot be taken; None where it can."""
     name, wrt = program.model.name, program.wrt
     if route == "structured" and not can_structure(program, estimator, seen):
-        return (
-            f"{name} in wrt={wrt} with {estimator.name} is not linear layers on independent rows alone; auto finds another engine"
-        )
+        return f"{name} in wrt={wrt} with {estimator.name} is not linear layers on independent rows alone; auto finds another engine"
     if route == "batched" and not can_batch(program, seen):
         return f"the gradient of {name} in wrt={wrt} does not only pass through one distribution"
     if route == "vmap" and program.model.cost_is == "black_box":
