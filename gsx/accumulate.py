@@ -1,121 +1,32 @@
-"""Blocks of replicates, computed in any order and by any number of threads, become the moments of segments, always in the same order."""
+"""Blocks of replicates, computed in any order by any number of workers, become the moments of segments, always in the same order."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
+import heapq
+import pickle
+import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Generator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from queue import SimpleQueue
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from gsx.moments import Moments, merge
-from gsx.noise import Block
-from gsx.records import Layout, Segments
+from gsx.accumulator import Accumulator, Plan
+from gsx.process import one_thread_each
+from gsx.records import EnvironmentFault
 from gsx.routes import Route
+from gsx.worker import Work, Worker
 
 #: How often a checkpoint is written, in seconds, and the least share of the time that must go into computing.
 CHECKPOINT_SECONDS, CHECKPOINT_SHARE = 2.0, 20.0
 
-#: From glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+#: Processes are started after so many seconds, where the threads would need so many more: a process needs two to be of use.
+PROCESSES_AFTER, PROCESSES_PAY = 0.2, 5.0
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How a number of replicates is cut: `blocks` blocks of `block_size`; block i belongs to segment i mod `segments`."""
-
-    block_size: int
-    blocks: int
-    segments: int
-
-    @property
-    def num_replicates(self) -> int:
-        return self.block_size * self.blocks
-
-    @classmethod
-    def of(cls, num_replicates: int, block_size: int | None, coordinates: int) -> Plan:
-        """R is rounded up to a multiple of 64 blocks, whose size is min(16384, 16 ceil(R / 1024)) unless it is given."""
-        size = min(16384, 16 * -(-num_replicates // 1024)) if block_size is None else block_size
-        return cls(size, 64 * -(-num_replicates // (64 * size)), 16 if coordinates > 2**16 else 64)
-
-
-class Accumulator:
-    """The moments of each segment so far, on the device: rows of arrays that are made once and added to in place."""
-
-    def __init__(self, layout: Layout, segments: int, device: torch.device, *, materialises: bool = True) -> None:
-        self.layout, self.device = layout, device
-
-        def zeros(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-            return torch.zeros(segments, *shape, dtype=dtype, device=device)
-
-        coordinates = layout.size
-        self._arrays = {
-            "mean": zeros(coordinates),
-            "second": zeros(coordinates),
-            "third": zeros(coordinates) if materialises else None,
-            "largest": zeros(coordinates),
-            "cosine": zeros() if materialises else None,
-            "nonfinite": zeros(dtype=torch.int64),
-        }
-        self._first_nonfinite = zeros(dtype=torch.int64) - 1
-        self.blocks = [0] * segments
-        # Views: what is merged into a row is merged into the arrays.
-        self.moments = [
-            Moments(0, *(None if array is None else array[segment] for array in self._arrays.values()))  # type: ignore[arg-type]
-            for segment in range(segments)
-        ]
-
-    def add(self, block: int, of_block: Moments) -> None:
-        """Merge the next block of its segment."""
-        segment = block % len(self.moments)
-        self.moments[segment] = merge(self.moments[segment], of_block)
-        self.blocks[segment] += 1
-        first = self._first_nonfinite[segment]
-        first.copy_(torch.where((first < 0) & (of_block.nonfinite > 0), block, first))
-
-    def remaining(self, plan: Plan) -> Iterator[int]:
-        """The blocks of the plan that are not in here yet, in order."""
-        return (block for block in range(plan.blocks) if block // plan.segments >= self.blocks[block % plan.segments])
-
-    def segments(self) -> Segments:
-        """A copy for the disk and the statistics; a segment without replicates holds zeros."""
-        arrays = {name: None if array is None else array.to("cpu", copy=True).numpy() for name, array in self._arrays.items()}
-        mean, second, largest, nonfinite = arrays["mean"], arrays["second"], arrays["largest"], arrays["nonfinite"]
-        assert mean is not None and second is not None and nonfinite is not None
-        return Segments(
-            layout=self.layout,
-            blocks=np.array(self.blocks, dtype=np.int64),
-            count=np.array([moments.count for moments in self.moments], dtype=np.int64),
-            mean=mean,
-            second=second,
-            third=arrays["third"],
-            largest=largest,
-            cosine_mean=arrays["cosine"],
-            nonfinite_replicates=nonfinite,
-            nonfinite_first_block=self._first_nonfinite.to("cpu", copy=True).numpy(),
-        )
-
-    @classmethod
-    def resume(cls, stored: Segments, device: torch.device) -> Accumulator:
-        """Go on from moments that `segments` gave: the same bits as never having stopped."""
-        self = cls(stored.layout, len(stored.count), device, materialises=stored.third is not None)
-        self.blocks = stored.blocks.tolist()
-        self._first_nonfinite.copy_(torch.from_numpy(stored.nonfinite_first_block))
-        arrays = (stored.mean, stored.second, stored.third, stored.largest, stored.cosine_mean, stored.nonfinite_replicates)
-        for mine, kept in zip(self._arrays.values(), arrays, strict=True):
-            if mine is not None and kept is not None:
-                mine.copy_(torch.from_numpy(kept))
-        for moments, count in zip(self.moments, stored.count.tolist(), strict=True):
-            moments.count = count
-        return self
+#: How long the blocks that go together take, in seconds, about.
+TASK_SECONDS = 0.03
 
 
 def accumulate(
@@ -127,7 +38,7 @@ def accumulate(
     stream: str,
     direction: Tensor | None,
     workers: int = 1,
-    blocks_per_task: int = 1,
+    blocks_per_task: int | None = None,
     progress: Callable[[int], None] = lambda replicates: None,
     checkpoint: Callable[[], None] = lambda: None,
 ) -> None:
@@ -135,80 +46,156 @@ def accumulate(
 
     ``progress(replicates)`` is called as blocks are added, ``checkpoint()`` every two seconds or so (and takes 1/20 of the time at most).
     On KeyboardInterrupt the blocks in progress are abandoned, what is complete is checkpointed, and the interrupt goes on.
+    Raises EnvironmentFault where a worker process was killed with a block half added.
     """
-    program = route.program
-
-    def compute(blocks: tuple[int, ...]) -> Computed:
-        computed = []
-        for index in blocks:
-            block = Block(seed, stream, index, program.dtype, program.device)
-            computed.append((index, route.moments(block, plan.block_size, direction)))
-        return computed
-
+    work = Work(route, plan.block_size, seed, stream, direction)
+    schedule = Schedule(accumulator, plan, workers, blocks_per_task)
+    added = _add_here(work, accumulator, schedule) if workers == 1 else _add_by_workers(work, accumulator, schedule, workers)
     next_checkpoint = time.monotonic() + CHECKPOINT_SECONDS
-    remaining = accumulator.remaining(plan)
-    tasks = iter(lambda: tuple(islice(remaining, blocks_per_task)), ())
     try:
-        with one_thread_each(), contextlib.closing(_in_order(compute, tasks, workers)) as computed:
-            for done in computed:
-                for index, of_block in done:
-                    accumulator.add(index, of_block)
-                progress(plan.block_size * len(done))
+        with one_thread_each(), contextlib.closing(added):
+            for blocks in added:
+                progress(plan.block_size * len(blocks))
                 if time.monotonic() >= next_checkpoint:
                     started = time.monotonic()
                     checkpoint()
                     now = time.monotonic()
                     next_checkpoint = now + max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - started))
     except KeyboardInterrupt:
-        checkpoint()
+        if not accumulator.torn:
+            checkpoint()
         raise
 
 
-#: The moments of some blocks, each with its number.
-Computed = list[tuple[int, Moments]]
+#: Some blocks, each of another segment.
+Task = tuple[int, ...]
 
 
-def _in_order(compute: Callable[[tuple[int, ...]], Computed], tasks: Iterator[tuple[int, ...]], workers: int) -> Generator[Computed]:
-    """The results of the tasks in the order of the tasks; never more than 2 workers' worth of them are held."""
-    if workers == 1:
-        yield from map(compute, tasks)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[Computed]] = deque()
+class Schedule:
+    """The blocks that remain, handed out lowest first; a segment has one block in progress at a time, so that its order is kept."""
+
+    def __init__(self, accumulator: Accumulator, plan: Plan, workers: int, blocks_per_task: int | None) -> None:
+        self._plan, self._started = plan, time.monotonic()
+        # Each worker can have a task and another one waiting.
+        self._most = blocks_per_task or max(1, plan.segments // (2 * workers) if workers > 1 else plan.segments)
+        self._together = blocks_per_task or 1
+        self._next = [int(done) * plan.segments + segment for segment, done in enumerate(accumulator.blocks)]
+        self._next = [block for block in self._next if block < plan.blocks]
+        heapq.heapify(self._next)
+        self._left = sum(-(-(plan.blocks - block) // plan.segments) for block in self._next)
+        self._done = 0
+
+    def take(self) -> Task:
+        """The next blocks; none where nothing is left, or what is left must wait for a block in progress."""
+        return tuple(heapq.heappop(self._next) for _ in range(min(self._together, len(self._next))))
+
+    def give_back(self, task: Task) -> None:
+        """These are added."""
+        for block in task:
+            if block + self._plan.segments < self._plan.blocks:
+                heapq.heappush(self._next, block + self._plan.segments)
+        self._done += len(task)
+        self._together = max(1, min(self._most, int(TASK_SECONDS * self._done / max(self.elapsed, 1e-9))))
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    @property
+    def seconds_left(self) -> float:
+        """At the pace so far."""
+        return self.elapsed * (self._left - self._done) / self._done if self._done else 0.0
+
+
+def _add_here(work: Work, accumulator: Accumulator, schedule: Schedule) -> Generator[Task]:
+    """All blocks, by this thread."""
+    while task := schedule.take():
+        for block in task:
+            accumulator.add(block, work.moments(block))
+        schedule.give_back(task)
+        yield task
+
+
+def _add_by_workers(work: Work, accumulator: Accumulator, schedule: Schedule, workers: int) -> Generator[Task]:
+    """All blocks, by threads; in a run that is long enough, all threads but one get a process to do their work."""
+    stopping = threading.Event()
+    team = [_Thread(work, accumulator, stopping) for _ in range(workers)]
+    free: SimpleQueue[_Thread] = SimpleQueue()
+    for thread in team:
+        free.put(thread)
+
+    def add(task: Task) -> None:
+        thread = free.get()
         try:
-            for task in tasks:
-                waiting.append(pool.submit(compute, task))
-                if len(waiting) >= 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            thread.add(task)
         finally:
-            for future in waiting:
-                future.cancel()
+            free.put(thread)
 
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Have the C library keep the memory of tensors that are gone, where it is glibc.
-
-    As it comes, it gives memory back as soon as enough is free; asked for again, each page costs a fault, which on a virtual machine takes
-    longer than the arithmetic on the page. At most 256 MiB are kept, in blocks of up to 32 MiB. All threads share one heap: in heaps of
-    their own the small results that wait for their turn would keep the holes between large tensors apart. No number depends on it.
-    """
+    alone = True
+    in_progress: dict[Future[None], Task] = {}
+    pool = ThreadPoolExecutor(workers)
     try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    for option, value in ((_M_TRIM_THRESHOLD, 256 << 20), (_M_MMAP_THRESHOLD, 32 << 20), (_M_ARENA_MAX, 1)):
-        mallopt(option, value)
-
-
-@contextlib.contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Sums and matrix products change their bits with torch's thread count, so each is done by one thread; the count is put back after."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
+        while True:
+            while len(in_progress) < 2 * workers and (task := schedule.take()):
+                in_progress[pool.submit(add, task)] = task
+            if not in_progress:
+                return
+            for future in wait(in_progress, return_when=FIRST_COMPLETED).done:
+                task = in_progress.pop(future)
+                future.result()
+                schedule.give_back(task)
+                yield task
+            if alone and schedule.elapsed > PROCESSES_AFTER and schedule.seconds_left > PROCESSES_PAY:
+                alone = False
+                for thread in team[1:]:
+                    thread.start_process()
     finally:
-        torch.set_num_threads(before)
+        stopping.set()
+        with accumulator.still():
+            for thread in team:
+                thread.stop_process()
+        pool.shutdown(cancel_futures=True)
+        for thread in team:
+            thread.close_process()
+
+
+class _Thread:
+    """What one thread adds blocks with: its own hands, or a process's."""
+
+    def __init__(self, work: Work, accumulator: Accumulator, stopping: threading.Event) -> None:
+        self._work, self._accumulator, self._stopping = work, accumulator, stopping
+        self._process: Worker | None = None
+
+    def start_process(self) -> None:
+        """Have a process come up; where there can be none, the thread goes on by itself."""
+        if self._accumulator.descriptor is not None:
+            with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError, OSError):
+                self._process = Worker(self._work, self._accumulator)
+
+    def add(self, task: Task) -> None:
+        process = self._process
+        if process is not None:
+            if not process.trusted:
+                process.try_out(self._work, task[0])  # coming up, it needs the core that this thread leaves to it
+            if not process.trusted or not process.add(task):
+                self._dismiss(process)
+        for block in task:
+            if self._stopping.is_set():
+                return
+            if not self._accumulator.holds(block):
+                self._accumulator.add(block, self._work.moments(block))
+
+    def _dismiss(self, process: Worker) -> None:
+        """It has failed, by itself or by somebody's hand. What it has left undone is done here: if that was the model's fault, it shows."""
+        process.close()
+        self._process = None
+        if self._accumulator.torn:
+            raise EnvironmentFault("a worker process was killed while it added a block; run it again: it goes on from the last checkpoint")
+
+    def stop_process(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+
+    def close_process(self) -> None:
+        if self._process is not None:
+            self._process.close()

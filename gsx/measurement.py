@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from gsx import statistics
-from gsx.accumulate import Accumulator, Plan, accumulate, keep_freed_memory, one_thread_each
+from gsx.accumulate import accumulate
+from gsx.accumulator import Accumulator, Plan
 from gsx.configuration import Configuration
 from gsx.distributions import Discrete
 from gsx.estimators.base import Estimator
@@ -23,6 +24,7 @@ from gsx.identity import moments_id, reference_id, result_id, source
 from gsx.models.base import Model
 from gsx.moments import moments
 from gsx.probe import probe
+from gsx.process import keep_freed_memory, one_thread_each
 from gsx.program import Program
 from gsx.provenance import fingerprint, peak_bytes, provenance
 from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments
@@ -42,7 +44,7 @@ def measure(
     *,
     directory: str | Path | None = None,
     progress: Progress | None = None,
-    blocks_per_task: int = 1,
+    blocks_per_task: int | None = None,
     **settings: Any,
 ) -> Result:
     """Bias, variance, error and cost of an estimator's gradient on a model.
@@ -117,7 +119,7 @@ class Measurement:
 
     @property
     def workers(self) -> int:
-        """Threads over blocks; one on a GPU, which is busy with one block at a time."""
+        """How many blocks are computed at a time; one on a GPU, which is busy with one block."""
         if self.program.device.type == "cuda":
             return 1
         return self.configuration.workers or os.cpu_count() or 1
@@ -125,7 +127,7 @@ class Measurement:
     # --------------------------------------------------------------------------------------------------------------------- running
 
     @one_thread_each()
-    def run(self, directory: Path | None = None, progress: Progress | None = None, blocks_per_task: int = 1) -> Result:
+    def run(self, directory: Path | None = None, progress: Progress | None = None, blocks_per_task: int | None = None) -> Result:
         """The result: read where it is complete, else computed, from the last checkpoint where there is one."""
         if directory is None:
             return self._measure(None, self._reference(None, progress), progress, blocks_per_task)
@@ -184,7 +186,7 @@ class Measurement:
             folder.write_reference(reference, self.program.layout, provenance(self.program.device, self.workers))
             return reference
 
-    def _measure(self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int) -> Result:
+    def _measure(self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int | None) -> Result:
         if self._tuning is None:  # tuned once, then frozen: another run of the same measurement is the same measurement
             self._tuning = {} if self.exact else warm_up(self.estimator, self.program, seed=self.configuration.seed)
         if self.exact:
@@ -243,14 +245,14 @@ class Measurement:
         return segments, Cost(evaluations, 0, 0, seconds=time.monotonic() - started, peak_bytes=peak_bytes(self.program.device))
 
     def _accumulate(
-        self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int
+        self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int | None
     ) -> tuple[Segments, Cost]:
         """The moments of all blocks, and what they cost."""
         started, device = time.monotonic(), self.program.device
         accumulator, seconds = self._resumed(folder)
         ratio, ratio_log_se = time_ratio(self.route, self.plan.block_size, self.configuration.seed)
         advance = progress(self.estimator.name, self.plan.num_replicates) if progress else lambda replicates: None
-        advance(self.plan.block_size * sum(accumulator.blocks))
+        advance(self.plan.block_size * int(accumulator.blocks.sum()))
         norm = float(np.linalg.norm(reference.gradient))
         direction = torch.from_numpy(reference.gradient / norm).to(device) if norm > 0 else None
 

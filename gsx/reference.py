@@ -11,12 +11,14 @@ from typing import Literal
 import numpy as np
 
 from gsx import registry, statistics
-from gsx.accumulate import Accumulator, Plan, accumulate, one_thread_each
+from gsx.accumulate import accumulate
+from gsx.accumulator import Accumulator, Plan
 from gsx.distributions import Discrete, Normal
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.noise import Block
 from gsx.probe import Site, probe, sites
+from gsx.process import one_thread_each
 from gsx.program import Program, flatten, gradient
 from gsx.records import ConfigurationError, Reference, Segments
 from gsx.routes import choose, implement

@@ -16,7 +16,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # What a program of gsx is run with. These modules may import each other, in one direction: there is no cycle anywhere.
-MACHINERY = "registry configuration identity provenance program probe routes accumulate yardstick reference tune measurement train"
+MACHINERY = (
+    "registry configuration identity provenance program probe routes process accumulator worker accumulate"
+    " yardstick reference tune measurement train"
+)
 ALGORITHMS = "distributions models estimators moments"
 
 #: room: the rooms it may import (besides itself).

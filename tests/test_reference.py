@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gsx import data
-from gsx.accumulate import one_thread_each
 from gsx.costs import Expect
 from gsx.distributions import Bernoulli, Normal
 from gsx.estimators import exact
@@ -29,6 +28,7 @@ from gsx.models.categorical_vae import CategoricalVAE
 from gsx.models.gaussian_toy import GaussianToy
 from gsx.models.gaussian_vae import GaussianVAE
 from gsx.noise import Noise
+from gsx.process import one_thread_each
 from gsx.program import Program, flatten
 from gsx.records import ConfigurationError, Reference
 from gsx.reference import Kind, ReferenceSettings, exact_gradient, reference_gradient

@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gsx.accumulate import one_thread_each
 from gsx.benchmark.engine import Engine, measurement
 from gsx.benchmark.pairs import interleave, repeat, timed
 from gsx.benchmark.process import peak, wall
 from gsx.benchmark.row import Effort, Job, Row, Samples
+from gsx.process import one_thread_each
 from gsx.store import find_runs
 
 #: What a run on one worker takes at least, in seconds; aimed at with a margin.
-SECONDS, MARGIN = 20, 1.3
+SECONDS, MARGIN = 40, 1.1
 
 
 def memory(effort: Effort) -> list[Job]:
@@ -66,7 +66,7 @@ MODELS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 
 def workers(effort: Effort) -> list[Job]:
-    """Whole processes: two workers against one, on runs that take one worker 20 seconds, with equal moments."""
+    """Whole processes: two workers against one, on runs that take one worker 40 seconds, with equal moments."""
     row = partial(Row, "workers", kind="faster", per="run", target=1.7)
     seconds = SECONDS / effort.of(100, 1)
     return [
@@ -87,7 +87,7 @@ def _workers(name: str, seconds: float, effort: Effort) -> Samples:
             digests.update(result.moments_sha256 for run in find_runs([Path(folder)]) if (result := run.read_result()))
             return took
 
-        samples = interleave(partial(measure, 2), partial(measure, 1), effort.of(1, 3), warm=not effort.quick)
+        samples = interleave(partial(measure, 2), partial(measure, 1), effort.of(1, 3), warm=False)
     if len(digests) != 1:
         raise RuntimeError(f"the moments depend on the number of workers: {sorted(digests)}")
     return samples.noted(f"{replicates} replicates, equal moments")

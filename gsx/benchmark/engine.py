@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from gsx.accumulate import Accumulator, accumulate
+from gsx.accumulate import accumulate
+from gsx.accumulator import Accumulator
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.models.base import Model

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gsx.accumulate import one_thread_each
 from gsx.benchmark.engine import Engine, measurement
 from gsx.benchmark.pairs import repeat, timed
 from gsx.benchmark.row import Effort, Job, Row, Samples
+from gsx.process import one_thread_each
 
 
 def growth(effort: Effort) -> list[Job]:

@@ -7,13 +7,13 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from gsx.accumulate import one_thread_each
 from gsx.benchmark.child import Peer
 from gsx.benchmark.engine import Engine, measurement
 from gsx.benchmark.pairs import Measure, fastest, interleave, timed
 from gsx.benchmark.peers import closed_form
 from gsx.benchmark.process import wall
 from gsx.benchmark.row import Effort, Job, Row, Samples
+from gsx.process import one_thread_each
 
 #: peer: (its module, the estimates of one sample, how many times faster gsx must be)
 LIBRARIES = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from gsx.accumulate import one_thread_each
 from gsx.benchmark.engine import Engine, measurement
 from gsx.benchmark.images import images
 from gsx.benchmark.pairs import fastest, interleave, timed
 from gsx.benchmark.peers.vae_step import LOSSES, PlainStep
 from gsx.benchmark.row import Effort, Job, Row, Samples
 from gsx.models.binary_vae import BinaryVAE
+from gsx.process import one_thread_each
 
 #: Copies of the rows in one minibatch of the plain step; the fastest is taken.
 CHUNKS = {"cpu": (16, 32, 64, 128), "cuda": (64, 256, 1024)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from gsx.accumulate import one_thread_each
 from gsx.benchmark.child import Peer
 from gsx.benchmark.engine import Engine
 from gsx.benchmark.pairs import Measure, fastest, interleave, timed
@@ -12,6 +11,7 @@ from gsx.benchmark.peers.vae_moments import PerReplicate
 from gsx.benchmark.peers.vae_step import LOSSES
 from gsx.benchmark.row import Effort, Job, Row, Samples
 from gsx.benchmark.vae import Cell
+from gsx.process import one_thread_each
 
 CELL = Cell("reinforce")
 #: Replicates whose gradients vmap keeps at once; the fastest is taken.

@@ -15,9 +15,9 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from gsx.accumulate import one_thread_each
 from gsx.distributions import Bernoulli, Categorical, Discrete
 from gsx.noise import uniforms
+from gsx.process import one_thread_each
 
 CPU = torch.device("cpu")
 KINDS = {"bernoulli": Bernoulli, "categorical": Categorical}

@@ -29,7 +29,6 @@ from torch import Tensor
 
 import gsx
 from gsx import registry, yardstick
-from gsx.accumulate import one_thread_each
 from gsx.configuration import Configuration
 from gsx.costs import Cost, Expect
 from gsx.data import Dataset
@@ -48,6 +47,7 @@ from gsx.models.gaussian_vae import GaussianVAE
 from gsx.naming import snake_case
 from gsx.noise import Block, Noise, replay
 from gsx.probe import probe, sites
+from gsx.process import one_thread_each
 from gsx.program import WRT, Program
 from gsx.records import ConfigurationError
 from gsx.reference import ReferenceSettings, reference_gradient

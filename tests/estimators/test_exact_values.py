@@ -21,7 +21,6 @@ from torch import Tensor
 
 import gsx
 from gsx import yardstick
-from gsx.accumulate import one_thread_each
 from gsx.costs import Expect
 from gsx.distributions import Bernoulli, Categorical, Discrete, Normal
 from gsx.estimators.base import Estimator
@@ -37,6 +36,7 @@ from gsx.models.bernoulli_toy import BernoulliToy
 from gsx.models.categorical_toy import CategoricalToy
 from gsx.models.gaussian_toy import GaussianToy
 from gsx.noise import Noise
+from gsx.process import one_thread_each
 from gsx.surrogate import inject
 
 LOG_Q = 0.35  # how much of log q(z) the second kind of model adds to its cost

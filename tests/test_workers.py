@@ -1,0 +1,323 @@
+"""Worker processes: the same bits as without them, and what happens where one cannot be had, differs, fails or is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import gsx
+from gsx import accumulate as accumulating
+from gsx import accumulator as accumulators
+from gsx.accumulate import Schedule, accumulate
+from gsx.accumulator import Accumulator, Plan
+from gsx.configuration import Configuration
+from gsx.costs import Expect
+from gsx.distributions import Bernoulli
+from gsx.measurement import Measurement
+from gsx.models.base import Model, Params
+from gsx.moments import Moments, merge
+from gsx.noise import Noise
+from gsx.records import EnvironmentFault
+from gsx.worker import Work, Worker
+from tests.cli.process import finished, running, wait_for
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system shares no memory between gsx's processes")
+
+
+class Elsewhere(Model):
+    """A cost that is another one in another process: what a forgotten setting of a notebook's would do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = os.getpid()
+
+    @property
+    def at_home(self) -> bool:
+        return os.getpid() == self.home
+
+    def init(self, noise: Noise) -> Params:
+        return {"logits": torch.tensor([0.3, -0.8])}
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        factor = 1.0 if self.at_home else 1.0 + 1e-6
+        return expect(Bernoulli(params["logits"]), lambda z, q: factor * (z - 0.2).square().sum(-1))
+
+
+class Fails(Elsewhere):
+    """A cost that fails after so many calls, at home and away."""
+
+    def __init__(self, at_home: float, away: float) -> None:
+        super().__init__()
+        self.left, self.left_away = at_home, away
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        if self.at_home:
+            self.left -= 1
+        else:
+            self.left_away -= 1
+        if min(self.left, self.left_away) < 0:
+            raise ZeroDivisionError("the model's own")
+        return expect(Bernoulli(params["logits"]), lambda z, q: (z - 0.2).square().sum(-1))
+
+
+def measured(model: Any = "bernoulli_ising", estimator: Any = "reinforce", **settings: Any) -> Measurement:
+    made = model if isinstance(model, Model) else None
+    configuration = Configuration.of({"model": made or {"name": model}, "estimator": {"name": estimator}, **settings})
+    return Measurement(configuration, model=made)
+
+
+def beginning(measurement: Measurement) -> tuple[Work, Accumulator]:
+    route = measurement.route
+    direction = torch.nn.functional.normalize(torch.arange(1.0, 1 + measurement.program.layout.size, dtype=torch.float64), dim=0)
+    work = Work(route, measurement.plan.block_size, 0, "base", direction)
+    segments = measurement.plan.segments
+    return work, Accumulator(measurement.program.layout, segments, torch.device("cpu"), materialises=route.materialises)
+
+
+def run(work: Work, accumulator: Accumulator, plan: Plan, **how: Any) -> None:
+    accumulate(accumulator, work.route, plan, seed=work.seed, stream=work.stream, direction=work.direction, **how)
+
+
+@contextlib.contextmanager
+def worker(work: Work, accumulator: Accumulator) -> Iterator[Worker]:
+    process = Worker(work, accumulator)
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Processes are started after the first task, and what they are asked for is noted."""
+    monkeypatch.setattr(accumulating, "PROCESSES_AFTER", 0.0)
+    monkeypatch.setattr(accumulating, "PROCESSES_PAY", 0.0)
+    asked: list[tuple[int, ...]] = []
+    add = Worker.add
+
+    def noted(self: Worker, blocks: tuple[int, ...]) -> bool:
+        asked.append(blocks)
+        return add(self, blocks)
+
+    monkeypatch.setattr(Worker, "add", noted)
+    return asked
+
+
+ROUTED = [
+    pytest.param("bernoulli_toy", "reinforce", {"block_size": 64}, id="batched"),
+    pytest.param("binary_vae", "concrete", {"block_size": 2}, id="vmap"),
+    pytest.param("binary_vae", "rloo", {"engine": "structured", "block_size": 2}, id="structured"),
+    pytest.param("bernoulli_ising", "st_gumbel", {"engine": "loop", "block_size": 2}, id="loop"),
+]
+
+
+@pytest.mark.parametrize(("model", "estimator", "settings"), ROUTED)
+def test_a_process_adds_the_same_bits(model: str, estimator: str, settings: dict[str, Any]) -> None:
+    """Half of the blocks here, half of them there, in turns within a segment."""
+    measurement = measured(model, estimator, num_replicates=256 * settings["block_size"], **settings)
+    plan = Plan(measurement.plan.block_size, 4 * measurement.plan.segments, measurement.plan.segments)
+    work, alone = beginning(measurement)
+    run(work, alone, plan)
+    _, together = beginning(measurement)
+    with worker(work, together) as process:
+        process.try_out(work, 0)
+        assert process.trusted
+        for turn in range(4):
+            blocks = tuple(range(turn * plan.segments, (turn + 1) * plan.segments))
+            assert process.add(blocks[::2])
+            for block in blocks[1::2]:
+                together.add(block, work.moments(block))
+    assert together.segments().digest() == alone.segments().digest()
+    assert all(together.holds(block) for block in range(plan.blocks)) and not together.holds(plan.blocks)
+
+
+def test_a_run_by_threads_and_processes(at_once: list[tuple[int, ...]]) -> None:
+    """Three workers, two of which get a process; the checkpoints on the way are whole."""
+    measurement = measured("bernoulli_ising", engine="loop", num_replicates=2**14, block_size=16)
+    work, alone = beginning(measurement)
+    run(work, alone, measurement.plan)
+    _, together = beginning(measurement)
+    seen: list[int] = []
+    run(work, together, measurement.plan, workers=3, progress=seen.append)
+    assert sum(map(len, at_once)) > 64, "the processes were never used"
+    assert together.segments().digest() == alone.segments().digest()
+    assert sum(seen) == 2**14
+
+
+def test_a_process_of_another_opinion_is_not_trusted(at_once: list[tuple[int, ...]]) -> None:
+    measurement = measured(Elsewhere(), num_replicates=2**12, block_size=16, engine="loop")
+    work, alone = beginning(measurement)
+    with worker(work, alone) as process:
+        process.try_out(work, 0)
+        assert not process.trusted
+    run(work, alone, measurement.plan)
+    _, together = beginning(measurement)
+    run(work, together, measurement.plan, workers=2)
+    assert at_once == []
+    assert together.segments().digest() == alone.segments().digest()
+
+
+def test_what_cannot_be_pickled_is_computed_by_threads(at_once: list[tuple[int, ...]]) -> None:
+    class Local(Elsewhere):
+        pass
+
+    result = gsx.measure(Local(), "reinforce", num_replicates=2**12, block_size=16, engine="loop", workers=2)
+    alone = gsx.measure(Local(), "reinforce", num_replicates=2**12, block_size=16, engine="loop", workers=1)
+    assert at_once == [] and result.moments_sha256 == alone.moments_sha256
+
+
+def test_a_process_that_fails_is_replaced_by_its_thread(at_once: list[tuple[int, ...]]) -> None:
+    measurement = measured(Fails(math.inf, 1), num_replicates=2**15, block_size=16, engine="batched")
+    work, alone = beginning(measurement)
+    with worker(work, alone) as process:
+        process.try_out(work, 0)
+        assert process.trusted and not process.add((0, 1))
+        assert not alone.torn and not alone.holds(0)
+    run(work, alone, measurement.plan)
+    _, together = beginning(measurement)
+    run(work, together, measurement.plan, workers=2)
+    assert together.segments().digest() == alone.segments().digest()
+
+
+def test_a_failure_of_the_model_shows_as_what_it_is(at_once: list[tuple[int, ...]]) -> None:
+    """Also where a process meets it first."""
+    measurement = measured(Fails(3000, 100), num_replicates=2**17, block_size=16, engine="batched")
+    work, accumulator = beginning(measurement)
+    with pytest.raises(ZeroDivisionError, match="the model's own"):
+        run(work, accumulator, measurement.plan, workers=2)
+    assert at_once, "no process was asked"
+
+
+def test_a_killed_process_costs_nothing(at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at a random moment of its work: what it has added stays, the rest is done by its thread."""
+    measurement = measured("bernoulli_ising", num_replicates=2**14, block_size=16, engine="loop")
+    work, alone = beginning(measurement)
+    run(work, alone, measurement.plan)
+    _, together = beginning(measurement)
+    asked = Worker._ask
+    killed: list[int] = []
+
+    def ask(self: Worker, *words: object) -> None:
+        asked(self, *words)
+        if words[0] == "add" and not killed:
+            time.sleep(0.01)
+            os.kill(self._process.pid, signal.SIGKILL)
+            killed.append(self._process.pid)
+
+    monkeypatch.setattr(Worker, "_ask", ask)
+    run(work, together, measurement.plan, workers=2, blocks_per_task=8)
+    assert len(killed) == 1 and 1 <= len(at_once) <= 2  # its last answer may have come before the end
+    assert together.segments().digest() == alone.segments().digest()
+
+
+def test_a_process_killed_while_it_adds_ends_the_run(at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row half merged cannot be mended: nothing of it may reach the disk."""
+    measurement = measured("bernoulli_ising", num_replicates=2**14, block_size=16, engine="loop")
+    work, accumulator = beginning(measurement)
+
+    def add(self: Worker, blocks: tuple[int, ...]) -> bool:
+        accumulator._merging[blocks[0] % 64] = 1  # as the kernel would leave it
+        self.stop()
+        return False
+
+    monkeypatch.setattr(Worker, "add", add)
+    monkeypatch.setattr(accumulating, "CHECKPOINT_SECONDS", 1e9)
+    written: list[int] = []
+    with pytest.raises(EnvironmentFault, match="run it again: it goes on from the last checkpoint"):
+        run(work, accumulator, measurement.plan, workers=2, checkpoint=lambda: written.append(1))
+    assert written == []
+
+
+def test_ctrl_c_in_the_middle_of_a_merge_keeps_the_last_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    measurement = measured("bernoulli_ising", num_replicates=2**12, block_size=16)
+    work, accumulator = beginning(measurement)
+    merges: list[int] = []
+
+    def interrupted(row: Moments, other: Moments) -> Moments:
+        merges.append(1)
+        if len(merges) == 100:
+            row.mean.add_(1)  # half of it is done
+            raise KeyboardInterrupt
+        return merge(row, other)
+
+    monkeypatch.setattr(accumulators, "merge", interrupted)
+    written: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        run(work, accumulator, measurement.plan, checkpoint=lambda: written.append(1))
+    assert accumulator.torn and written == []
+
+
+@pytest.mark.parametrize("segments", [16, 64])
+@pytest.mark.parametrize("workers", [1, 2, 5, 40])
+def test_the_schedule_gives_each_block_once_and_in_order_within_a_segment(segments: int, workers: int) -> None:
+    plan = Plan(1, 5 * segments + 3, segments)
+    accumulator = Accumulator(measured().program.layout, segments, torch.device("cpu"))
+    accumulator.blocks[7] = 3
+    schedule = Schedule(accumulator, plan, workers, None)
+    given: list[int] = []
+    waiting: list[tuple[int, ...]] = []
+    generator = torch.Generator().manual_seed(5)
+    while True:
+        if (task := schedule.take()) and len(waiting) < 2 * workers:
+            waiting.append(task)
+            given.extend(task)
+            busy = [block % segments for task in waiting for block in task]
+            assert len(set(busy)) == len(busy)
+            continue
+        if task:
+            waiting.append(task)
+            given.extend(task)
+        if not waiting:
+            break
+        schedule.give_back(waiting.pop(int(torch.randint(len(waiting), (), generator=generator))))
+    assert sorted(given) == sorted(set(range(plan.blocks)) - {7, 7 + segments, 7 + 2 * segments})
+    for segment in range(segments):
+        of_segment = [block for block in given if block % segments == segment]
+        assert of_segment == sorted(of_segment)
+
+
+# ----------------------------------------------------------------------------------------------------------------- a whole command
+
+LONG = ("run", "model=binary_vae", "engine=loop", "num_replicates=65536", "block_size=4", "workers=2", "name=long")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    threads = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(word) for word in " ".join([text, *threads]).split()]
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_its_run(tmp_path: Path, how: signal.Signals) -> None:
+    with running(*LONG, cwd=tmp_path) as process:
+        wait_for(lambda: [path for path in tmp_path.rglob("segments.npz") if "reference" not in path.parent.name], process)
+        wait_for(lambda: children(process.pid), process)
+        started = children(process.pid)
+        time.sleep(3)  # it is at work by now
+        process.send_signal(how)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), err
+    assert "Traceback" not in err and finished(tmp_path) == []
+    deadline = time.monotonic() + 20
+    while not all(map(gone, started)):
+        assert time.monotonic() < deadline, "a worker process outlives its run"
+        time.sleep(0.05)
