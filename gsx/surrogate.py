@@ -18,8 +18,12 @@ def zero(x: Tensor) -> Tensor:
 
 
 def inject(value: Tensor, gradient: Tensor, wrt: Tensor) -> Tensor:
-    """``value [*batch]`` with ``gradient [*batch, *event]`` planted on ``wrt [*batch, *event]``, on top of the gradient it has already."""
-    planted = gradient.detach() * zero(wrt)
+    """``value [*batch]`` with ``gradient [*batch, *event]`` planted on ``wrt [*batch, *event]``, on top of the gradient it has already.
+
+    Detach a gradient that was computed from the cost, or a backward pass is made for nothing. What an estimator tunes stays attached: a
+    tuning differentiates the planted gradient in it.
+    """
+    planted = gradient * zero(wrt)
     return value + planted.sum(dim=tuple(range(value.ndim, planted.ndim)))
 
 
@@ -27,10 +31,10 @@ def follow_score(value: Tensor, signal: Tensor, q: Any, z: Tensor) -> Tensor:
     """``value [*batch]`` with the gradient (1/N) sum_n signal_n grad log q(z_n) planted in the parameters of q, on top of what it has.
 
     ``signal [N, *batch]``, ``z [N, *batch, *event]``. The same as the mean of ``signal * zero(q.log_prob(z))``, by the score's formula:
-    log q itself is never computed, let alone differentiated.
+    log q itself is never computed, let alone differentiated. Detach the costs in the signal, as for `inject`.
     """
     for name, score in q.score(z).items():
-        weight = signal.detach().reshape(*signal.shape, *(1,) * (score.ndim - signal.ndim))
+        weight = signal.reshape(*signal.shape, *(1,) * (score.ndim - signal.ndim))
         value = inject(value, average(weight * score), q.parameters[name])
     return value
 

@@ -30,8 +30,11 @@ class Estimator(nn.Module, ABC):
     needs_cost_gradient: ClassVar[bool]
     #: The distributions it is defined for.
     distributions: ClassVar[tuple[type[Distribution], ...]]
-    #: Evaluations of the cost in one estimate, as a formula in N. Tested against what is counted.
+    #: Evaluations of the cost in one estimate, as a formula in N samples, D coordinates, C categories and the estimator's own settings, like
+    #: "N (2 D + 1)". Tested against what is counted.
     evaluations: ClassVar[str]
+    #: The same of gradients of the cost.
+    gradient_evaluations: ClassVar[str] = "0"
     #: Authors (year), title, arXiv id or venue, equation.
     citation: ClassVar[str]
     #: The fewest samples one estimate can be made of; `num_samples: null` resolves to it.

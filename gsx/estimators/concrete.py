@@ -28,6 +28,7 @@ class Concrete(Estimator):
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)
     evaluations = "N"
+    gradient_evaluations = "N"
     citation = "Maddison, Mnih & Teh (2017), The Concrete Distribution, arXiv 1611.00712; Jang, Gu & Poole (2017), arXiv 1611.01144"
 
     def __init__(self, *, temperature: float = 0.5, num_samples: int | None = None) -> None:

@@ -38,6 +38,6 @@ class Disarm(Estimator):
         u = noise.uniform((self.num_samples // 2,), q)
         b, antithetic = q.sample(u), q.sample(1 - u)
         f = cost(torch.cat((b, antithetic)), q)
-        half_difference = (f[: len(u)] - f[len(u) :]) / 2
-        gradient = half_difference.unsqueeze(-1) * (b - antithetic) * torch.sigmoid(q.logits.abs())
+        half_difference = (f[: len(u)] - f[len(u) :]).detach() / 2
+        gradient = half_difference.unsqueeze(-1) * (b - antithetic) * torch.sigmoid(q.logits.detach().abs())
         return inject(f.mean(0), average(gradient), q.logits)

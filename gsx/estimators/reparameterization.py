@@ -28,6 +28,7 @@ class Reparameterization(Estimator):
     needs_cost_gradient = True
     distributions = (Normal,)
     evaluations = "N"
+    gradient_evaluations = "N"
     citation = "Kingma & Welling (2014), Auto-Encoding Variational Bayes, arXiv 1312.6114, section 2.4"
 
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:

@@ -35,4 +35,4 @@ class RLOO(Estimator):
         z = q.sample(noise.uniform((self.num_samples,), q))
         f = cost(z, q)
         others = (f.sum(0) - f) / (self.num_samples - 1)
-        return follow_score(average(f), f - others, q, z)
+        return follow_score(average(f), (f - others).detach(), q, z)

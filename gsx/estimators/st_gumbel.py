@@ -28,6 +28,7 @@ class STGumbel(Estimator):
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)
     evaluations = "N"
+    gradient_evaluations = "N"
     citation = "Jang, Gu & Poole (2017), Categorical Reparameterization with Gumbel-Softmax, arXiv 1611.01144, section 2.2"
 
     def __init__(self, *, temperature: float = 0.5, num_samples: int | None = None) -> None:

@@ -30,6 +30,7 @@ class StraightThrough(Estimator):
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)
     evaluations = "N"
+    gradient_evaluations = "N"
     citation = "Bengio, Leonard & Courville (2013), Estimating or Propagating Gradients Through Stochastic Neurons, arXiv 1308.3432"
 
     def __init__(self, *, backward: Literal["mean", "identity"] = "mean", num_samples: int | None = None) -> None:
