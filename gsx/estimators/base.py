@@ -30,7 +30,7 @@ class Estimator(nn.Module, ABC):
     needs_cost_gradient: ClassVar[bool]
     #: The distributions it is defined for.
     distributions: ClassVar[tuple[type[Distribution], ...]]
-    #: Evaluations of the cost in one estimate, as a formula in N samples, D coordinates, C categories and the estimator's own settings, like
+    #: Evaluations of the cost in one estimate, a formula in N samples, D coordinates, C categories and the estimator's settings, like
     #: "N (2 D + 1)". Tested against what is counted.
     evaluations: ClassVar[str]
     #: The same of gradients of the cost.
