@@ -22,7 +22,7 @@ from gsx.process import one_thread_each
 from gsx.program import Program, flatten, gradient
 from gsx.records import ConfigurationError, Reference, Segments
 from gsx.routes import choose, implement
-from gsx.tune import warm_up
+from gsx.tune import TuneSettings, tune
 
 #: States (or quadrature points) x rows up to which a reference is computed exactly.
 MOST_POINTS = 2**24
@@ -187,8 +187,8 @@ def _long_run(
     checkpoint: Callable[[Segments], None],
 ) -> Reference:
     estimator = _of_long_run(program, settings)
-    warm_up(estimator, program, seed=seed, stream="reference.tune")
     seen = probe(program, estimator)
+    tune(estimator, program, seen, TuneSettings().of(estimator), seed=seed, stream="reference.tune")
     plan = Plan.of(settings.num_replicates, None, program.layout.size)
     route = choose("auto", program, estimator, seen)
     if resume is None:

@@ -12,7 +12,7 @@ from gsx.routes.lay_open import can_structure
 from gsx.routes.structured import MANY_COORDINATES, Structured
 from gsx.routes.vmap import Loop, Vmap
 
-__all__ = ["ROUTES", "Materialising", "Route", "choose", "implement"]
+__all__ = ["ROUTES", "Loop", "Materialising", "Route", "Vmap", "choose", "implement"]
 
 #: From the most special to the most general.
 ROUTES: dict[str, type[Route]] = {route.name: route for route in (Structured, Batched, Vmap, Loop)}

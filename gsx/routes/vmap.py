@@ -37,4 +37,5 @@ class Loop(Vmap):
         numbers = self._numbers(block, start, stop)
         replicates = range(stop - start)
         ones = ({address: drawn[r] for address, drawn in numbers.items()} for r in replicates)
-        return torch.stack([gradient(self.program, implement(self.estimator, replay(one))) for one in ones])
+        tuning = any(parameter.requires_grad for parameter in self.estimator.parameters())
+        return torch.stack([gradient(self.program, implement(self.estimator, replay(one)), again=tuning) for one in ones])
