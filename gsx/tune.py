@@ -18,7 +18,7 @@ from gsx.noise import Block
 from gsx.probe import Probe
 from gsx.program import Program
 from gsx.records import ConfigurationError
-from gsx.routes import Loop, Materialising, Vmap
+from gsx.routes import materialising
 
 #: How many points a curve has at most, and how many numbers of a parameter a result tells.
 CURVE, TOLD = 50, 16
@@ -116,7 +116,7 @@ Loss = Callable[[Block, int], Tensor]
 
 def _second_moment(estimator: Estimator, program: Program, seen: Probe) -> Loss:
     """E|g|^2, which for an unbiased estimator is its variance and a constant."""
-    route = _route(estimator, program, seen)
+    route = materialising(program, estimator, seen)
     return lambda block, replicates: route.gradients(block, 0, replicates).square().sum(1).mean()
 
 
@@ -143,12 +143,7 @@ def _regression(estimator: Estimator, program: Program) -> Loss:
 def _variance(estimator: Estimator, program: Program, seen: Probe, seed: int, stream: str) -> float:
     """The trace of the covariance of one estimate, on numbers that are the same for every tuning that is compared."""
     block = Block(seed, f"{stream}.compare", 0, program.dtype, program.device)
-    return float(_route(estimator, program, seen).moments(block, COMPARED, None).second.sum() / (COMPARED - 1))
-
-
-def _route(estimator: Estimator, program: Program, seen: Probe) -> Materialising:
-    """Gradients that can be differentiated in what the estimator tunes."""
-    return (Loop if program.model.cost_is == "black_box" else Vmap)(program, estimator, seen)
+    return float(materialising(program, estimator, seen).moments(block, COMPARED, None).second.sum() / (COMPARED - 1))
 
 
 def _told(parameter: Tensor) -> Any:

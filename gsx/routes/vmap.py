@@ -37,5 +37,4 @@ class Loop(Vmap):
         numbers = self._numbers(block, start, stop)
         replicates = range(stop - start)
         ones = ({address: drawn[r] for address, drawn in numbers.items()} for r in replicates)
-        tuning = any(parameter.requires_grad for parameter in self.estimator.parameters())
-        return torch.stack([gradient(self.program, implement(self.estimator, replay(one)), again=tuning) for one in ones])
+        return torch.stack([gradient(self.program, implement(self.estimator, replay(one)), again=self.tuning) for one in ones])

@@ -53,7 +53,7 @@ from gsx.records import ConfigurationError
 from gsx.reference import ReferenceSettings, reference_gradient
 from gsx.routes import ROUTES, Materialising, choose
 from gsx.routes.batched import can_batch
-from gsx.routes.lay_open import can_structure
+from gsx.routes.lay_open import MOST_TERMS, can_structure
 from gsx.routes.vmap import Loop
 from gsx.surrogate import zero
 from gsx.tune import warm_up
@@ -556,7 +556,8 @@ def test_the_structured_route_has_the_mean_of_the_loop(variant: str, name: str) 
         for program in programs(model):
             seen = probe(program, estimator)
             if not can_structure(program, estimator, seen):
-                assert program.wrt == "distribution" or not model.independent_rows, "a VAE of ours is made of linear layers"
+                excused = estimator.needs_cost_gradient or seen.evaluations > MOST_TERMS  # it may take gradients by torch.func
+                assert program.wrt == "distribution" or not model.independent_rows or excused, "a VAE of ours is made of linear layers"
                 with pytest.raises(ConfigurationError, match="engine=structured"):
                     choose("structured", program, estimator, seen)
                 continue
@@ -641,7 +642,7 @@ def test_black_boxes_are_measured_or_refused(variant: str, model: Model) -> None
     assert estimator.supports(site.q, model) is None
     if isinstance(estimator, Exact) and isinstance(site.q, Normal):
         return  # quadrature wants smoothness, and a black box promises none
-    settings = {"num_replicates": 64, "dtype": "float64", "workers": 1}
+    settings: dict[str, Any] = {"num_replicates": 64, "dtype": "float64", "workers": 1, "tune": {"steps": 3, "replicates": 4}}
     results = [gsx.measure(model, build(variant), engine=engine, **settings) for engine in ("auto", "loop")]
     means = [result.coordinates.mean for result in results]  # type: ignore[union-attr]
     np.testing.assert_allclose(*means, rtol=1e-9, atol=1e-12)
