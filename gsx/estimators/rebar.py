@@ -47,7 +47,7 @@ class Rebar(Estimator):
         like = next(iter(q.parameters.values()))
         own = {"log_temperature": math.log(self.temperature), "scale": self.scale}
         self.sites[site] = nn.ParameterDict(
-            {name: nn.Parameter(torch.tensor(value).to(like), requires_grad=False) for name, value in own.items()}
+            {name: nn.Parameter(like.new_tensor(value), requires_grad=False) for name, value in own.items()}
         )
 
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
