@@ -41,15 +41,16 @@ ROOMS = {
     "moments": "records noise",
     **dict.fromkeys(MACHINERY.split(), f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}"),
     # on top: the benchmark; the commands, and the package itself, whose names are loaded on first use
+    "testing": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
     "benchmark": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
-    "cli": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
+    "cli": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY} testing",
     "": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
 }
 ROOMS["__main__"] = "cli"
 
 #: library: the only rooms that may import it.
 LIBRARIES = {
-    "torch": f"noise surrogate costs {ALGORITHMS} {MACHINERY} cli benchmark",
+    "torch": f"noise surrogate costs {ALGORITHMS} {MACHINERY} testing cli benchmark",
     "hydra": "cli",
     "matplotlib": "report",
     "pandas": "report",

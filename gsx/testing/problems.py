@@ -1,0 +1,199 @@
+"""Problems with exact gradients, made so that a wrong estimator shows: asymmetric, none of them separable, some that depend on the
+parameters, of one row, of several, and nested."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gsx.costs import Expect
+from gsx.distributions import Bernoulli, Categorical, Normal
+from gsx.models.base import Model, Params
+from gsx.models.bernoulli_ising import BernoulliIsing
+from gsx.noise import Noise
+
+
+class Table(Model):
+    """A cost written as a function of z and q; `start` are the parameters."""
+
+    start: ClassVar[dict[str, Any]]
+
+    def init(self, noise: Noise) -> Params:
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in self.start.items()}
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        if "loc" in params:
+            return expect(Normal(params["loc"], params["log_scale"].exp()), self.cost)
+        kind = Bernoulli if params["logits"].ndim == 1 else Categorical
+        return expect(kind(params["logits"]), self.cost)
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        raise NotImplementedError
+
+
+class BernoulliCubic(Table):
+    """A cube of a sum: every estimator that leans on a first- or second-order expansion is wrong here."""
+
+    start: ClassVar[dict[str, Any]] = {"logits": [-0.9, 0.3, 1.1]}
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        return torch.pow(z @ z.new_tensor([1.0, -1.6, 0.8]) + 0.4, 3) - 0.7
+
+
+class BernoulliDirect(Table):
+    """Depends on the parameters, and in such a way that leaving the direct term out moves the mean: E grad log q is zero, that of its
+    square is not."""
+
+    start: ClassVar[dict[str, Any]] = {"logits": [-0.7, 0.2, 0.9]}
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        x, y, w = z.unbind(-1)
+        log_prob: Tensor = q.log_prob(z)
+        return 1.4 * x - y * w + 0.8 * w - 0.3 * log_prob.square() - log_prob - 1.3
+
+
+class BernoulliRows(Table):
+    """Three rows that share their parameters, each with a cost of its own: a batch `[3, 2]`."""
+
+    independent_rows = True
+    start: ClassVar[dict[str, Any]] = {"logits": [-0.6, 0.8]}
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        x = torch.linspace(-1, 1.2, 3, dtype=params["logits"].dtype, device=params["logits"].device).unsqueeze(-1)
+        return expect(Bernoulli(params["logits"] + 0.5 * x), lambda z, q: self.cost(z, q) * (1 + 0.5 * x[:, 0]) + x[:, 0] * z[..., 0])
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        return torch.pow(z @ z.new_tensor([1.0, -1.4]) + 0.5, 3)
+
+
+class BernoulliNested(Table):
+    """A second layer whose logits are made of the first one's draw; both have parameters of their own."""
+
+    start: ClassVar[dict[str, Any]] = {"logits": [-0.4, 0.7], "second": [0.3, -0.8]}
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        def outer(z: Tensor, q: Any) -> Tensor:
+            mixed = z @ z.new_tensor([[1.0, -0.5], [0.4, 0.9]])
+            inner = Bernoulli(params["second"] + mixed)
+            return 0.6 * z[..., 0] + expect(inner, lambda y, q: (y @ y.new_tensor([1.2, -0.7]) + z[..., 1]) ** 3, site="z2")
+
+        return expect(Bernoulli(params["logits"]), outer)
+
+
+class CategoricalTable(Table):
+    """A table over two variables of three outcomes, extended multilinearly: it does not separate."""
+
+    start: ClassVar[dict[str, Any]] = {"logits": [[0.5, -0.3, 0.1], [-0.8, 0.4, 0.0]]}
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        table = z.new_tensor([[2.1, 1.0, -0.2], [-0.5, -1.9, 0.1], [0.4, -1.0, 0.6]])
+        return torch.einsum("...i,...j,ij->...", z[..., 0, :], z[..., 1, :], table)
+
+
+class CategoricalCubic(CategoricalTable):
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        sums = (z * z.new_tensor([[1.0, -0.4, 0.2], [0.3, -1.1, 0.7]])).sum((-2, -1)) + 0.3
+        return torch.pow(sums, 3)
+
+
+class CategoricalDirect(CategoricalTable):
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        log_prob: Tensor = q.log_prob(z)
+        return super().cost(z, q) - 0.3 * log_prob.square()
+
+
+class GaussianPolynomial(Table):
+    start: ClassVar[dict[str, Any]] = {"loc": [0.4, -0.6], "log_scale": [-0.5, -0.3]}
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        x, y = z.unbind(-1)
+        return 1.5 * x - 1.2 * y + 0.3 * x**2 * y + 0.4 * x * y - 1.2
+
+
+class GaussianDirect(GaussianPolynomial):
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        direct: Tensor = 0.2 * q.log_prob(z) + 0.6 * z[..., 0] * q.loc[..., 1] - 0.4 * z[..., 1] * q.scale[..., 0]
+        return super().cost(z, q) + direct
+
+
+class GaussianNested(Table):
+    """A Gaussian whose mean is made of the draw of another."""
+
+    start: ClassVar[dict[str, Any]] = {"loc": [0.3], "log_scale": [-0.4], "second": [-0.6]}
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        def outer(z: Tensor, q: Any) -> Tensor:
+            inner = Normal(params["second"] + 0.7 * z, torch.full_like(z, 0.6))
+            return 0.4 * z[..., 0] + expect(inner, lambda y, q: (y[..., 0] + 0.5 * z[..., 0] + 0.8) ** 2, site="z2")
+
+        return expect(Normal(params["loc"], params["log_scale"].exp()), outer)
+
+
+class GaussianStep(GaussianPolynomial):
+    """Jumps where the first coordinate passes 0.3: the pathwise gradient sees the slope and not the jump."""
+
+    cost_is = "discontinuous"
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        return (z[..., 0] > 0.3).to(z.dtype) + 0.4 * z[..., 0] * z[..., 1]
+
+    def closed_form(self, params: Params) -> Params:
+        loc, scale = params["loc"].clone(), params["log_scale"].exp()
+        edge = (0.3 - loc[0]) / scale[0]
+        density = torch.exp(-0.5 * edge**2) / math.sqrt(2 * math.pi)
+        return {
+            "loc": torch.stack((density / scale[0] + 0.4 * loc[1], 0.4 * loc[0])),
+            "log_scale": torch.stack((density * edge, torch.zeros_like(edge))),
+        }
+
+
+class BlackBox(Table):
+    """A cost that torch cannot see into."""
+
+    cost_is = "black_box"
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        numbers = z.detach().numpy()
+        return torch.from_numpy(np.tanh(numbers.reshape(*numbers.shape[: -q.event_ndim], -1) @ np.arange(1, 1 + math.prod(q.event_shape))))
+
+
+class BernoulliBlackBox(BlackBox):
+    start: ClassVar[dict[str, Any]] = {"logits": [-0.5, 0.3, 0.8]}
+
+
+class CategoricalBlackBox(BlackBox):
+    start: ClassVar[dict[str, Any]] = {"logits": [[0.2, -0.4, 0.6]]}
+
+
+class GaussianBlackBox(BlackBox):
+    start: ClassVar[dict[str, Any]] = {"loc": [0.3, -0.2], "log_scale": [0.1, -0.4]}
+
+
+@dataclass(frozen=True)
+class Problem:
+    model: Model
+    #: Made so that a biased estimator is biased here.
+    cubic: bool = False
+    #: The cost depends on the parameters beyond the draw.
+    direct: bool = False
+
+
+PROBLEMS: dict[str, Problem] = {
+    "bernoulli_cubic": Problem(BernoulliCubic(), cubic=True),
+    "bernoulli_direct": Problem(BernoulliDirect(), direct=True),
+    "bernoulli_ising": Problem(BernoulliIsing(logits=[-1.1, -0.3, 0.4, 0.9], seed=1)),
+    "bernoulli_rows": Problem(BernoulliRows()),
+    "bernoulli_nested": Problem(BernoulliNested()),
+    "categorical_table": Problem(CategoricalTable()),
+    "categorical_cubic": Problem(CategoricalCubic(), cubic=True),
+    "categorical_direct": Problem(CategoricalDirect(), direct=True),
+    "gaussian_polynomial": Problem(GaussianPolynomial(), cubic=True),
+    "gaussian_direct": Problem(GaussianDirect(), direct=True),
+    "gaussian_nested": Problem(GaussianNested()),
+}
+BLACK_BOXES: list[Model] = [BernoulliBlackBox(), CategoricalBlackBox(), GaussianBlackBox()]
