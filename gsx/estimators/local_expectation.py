@@ -43,5 +43,7 @@ class LocalExpectation(Estimator):
         f = cost(points.flatten(0, 2), q)
         f = f.reshape(*points.shape[:3], *f.shape[1:])
         p = p.movedim(-1, 0).unsqueeze(2)  # [D, C, 1, *batch]
-        value = (p.detach() * f).sum(1).mean((0, 1))
-        return value + (zero(p) * f.detach()).sum((0, 1)).mean(0)
+        local = (p.detach() * f).sum(1, keepdim=True)
+        # sum_c grad p_d(c) is zero, but for rounding: a large constant in the cost would stand out where p is near 1.
+        centred = (f - local).detach()
+        return local.mean((0, 1, 2)) + (zero(p) * centred).sum((0, 1)).mean(0)
