@@ -19,9 +19,10 @@ class StochasticAD(Estimator):
 
     Approximates: grad E f with respect to the logits eta.
     With: p = sigmoid(eta); b_n ~ q. If eta_i rises (`side: right`) a 0 turns into 1 at the rate w_i = p_i 1[b_i = 0]; if it falls (`left`)
-    a 1 turns into 0 at the rate w_i = (1 - p_i) 1[b_i = 1]; `both` is the mean of the two, with half of either rate. Of these alternatives
-    one is kept, i with probability w_i / sum w, and takes over the weight of all (pruning); b' = b with that coordinate flipped. Value
-    (1/N) sum_n f(b_n), gradient (1/N) sum_n e_i (sum_j w_j) (1 - 2 b_i) (f(b'_n) - f(b_n)) + grad f(b_n).
+    a 1 turns into 0 at the rate w_i = (1 - p_i) 1[b_i = 1]; `both` is the mean of the two, with half of either rate. Of the alternatives
+    that arise when all logits move alike one is kept, i with probability w_i / sum w, and takes over the weight of all (pruning); b' = b
+    with that coordinate flipped. Value (1/N) sum_n f(b_n), gradient (1/N) sum_n e_i (sum_j w_j) (1 - 2 b_i) (f(b'_n) - f(b_n)) +
+    grad f(b_n).
     Requires: Bernoulli variables; nothing of the cost.
     Costs: 2 N evaluations, no gradient of the cost. Where no alternative has a weight the second is made in vain.
     Bias: none. (Smoothing, which moves the cost's gradient by the mean change of b instead, is biased.)
