@@ -24,6 +24,7 @@ class AR(Estimator):
     References: Yin & Zhou (2019), arXiv 1807.11143.
     """
 
+    family = "coupled Bernoulli"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli,)

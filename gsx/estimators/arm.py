@@ -26,6 +26,7 @@ class ARM(Estimator):
     References: Yin & Zhou (2019), arXiv 1807.11143, theorem 1.
     """
 
+    family = "coupled Bernoulli"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli,)

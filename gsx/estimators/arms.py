@@ -29,6 +29,7 @@ class ARMS(Estimator):
     References: Dimitriev & Zhou (2021), arXiv 2105.14141.
     """
 
+    family = "coupled Bernoulli"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli,)

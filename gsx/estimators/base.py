@@ -22,6 +22,8 @@ class Estimator(nn.Module, ABC):
     types and defaults are the schema of ``conf/estimator/<name>.yaml``. Its name is its class name in snake case, which is also its file's.
     """
 
+    #: What kind of estimator it is: one of `gsx.catalogue.FAMILIES`.
+    family: ClassVar[str] = "other"
     #: Whether the gradient of `expect` is unbiased. Tested in both directions.
     unbiased: ClassVar[bool]
     #: The condition of that, where there is one. The one condition known so far is on the cost: that it is continuous.

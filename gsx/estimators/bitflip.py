@@ -26,6 +26,7 @@ class Bitflip(Estimator):
     References: Kunes, Yin, Land, Haviv, Pe'er & Tavare (2023), arXiv 2208.06124.
     """
 
+    family = "conditional expectation"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli,)

@@ -30,11 +30,12 @@ class Exact(Estimator):
     References: Golub & Welsch (1969), Math. Comp. 23, for the nodes and weights.
     """
 
+    family = "exact"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical, Normal)
     evaluations = "all states, or nodes"
-    citation = "enumeration; Golub & Welsch (1969), Calculation of Gauss quadrature rules, Math. Comp. 23, for the Gaussian"
+    citation = "Golub & Welsch (1969), Calculation of Gauss Quadrature Rules, Math. Comp. 23 (for Gaussians; states are enumerated)"
 
     #: Quadrature nodes in each dimension.
     nodes = 16

@@ -25,6 +25,7 @@ class Lax(Estimator):
     References: Grathwohl, Choi, Wu, Roeder & Duvenaud (2018), arXiv 1711.00123, equation 5.
     """
 
+    family = "control variate"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Normal,)

@@ -26,6 +26,7 @@ class LocalExpectation(Estimator):
     (IndeCateR).
     """
 
+    family = "conditional expectation"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical)

@@ -26,6 +26,7 @@ class NVIL(Estimator):
     References: Mnih & Gregor (2014), arXiv 1402.0030, sections 2.3.1 and 2.3.2.
     """
 
+    family = "score function"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical, Normal)

@@ -28,6 +28,7 @@ class Rebar(Estimator):
     References: Tucker, Mnih, Maddison, Lawson & Sohl-Dickstein (2017), arXiv 1703.07370, equation 7.
     """
 
+    family = "control variate"
     unbiased = True
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -28,6 +28,7 @@ class Reinforce(Estimator):
     References: Glynn (1990), Comm. ACM 33; Williams (1992), Machine Learning 8, section 4.
     """
 
+    family = "score function"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical, Normal)

@@ -30,6 +30,7 @@ class Relax(Estimator):
     References: Grathwohl, Choi, Wu, Roeder & Duvenaud (2018), arXiv 1711.00123, equation 8.
     """
 
+    family = "control variate"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical)

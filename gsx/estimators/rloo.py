@@ -24,6 +24,7 @@ class RLOO(Estimator):
     prediction.
     """
 
+    family = "score function"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical, Normal)

@@ -30,6 +30,7 @@ class StochasticAD(Estimator):
     References: Arya, Schauer, Schaefer & Rackauckas (2022), arXiv 2210.08572.
     """
 
+    family = "conditional expectation"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli,)
