@@ -59,18 +59,26 @@ class Redge(Estimator):
 
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         assert isinstance(q, Discrete)
+        x = self._carried(q, normal(noise.uniform((self.num_samples,), q)))
+        last = denoised(q, x, 1 - self.t1)
+        z = last.sample(noise.uniform((self.num_samples,), q))
+        return average(cost(replace_gradient(z, last.mean), q))
+
+    def _carried(self, q: Discrete, x: Tensor) -> Tensor:
+        """x_1 from standard normal numbers; of a Bernoulli the difference of the two."""
         binary = isinstance(q, Bernoulli)
-        x = normal(noise.uniform((self.num_samples,), q))
         if binary:
-            x = math.sqrt(2) * x  # the difference of two
-        signals = self.signals()
-        for alpha, below in pairwise(signals):
+            x = math.sqrt(2) * x
+        for alpha, below in pairwise(self._signals()):
             mean = denoised(q, x, alpha).mean
             m = 2 * mean - 1 if binary else mean
             x = below * m + (1 - below) / (1 - alpha) * (x - alpha * m)
-        last = denoised(q, x, signals[-1])
-        z = last.sample(noise.uniform((self.num_samples,), q))
-        return average(cost(replace_gradient(z, last.mean), q))
+        return x
+
+    def _signals(self) -> list[float]:
+        """alpha_{T-1}, ..., alpha_1."""
+        largest, gaps = 1 - self.t1, max(self.steps - 2, 1)
+        return [largest + (LEAST_SIGNAL - largest) * i / gaps for i in reversed(range(self.steps - 1))]
 
 
 def denoised(q: Discrete, x: Tensor, alpha: float) -> Discrete:
