@@ -31,7 +31,10 @@ class GappedST(Estimator):
     distributions = (Bernoulli, Categorical)
     evaluations = "N"
     gradient_evaluations = "N"
-    citation = "Fan, Chi, Rudnicky & Ramadge (2022), Training Discrete Deep Generative Models via Gapped Straight-Through, arXiv 2206.07235"
+    citation = (
+        "Fan, Chi, Rudnicky & Ramadge (2022), Training Discrete Deep Generative Models via Gapped Straight-Through Estimator, "
+        "arXiv 2206.07235"
+    )
 
     def __init__(self, *, temperature: float = 0.5, gap: float = 1.0, num_samples: int | None = None) -> None:
         super().__init__(num_samples=num_samples)

@@ -22,8 +22,8 @@ class Redge(Estimator):
     """ReDGE: normal noise becomes a sample by a deterministic diffusion with an exact denoiser, straight-through in its last step.
 
     Approximates: grad E f(z).
-    With: T noise levels (`steps`) of signal alpha and noise sigma_t = 1 - alpha_t: alpha_0 = 1, then alpha_1 = 1 - t1 down to alpha_{T-1}
-    near 0, equally spaced; the denoiser m_t(x) = softmax(theta + alpha_t x / sigma_t^2), which is E[z given alpha_t z + sigma_t e = x];
+    With: T levels (`steps`) of signal alpha_t and noise sigma_t = 1 - alpha_t: alpha_0 = 1, then alpha_1 = 1 - t1 down to alpha_{T-1} near
+    0, equally spaced; the denoiser m_t(x) = softmax(theta + alpha_t x / sigma_t^2), which is E[z given alpha_t z + sigma_t e = x];
     x_{T-1} standard normal; down to x_1 by x_{t-1} = alpha_{t-1} m_t + (sigma_{t-1} / sigma_t) (x_t - alpha_t m_t);
     z_n ~ Categorical(y_n), y_n = m_1(x_1); value (1/N) sum_n f(z_n, q), gradient (1/N) sum_n grad f(z_n) dy_n/dtheta, through all levels.
     A Bernoulli is the two categories with logits (theta, 0), of which only the difference counts.
