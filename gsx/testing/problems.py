@@ -80,7 +80,7 @@ class BernoulliNested(Table):
         def outer(z: Tensor, q: Any) -> Tensor:
             mixed = z @ z.new_tensor([[1.0, -0.5], [0.4, 0.9]])
             inner = Bernoulli(params["second"] + mixed)
-            return 0.6 * z[..., 0] + expect(inner, lambda y, q: (y @ y.new_tensor([1.2, -0.7]) + z[..., 1]) ** 3, site="z2")
+            return 0.6 * z[..., 0] - 1.2 + expect(inner, lambda y, q: (y @ y.new_tensor([1.2, -0.7]) + z[..., 1]) ** 3 - 1.5, site="z2")
 
         return expect(Bernoulli(params["logits"]), outer)
 
@@ -98,7 +98,7 @@ class CategoricalTable(Table):
 class CategoricalCubic(CategoricalTable):
     def cost(self, z: Tensor, q: Any) -> Tensor:
         sums = (z * z.new_tensor([[1.0, -0.4, 0.2], [0.3, -1.1, 0.7]])).sum((-2, -1)) + 0.3
-        return torch.pow(sums, 3)
+        return torch.pow(sums, 3) - 1.0
 
 
 class CategoricalDirect(CategoricalTable):
@@ -129,7 +129,7 @@ class GaussianNested(Table):
     def loss(self, params: Params, expect: Expect) -> Tensor:
         def outer(z: Tensor, q: Any) -> Tensor:
             inner = Normal(params["second"] + 0.7 * z, torch.full_like(z, 0.6))
-            return 0.4 * z[..., 0] + expect(inner, lambda y, q: (y[..., 0] + 0.5 * z[..., 0] + 0.8) ** 2, site="z2")
+            return 0.4 * z[..., 0] + expect(inner, lambda y, q: (y[..., 0] + 0.5 * z[..., 0] + 0.8) ** 2 - 0.8, site="z2")
 
         return expect(Normal(params["loc"], params["log_scale"].exp()), outer)
 
