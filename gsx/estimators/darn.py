@@ -24,6 +24,7 @@ class DARN(Estimator):
     References: Gregor, Danihelka, Mnih, Blundell & Wierstra (2014), arXiv 1310.8499; to the mean: Shekhovtsov (2023), PMLR 202.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -25,6 +25,7 @@ class DecoupledST(Estimator):
     References: Shah, Yan, Mozer & Liu (2024), arXiv 2410.13331, version 2.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

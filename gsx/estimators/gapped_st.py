@@ -26,6 +26,7 @@ class GappedST(Estimator):
     References: Fan, Chi, Rudnicky & Ramadge (2022), arXiv 2206.07235.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -26,6 +26,7 @@ class GumbelRao(Estimator):
     References: Paulus, Maddison & Krause (2021), arXiv 2010.04838, section 3.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -34,6 +34,7 @@ class Redge(Estimator):
     References: Gourevitch, Durmus, Moulines, Olsson & Janati (2026), arXiv 2601.00781; its levels as in the authors' package `redge`.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

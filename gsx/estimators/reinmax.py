@@ -24,6 +24,7 @@ class Reinmax(Estimator):
     References: Liu, Dong, Liu, Yu & Gao (2023), arXiv 2304.08612.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -25,6 +25,7 @@ class SlopeAnnealedST(Estimator):
     References: Chung, Ahn & Bengio (2017), arXiv 1609.01704.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -25,6 +25,7 @@ class ZGR(Estimator):
     References: Shekhovtsov (2023), ICML, PMLR 202, pages 30931 to 30955.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)
