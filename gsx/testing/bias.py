@@ -48,7 +48,7 @@ class Look:
         return self.excess > 1
 
 
-def look(problem: Problem, estimator: Estimator, *, tests: int, dtype: torch.dtype = torch.float64, most: int = MOST) -> Look:
+def look(problem: Problem, estimator: Estimator, *, tests: int, dtype: torch.dtype = torch.float64, most: int | None = None) -> Look:
     """R follows from the variance in a pilot on other noise, so that a bias of VISIBLE is seen; each coordinate of each of ``tests`` tests
     gets its share of the family-wise error."""
     program = Program(problem.model, dtype=dtype)
@@ -63,7 +63,7 @@ def look(problem: Problem, estimator: Estimator, *, tests: int, dtype: torch.dty
     sd = float((pilot.second / SIZE).sqrt().max())
     wanted = 1.2 * ((threshold + power) * sd / (VISIBLE * scale)) ** 2 / SIZE
     total: Moments | None = None
-    for index in range(math.ceil(min(most, max(LEAST, wanted)))):
+    for index in range(math.ceil(min(most or MOST, max(LEAST, wanted)))):
         of_block = route.moments(Block(4, "base", index, dtype, CPU), SIZE, None)
         total = of_block if total is None else merge(total, of_block)
     assert total is not None
