@@ -16,14 +16,14 @@ class ARS(Estimator):
     """ARS, augment-REINFORCE-swap: the cost at every exchange of one entry of a Dirichlet noise with another.
 
     Approximates: grad E f in the logits theta.
-    With: pi ~ Dirichlet(1, ..., 1), normalised exponentials; z = argmin_c pi_c exp(-theta_c) is the outcome. Each pi' with the entries m
-    and j exchanged is as good a draw; f_m is the cost at its outcome, all D coordinates exchanging together. Value the mean of all f_m,
-    gradient (f_m - mean_m f_m) (1 - C pi_j) in entry m of each coordinate, pi its own, plus the mean of grad f; averaged over N draws.
-    The reference category j is the first.
+    With: in each of D coordinates pi ~ Dirichlet(1, ..., 1), normalised exponentials, and the outcome z = argmin_c pi_c exp(-theta_c);
+    f_m the cost at the outcome of pi with its entries m and j exchanged, in all coordinates together. Value the mean of all f_m, gradient
+    (f_m - mean_m f_m) (1 - C pi_j) in entry m of each coordinate, plus the mean of grad f; averaged over N draws. The reference category j
+    is the first.
     Requires: categorical variables; nothing of the cost.
     Costs: N C evaluations, no gradient of the cost. Outcomes that coincide are evaluated again.
-    Bias: none. E f_m (1 - C pi_j) is the gradient in entry m, because an exchange leaves the law of pi; summed over m that is 0, and so
-    the mean over m may be subtracted.
+    Bias: none. E f_m (1 - C pi_j) is the gradient in entry m, because an exchange leaves the law of pi as it is; summed over m that is 0,
+    and so the mean over m may be subtracted.
     Not to be confused with: ARSM, the mean of ARS over all references j.
     References: Yin, Yue & Zhou (2019), arXiv 1905.01413.
     """

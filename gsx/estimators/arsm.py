@@ -16,9 +16,9 @@ class ARSM(Estimator):
     """ARSM, augment-REINFORCE-swap-merge: the cost at every exchange of two entries of a Dirichlet noise.
 
     Approximates: grad E f in the logits theta.
-    With: pi ~ Dirichlet(1, ..., 1), normalised exponentials; z = argmin_c pi_c exp(-theta_c) is the outcome, and F_mj the cost at the
-    outcome of pi with the entries m and j exchanged, all D coordinates exchanging together. Value the mean over all different exchanges,
-    gradient sum_j (F_mj - mean_m F_mj) (1/C - pi_j) in entry m of each coordinate, pi its own, plus the mean of grad f; averaged over N
+    With: in each of D coordinates pi ~ Dirichlet(1, ..., 1), normalised exponentials, and the outcome z = argmin_c pi_c exp(-theta_c);
+    F_mj the cost at the outcome of pi with its entries m and j exchanged, in all coordinates together. Value the mean over all different
+    exchanges, gradient sum_j (F_mj - mean_m F_mj) (1/C - pi_j) in entry m of each coordinate, plus the mean of grad f; averaged over N
     draws.
     Requires: categorical variables; nothing of the cost.
     Costs: N (C (C - 1) / 2 + 1) evaluations, no gradient of the cost: F is symmetric, and its diagonal is the cost without an exchange.

@@ -16,16 +16,17 @@ class CARMS(Estimator):
     """CARMS, categorical-antithetic-REINFORCE multi-sample: leave-one-out REINFORCE on N one-hots that avoid each other.
 
     Approximates: grad E f in the logits.
-    With: in each coordinate the categories by ascending probability, and sticks s_c = p_c / sum_{c' >= c} p_c' <= 1/2. Of each stick, d ~
-    Dirichlet(1, ..., 1) over the N samples, normalised exponentials; u_n = (1 - d_n)^(N - 1), uniform, and two of them are below s with
-    probability Phi = max(0, 2 s^(1/(N - 1)) - 1)^(N - 1); z_n is the first category with u_n < s_c. Two samples that part at category c
-    have the probability of independent ones divided by r_c = [prod_{c' < c} (1 - s_c')^2 / (1 - 2 s_c' + Phi_c')] s_c (1 - s_c) / (s_c -
-    Phi_c). Value the mean of all f, gradient 1/(N (N - 1)) sum_{i < j} r (f_i - f_j) (z_i - z_j), r that of the pair in each coordinate,
-    plus the mean of grad f.
+    With: in each coordinate the categories by ascending probability, and sticks s_c = p_c / sum_{c' >= c} p_c' <= 1/2. For each stick
+    d ~ Dirichlet(1, ..., 1) over the N samples, normalised exponentials; u_n = (1 - d_n)^(N - 1) is uniform, and two of them are below s
+    with the probability Phi = max(0, 2 s^(1/(N - 1)) - 1)^(N - 1). z_n is the first category with u_n < s_c. Independent samples would
+    part at category c r_c times as often as these,
+    r_c = s_c (1 - s_c) / (s_c - Phi_c) prod_{c' < c} (1 - s_c')^2 / (1 - 2 s_c' + Phi_c').
+    Value the mean of all f, gradient 1/(N (N - 1)) sum_{i < j} r (f_i - f_j) (z_i - z_j), r that of where the pair parts in each
+    coordinate, plus the mean of grad f.
     Requires: categorical variables and N >= 2; nothing of the cost.
     Costs: N evaluations, no gradient of the cost.
-    Bias: none: a pair counts only where it parts, and there r turns its law into that of independent samples. No ratio is clipped: with
-    ascending probabilities r is below 2.
+    Bias: none: a pair counts only where it parts, and there r turns its law into that of independent samples. With ascending
+    probabilities r is below 2, and nothing is clipped.
     Not to be confused with: CARMS-I and CARMS-G, which couple by the inverse distribution function and by Gumbels. With two categories it
     is ARMS, with N = 2 DisARM-IW, with independent samples (r = 1) RLOO.
     References: Dimitriev & Zhou (2021), arXiv 2110.14002, with the stick-breaking coupling of its authors' code; Dong, Mnih & Tucker
@@ -58,7 +59,7 @@ class CARMS(Estimator):
 
 
 def importance(sticks: Tensor, n: int) -> Tensor:
-    """r_c, by which the law of two samples that part at category c is divided, ``[*, C - 1]`` like the sticks."""
+    """r_c, how much oftener independent samples would part at category c, ``[*, C - 1]`` like the sticks."""
     # Phi / s; written with 1 - s^(1/(n - 1)), which is small for many samples. The clamp is the maximum with 0 of Phi.
     both = torch.exp((n - 1) * torch.log1p(-torch.expm1(-torch.log(sticks) / (n - 1)).clamp(max=1)))
     part = (1 - sticks) / (1 - both)

@@ -17,16 +17,17 @@ from gsx.surrogate import average, inject
 class DisarmCategorical(Estimator):
     """DisARM-SB and DisARM-Tree: the categorical variable as C - 1 binary decisions, those of a pair of samples antithetic.
 
-    Approximates: grad E f in the logits phi of the decisions, each a difference of two logsumexp of the categorical's logits.
-    With: a binary tree with the categories for leaves; decision i takes the left branch, b_i = 1, with probability p_i = sigmoid(phi_i).
-    `stick_breaking`: decision i is "category i, or a later one"; `tree`: each decision halves the categories that are left. N/2 pairs
-    from u ~ U(0, 1): b_i = 1[u_i > 1 - p_i], b'_i = 1[u_i < p_i]; z and z' are the leaves that b and b' lead to. Value the mean of all f;
-    gradient in phi_i the mean over pairs of (1/2) (f(z) - f(z')) times (b_i - b'_i) sigmoid(|phi_i|) where both paths pass i, b_i - p_i
-    where only z's does, -(b'_i - p_i) where only z''s does, 0 elsewhere; plus the mean of grad f.
+    Approximates: grad E f in the logits theta, by the chain rule from those of the decisions, phi.
+    With: a binary tree with the categories for leaves. Decision i takes the left branch, b_i = 1, with probability p_i = sigmoid(phi_i),
+    phi_i = logsumexp of the theta on its left - logsumexp of those on its right. `stick_breaking`: category i or a later one; `tree`: one
+    half or the other of the categories that are left. N/2 pairs from u ~ U(0, 1): b_i = 1[u_i > 1 - p_i], b'_i = 1[u_i < p_i]; z and z'
+    are the leaves that b and b' lead to. Value the mean of all f; gradient in phi_i the mean over pairs of (1/2) (f(z) - f(z')) times
+    (b_i - b'_i) sigmoid(|phi_i|) where both paths pass decision i, b_i - p_i where only that to z does, p_i - b'_i where only that to z'
+    does, and 0 elsewhere; plus the mean of grad f.
     Requires: categorical variables and N even; nothing of the cost.
     Costs: N evaluations, no gradient of the cost.
     Bias: none, whatever the order of the categories; the variance depends on it.
-    Not to be confused with: DisARM-IW, which weighs a whole pair by its importance and needs ascending probabilities: `carms` with N = 2.
+    Not to be confused with: DisARM-IW, which weighs a pair by its importance, a number only if no p_i passes 1/2: `carms` with N = 2.
     References: Dong, Mnih & Tucker (2021), arXiv 2106.08056.
     """
 

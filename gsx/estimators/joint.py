@@ -23,7 +23,7 @@ def log_probabilities(q: Discrete) -> Tensor:
         coordinates = torch.log_softmax(logits, -1).movedim((-2, -1), (0, 1))
     log_p: Tensor = coordinates[0]
     for coordinate in coordinates[1:]:  # [C, *batch]
-        # Sums in a fixed order, in which no route or machine can differ: they decide ties.
+        # One coordinate after the other: a sum over an axis may round otherwise on another route, and these numbers decide ties.
         log_p = (coordinate.unsqueeze(1) + log_p).flatten(0, 1)
     return log_p
 

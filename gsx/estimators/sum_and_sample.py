@@ -62,6 +62,5 @@ class SumAndSample(Estimator):
         signal = f.detach()
         if self.baseline_samples:
             signal = signal - f_others.reshape(n, self.baseline_samples, *q.batch_shape).mean(1)
-        score = q.score(z)["logits"]
-        gradient = (weight * signal).reshape(*f.shape, *(1,) * q.event_ndim) * score
+        gradient = (weight * signal).reshape(*f.shape, *(1,) * q.event_ndim) * q.score(z)["logits"]
         return inject((weight * f).sum(0), gradient.sum(0), q.logits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any, Literal
 
 import torch
@@ -76,14 +76,17 @@ def by_subsets(log_p: Tensor, log_rest: Tensor) -> tuple[Tensor, Tensor]:
     A set T is drawn before all others if one of it is drawn first and then what is left of it, or if it is empty:
     P(T) = sum_{t in T} p(t) P(T - t) / (p(T) + p(others)). Sums of positive terms only, so that nothing cancels.
     """
-    n = len(log_p)
-    log_first: dict[tuple[int, ...], Tensor] = {(): torch.zeros_like(log_rest)}
-    for chosen in (chosen for size in range(1, n) for chosen in combinations(range(n), size)):
-        log_total = torch.logaddexp(log_p[list(chosen)].logsumexp(0), log_rest)
-        orders = [log_p[t] + log_first[tuple(left for left in chosen if left != t)] for t in chosen]
-        log_first[chosen] = torch.stack(orders).logsumexp(0) - log_total
-    without = [[log_first[tuple(t for t in range(n) if t not in (s, other))] for other in range(n)] for s in range(n)]
-    return torch.stack([row[s] for s, row in enumerate(without)]), torch.stack([torch.stack(row) for row in without])
+    n, device = len(log_p), log_p.device
+    sets_of_size = [list(combinations(range(n), size)) for size in range(n)]
+    log_first = [torch.zeros_like(log_rest).unsqueeze(0)]  # log P of the sets of each size
+    for smaller, sets in pairwise(sets_of_size):
+        left = torch.tensor([[smaller.index(t[:i] + t[i + 1 :]) for i in range(len(t))] for t in sets], device=device)
+        members = log_p[torch.tensor(sets, device=device)]  # [sets, size, *batch]
+        log_total = torch.logaddexp(members.logsumexp(1), log_rest)
+        log_first.append((members + log_first[-1][left]).logsumexp(1) - log_total)
+    place = {t: i for i, t in enumerate(sets_of_size[-2])}
+    without_two = [[place.get(tuple(t for t in range(n) if t not in (s, other)), 0) for other in range(n)] for s in range(n)]
+    return log_first[-1].flip(0), log_first[-2][torch.tensor(without_two, device=device)]  # the first set of n - 1 lacks the last state
 
 
 def by_quadrature(log_p: Tensor, log_rest: Tensor) -> tuple[Tensor, Tensor]:
