@@ -26,8 +26,8 @@ class Entmax(Estimator):
     Costs: N evaluations and N gradients of the cost.
     Bias: that of the relaxation, which falls as the temperature tau does, while the variance rises.
     Not to be confused with: `concrete`, whose draws have no zeros; the sparse but deterministic marginalisation of Correia et al. (2020).
-    References: Martins & Astudillo (2016), arXiv 1602.02068 (sparsemax, algorithm 1); Peters, Niculae & Martins (2019), arXiv 1905.05702
-    (1.5-entmax, algorithm 1); Correia, Niculae, Aziz & Martins (2020), arXiv 2007.01919 (sparse maps of latent variables).
+    References: Martins & Astudillo (2016), arXiv 1602.02068, algorithm 1 (sparsemax); Peters, Niculae & Martins (2019), arXiv 1905.05702
+    (entmax, and the exact algorithm for 1.5); Correia, Niculae, Aziz & Martins (2020), arXiv 2007.01919 (sparse maps of latent variables).
     """
 
     unbiased = False
@@ -35,7 +35,7 @@ class Entmax(Estimator):
     distributions = (Bernoulli, Categorical)
     evaluations = "N"
     gradient_evaluations = "N"
-    citation = "Peters, Niculae & Martins (2019), Sparse Sequence-to-Sequence Models, arXiv 1905.05702, equation 10"
+    citation = "Peters, Niculae & Martins (2019), Sparse Sequence-to-Sequence Models, arXiv 1905.05702"
 
     def __init__(
         self, *, transform: Literal["entmax15", "sparsemax"] = "entmax15", temperature: float = 0.5, num_samples: int | None = None
