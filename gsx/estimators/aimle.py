@@ -24,7 +24,8 @@ class AIMLE(Estimator):
     where more are: that is a path of betas, and this is the estimator at any one of them.
     Requires: a cost whose gradient exists at the states.
     Costs: N evaluations and N gradients of the cost.
-    Bias: yes. A large beta sees past the linear regime; at a small one most estimates are zero and the others large.
+    Bias: yes. A large beta sees past the linear regime; at a small one most estimates are zero and the others large, while for Bernoullis
+    the mean tends to the trapezoidal rule's, the average of p (1 - p) f' on both sides, which is right for quadratic costs.
     Not to be confused with: `imle`, whose step is absolute and one-sided.
     References: Minervini, Franceschi & Niepert (2023), arXiv 2209.04862.
     """
