@@ -26,7 +26,7 @@ class IGR(Estimator):
     scale is another temperature.
     Requires: Bernoulli variables (the fit to more states has no closed form); a cost defined and differentiable between the states.
     Costs: N evaluations and N gradients of the cost.
-    Bias: that of the relaxation, which falls as the temperature tau does, while the variance rises; delta shifts y by tau log delta.
+    Bias: that of the relaxation, which falls as the temperature tau does, while the variance rises; delta shifts x by tau log delta.
     Not to be confused with: `logit_normal`, which it is for delta = 1, at the temperature sqrt(8 / pi) tau there.
     References: Potapczynski, Loaiza-Ganem & Cunningham (2020), arXiv 1912.09588, section 3.
     """

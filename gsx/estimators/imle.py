@@ -21,8 +21,9 @@ class IMLE(Estimator):
     1 / lambda: with it the estimate is a finite difference, and on the scale of the gradient.
     Requires: a cost whose gradient exists at the states.
     Costs: N evaluations and N gradients of the cost.
-    Bias: yes. A large lambda sees past the linear regime; at a small one most estimates are zero and the others large. On a k-subset the
-    perturbed MAP is itself another law (the paper's sum-of-Gamma noise, which is nearer, is not offered).
+    Bias: yes. A large lambda sees past the linear regime; at a small one most estimates are zero and the others large, and their mean sees
+    the slope on one side of the threshold only. On a k-subset the perturbed MAP is itself another law (the paper's sum-of-Gamma noise, made
+    to be nearer, is not offered).
     Not to be confused with: `aimle`, which chooses lambda from the norms and takes a symmetric difference.
     References: Niepert, Minervini & Franceschi (2021), arXiv 2106.01798, algorithm 1.
     """
