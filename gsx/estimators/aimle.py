@@ -30,12 +30,16 @@ class AIMLE(Estimator):
     References: Minervini, Franceschi & Niepert (2023), arXiv 2209.04862.
     """
 
+    family = "perturbation"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical, KSubset)
     evaluations = "N"
     gradient_evaluations = "N"
-    citation = "Minervini, Franceschi & Niepert (2023), Adaptive Perturbation-Based Gradient Estimation, arXiv 2209.04862"
+    citation = (
+        "Minervini, Franceschi & Niepert (2023), Adaptive Perturbation-Based Gradient Estimation for Discrete Latent Variable Models,"
+        " arXiv 2209.04862"
+    )
 
     def __init__(self, *, beta: float = 1.0, num_samples: int | None = None) -> None:
         super().__init__(num_samples=num_samples)

@@ -30,6 +30,7 @@ class Entmax(Estimator):
     (entmax, and the exact algorithm for 1.5); Correia, Niculae, Aziz & Martins (2020), arXiv 2007.01919 (sparse maps of latent variables).
     """
 
+    family = "relaxation"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -26,6 +26,7 @@ class HardConcrete(Estimator):
     References: Louizos, Welling & Kingma (2018), arXiv 1712.01312, equations 10 and 11; temperature, gamma and zeta are those of section 4.
     """
 
+    family = "relaxation"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli,)

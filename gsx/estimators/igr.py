@@ -31,12 +31,16 @@ class IGR(Estimator):
     References: Potapczynski, Loaiza-Ganem & Cunningham (2020), arXiv 1912.09588, section 3.
     """
 
+    family = "relaxation"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli,)
     evaluations = "N"
     gradient_evaluations = "N"
-    citation = "Potapczynski, Loaiza-Ganem & Cunningham (2020), Invertible Gaussian Reparameterization, arXiv 1912.09588, section 3"
+    citation = (
+        "Potapczynski, Loaiza-Ganem & Cunningham (2020), Invertible Gaussian Reparameterization: Revisiting the Gumbel-Softmax,"
+        " arXiv 1912.09588, section 3"
+    )
 
     def __init__(self, *, temperature: float = 0.5, delta: float = 1.0, num_samples: int | None = None) -> None:
         super().__init__(num_samples=num_samples)

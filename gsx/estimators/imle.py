@@ -28,13 +28,15 @@ class IMLE(Estimator):
     References: Niepert, Minervini & Franceschi (2021), arXiv 2106.01798, algorithm 1.
     """
 
+    family = "perturbation"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical, KSubset)
     evaluations = "N"
     gradient_evaluations = "N"
     citation = (
-        "Niepert, Minervini & Franceschi (2021), Implicit MLE: Backpropagating Through Discrete Exponential Families, arXiv 2106.01798"
+        "Niepert, Minervini & Franceschi (2021), Implicit MLE: Backpropagating Through Discrete Exponential Family Distributions,"
+        " arXiv 2106.01798, algorithm 1"
     )
 
     def __init__(self, *, step_size: float = 1.0, num_samples: int | None = None) -> None:

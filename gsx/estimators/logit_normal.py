@@ -42,6 +42,7 @@ class LogitNormal(Estimator):
     References: Aitchison & Shen (1980), Biometrika 67, for the distribution; Maddison, Mnih & Teh (2017), arXiv 1611.00712, for the use.
     """
 
+    family = "relaxation"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli,)

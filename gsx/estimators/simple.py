@@ -24,6 +24,7 @@ class SIMPLE(Estimator):
     References: Ahmed, Zeng, Niepert & Van den Broeck (2023), arXiv 2210.01941, section 3.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (KSubset,)
