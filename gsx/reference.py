@@ -13,7 +13,7 @@ import numpy as np
 from gsx import registry, statistics
 from gsx.accumulate import accumulate
 from gsx.accumulator import Accumulator, Plan
-from gsx.distributions import Discrete, Normal
+from gsx.distributions import Discrete, KSubset, Normal
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.noise import Block
@@ -135,7 +135,7 @@ def _quadrature(program: Program) -> Answer:
 
 
 def _not_enumerable(program: Program, found: dict[str, Site]) -> str | None:
-    if not all(isinstance(site.q, Discrete) for site in found.values()):
+    if not all(isinstance(site.q, (Discrete, KSubset)) for site in found.values()):
         return f"{program.model.name} has a continuous variable"
     return _too_many(found)
 

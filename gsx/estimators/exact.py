@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from gsx.costs import Cost, Separable
-from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
+from gsx.distributions import Bernoulli, Categorical, Distribution, KSubset, Normal
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 
@@ -33,7 +33,7 @@ class Exact(Estimator):
     family = "exact"
     unbiased = True
     needs_cost_gradient = False
-    distributions = (Bernoulli, Categorical, Normal)
+    distributions = (Bernoulli, Categorical, KSubset, Normal)
     evaluations = "all states, or nodes"
     citation = "Golub & Welsch (1969), Calculation of Gauss Quadrature Rules, Math. Comp. 23 (for Gaussians; states are enumerated)"
 

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
+from gsx.distributions import Bernoulli, Categorical, Distribution, KSubset, Normal
 from gsx.testing.subject import NotApplicable, Subject
 
 #: kind: the event's shape, and what its parameters must be besides numbers.
 KINDS: dict[type[Distribution], tuple[tuple[int, ...], dict[str, Any]]] = {
     Bernoulli: ((3,), {}),
     Categorical: ((2, 4), {}),
+    KSubset: ((3,), {"k": 2}),
     Normal: ((3,), {}),
 }
 POSITIVE = {"scale", "rate", "concentration", "concentration0", "concentration1"}
@@ -44,11 +45,12 @@ def extremes(subject: Subject, dtype: torch.dtype) -> Iterator[Distribution]:
     tables: dict[type[Distribution], dict[str, Any]] = {
         Bernoulli: {"logits": [40.0, -40.0, 0.0]},
         Categorical: {"logits": [[0.0, 0.3, -27.63, 0.1], [40.0, 0.0, 0.2, -40.0]]},
+        KSubset: {"logits": [40.0, -40.0, -27.63, 0.3, 0.0]},
         Normal: {"loc": [0.0, 1e3, -1.0], "scale": [1e-6, 1.0, 1e3]},
     }
     for kind in kinds(subject):
         if kind in tables:
-            yield kind(**{name: torch.tensor(value, dtype=dtype) for name, value in tables[kind].items()})
+            yield kind(**KINDS[kind][1], **{name: torch.tensor(value, dtype=dtype) for name, value in tables[kind].items()})
 
 
 def cost(z: Tensor, q: Any) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gsx.costs import Expect
-from gsx.distributions import Bernoulli, Categorical, Normal
+from gsx.distributions import Bernoulli, Categorical, KSubset, Normal
 from gsx.models.base import Model, Params
 from gsx.models.bernoulli_ising import BernoulliIsing
 from gsx.noise import Noise
@@ -107,6 +107,22 @@ class CategoricalDirect(CategoricalTable):
         return super().cost(z, q) - 0.3 * log_prob.square()
 
 
+class KSubsetCubic(Table):
+    start: ClassVar[dict[str, Any]] = {"logits": [-0.9, 0.3, 1.1, -0.2]}
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        return expect(KSubset(params["logits"], 2), self.cost)
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        return torch.pow(z @ z.new_tensor([1.0, -1.6, 0.8, 0.5]) + 0.4, 3) - 0.7
+
+
+class KSubsetDirect(KSubsetCubic):
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        log_prob: Tensor = q.log_prob(z)
+        return super().cost(z, q) - 0.3 * log_prob.square()
+
+
 class GaussianPolynomial(Table):
     start: ClassVar[dict[str, Any]] = {"loc": [0.4, -0.6], "log_scale": [-0.5, -0.3]}
 
@@ -192,6 +208,8 @@ PROBLEMS: dict[str, Problem] = {
     "categorical_table": Problem(CategoricalTable()),
     "categorical_cubic": Problem(CategoricalCubic(), cubic=True),
     "categorical_direct": Problem(CategoricalDirect(), direct=True),
+    "k_subset_cubic": Problem(KSubsetCubic(), cubic=True),
+    "k_subset_direct": Problem(KSubsetDirect(), direct=True),
     "gaussian_polynomial": Problem(GaussianPolynomial(), cubic=True),
     "gaussian_direct": Problem(GaussianDirect(), direct=True),
     "gaussian_nested": Problem(GaussianNested()),
