@@ -25,6 +25,7 @@ class Antithetic(Estimator):
     antithetic and coupled sampling.
     """
 
+    family = "pathwise"
     unbiased = True
     unbiased_if = "the cost is continuous"
     needs_cost_gradient = True

@@ -28,6 +28,7 @@ class ARSM(Estimator):
     References: Yin, Yue & Zhou (2019), arXiv 1905.01413.
     """
 
+    family = "coupled categorical"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Categorical,)

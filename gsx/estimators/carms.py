@@ -33,6 +33,7 @@ class CARMS(Estimator):
     (2021), arXiv 2106.08056, for N = 2.
     """
 
+    family = "coupled categorical"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Categorical,)

@@ -25,6 +25,7 @@ class DeltaMethod(Estimator):
     References: Paisley, Blei & Jordan (2012), arXiv 1206.6430; Mohamed, Rosca, Figurnov & Mnih (2020), arXiv 1906.10652, on delta methods.
     """
 
+    family = "control variate"
     unbiased = True
     needs_cost_gradient = True
     distributions = (Normal,)

@@ -25,6 +25,7 @@ class Dice(Estimator):
     References: Foerster, Farquhar, Al-Shedivat, Rocktaschel, Xing & Whiteson (2018), arXiv 1802.05098.
     """
 
+    family = "score function"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical, Normal)

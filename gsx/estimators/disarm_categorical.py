@@ -31,6 +31,7 @@ class DisarmCategorical(Estimator):
     References: Dong, Mnih & Tucker (2021), arXiv 2106.08056.
     """
 
+    family = "coupled categorical"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Categorical,)

@@ -25,6 +25,7 @@ class DoubleCV(Estimator):
     References: Titsias & Shi (2022), arXiv 2111.05300.
     """
 
+    family = "control variate"
     unbiased = True
     needs_cost_gradient = True
     distributions = (Bernoulli,)

@@ -25,6 +25,7 @@ class ImportanceWeighted(Estimator):
     References: Ruiz, Titsias & Blei (2016), arXiv 1603.01140.
     """
 
+    family = "score function"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical)

@@ -24,6 +24,7 @@ class Muprop(Estimator):
     References: Gu, Levine, Sutskever & Mnih (2016), arXiv 1511.05176.
     """
 
+    family = "control variate"
     unbiased = True
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -30,6 +30,7 @@ class SumAndSample(Estimator):
     References: Liu, Regier, Tripuraneni, Jordan & McAuliffe (2019), arXiv 1810.04777; one baseline sample is their REINFORCE+.
     """
 
+    family = "conditional expectation"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical)

@@ -34,6 +34,7 @@ class UnorderedSet(Estimator):
     References: Kool, van Hoof & Welling (2020), arXiv 2002.06043.
     """
 
+    family = "coupled categorical"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical)
