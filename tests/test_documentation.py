@@ -8,6 +8,7 @@ import pytest
 
 from gsx.benchmark.table import markdown
 from gsx.cli import main
+from gsx.document import stale
 from gsx.registry import names
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +60,11 @@ def test_the_notebook_example_of_the_readme_runs(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("name", names("estimators"))
 def test_every_estimator_has_a_row_in_the_readme(name: str) -> None:
-    assert re.search(rf"^\| `{name}` \|", README, re.MULTILINE)
+    assert re.search(rf"^\| \[`{name}`\]\(docs/estimators/{name}.md\) \|", README, re.MULTILINE)
+
+
+def test_what_is_generated_is_up_to_date() -> None:
+    assert stale() == [], "run ./scripts/document"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "conf").glob("[dem]*/*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}")

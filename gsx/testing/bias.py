@@ -18,7 +18,7 @@ from torch import Tensor
 from gsx.costs import Cost
 from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
-from gsx.moments import Moments, merge
+from gsx.moments import merge
 from gsx.noise import Block, Noise
 from gsx.probe import probe
 from gsx.program import Program
@@ -62,16 +62,18 @@ def look(problem: Problem, estimator: Estimator, *, tests: int, dtype: torch.dty
     pilot = route.moments(Block(4, "pilot", 0, dtype, CPU), SIZE, None)
     sd = float((pilot.second / SIZE).sqrt().max())
     wanted = 1.2 * ((threshold + power) * sd / (VISIBLE * scale)) ** 2 / SIZE
-    total: Moments | None = None
-    for index in range(math.ceil(min(most or MOST, max(LEAST, wanted)))):
-        of_block = route.moments(Block(4, "base", index, dtype, CPU), SIZE, None)
-        total = of_block if total is None else merge(total, of_block)
-    assert total is not None
-    se = (total.second / total.count).sqrt().numpy() / math.sqrt(total.count)
+    total = route.moments(Block(4, "base", 0, dtype, CPU), SIZE, None)
+    index, visible = 1, math.inf
+    # A pilot may miss what is rare: more replicates follow where the power is not there yet. No mean is looked at before the end.
+    while index < (most or MOST) and (index < max(LEAST, wanted) or visible >= VISIBLE):
+        merge(total, route.moments(Block(4, "base", index, dtype, CPU), SIZE, None))
+        index += 1
+        se = (total.second / total.count).sqrt().numpy() / math.sqrt(total.count)
+        visible = float((threshold + power) * se.max() / scale)
     bias = np.abs(total.mean.numpy() - truth)
     rounding = (1e-8 if dtype == torch.float64 else 1e-5) * scale
     excess = float((bias / (threshold * se + rounding)).max())
-    return Look(excess, float((threshold + power) * se.max() / scale), float(bias.max() / scale), total.count)
+    return Look(excess, visible, float(bias.max() / scale), total.count)
 
 
 def _problems(subject: Subject, wanted: Callable[[Problem], bool] = lambda problem: True) -> dict[str, Problem]:
