@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gsx.costs import Cost
-from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
+from gsx.distributions import Bernoulli, Categorical, Continuous, Distribution, Poisson
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 from gsx.records import ConfigurationError
@@ -30,7 +30,7 @@ class Reinforce(Estimator):
 
     unbiased = True
     needs_cost_gradient = False
-    distributions = (Bernoulli, Categorical, Normal)
+    distributions = (Bernoulli, Categorical, Continuous, Poisson)
     evaluations = "N"
     citation = "Williams (1992), Simple statistical gradient-following algorithms, Machine Learning 8, section 4"
 
