@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -28,17 +30,23 @@ class Beta(LogConcave):
 
     def _log_normaliser(self) -> Tensor:
         a, b = self._ab
-        return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+        log_normaliser: Tensor = torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+        return log_normaliser
 
     def log_prob(self, z: Tensor) -> Tensor:
         a, b = self._ab
-        return (torch.xlogy(a - 1, z) + torch.special.xlog1py(b - 1, -z) - self._log_normaliser()).sum(-1)
+        logs: Tensor = torch.xlogy(a - 1, z) + torch.special.xlog1py(b - 1, -z)
+        return (logs - self._log_normaliser()).sum(-1)
 
     def score(self, z: Tensor) -> dict[str, Tensor]:
         return self._score(torch.log(z), torch.log1p(-z))
 
     def decode(self, s: Tensor) -> Tensor:
         return torch.sigmoid(s)
+
+    def inside(self, s: Tensor) -> Tensor:
+        kind = torch.finfo(s.dtype)
+        return s.clamp(math.log(kind.tiny), -math.log(kind.eps))
 
     def log_density(self, s: Tensor) -> Tensor:
         a, b = self._ab
@@ -62,7 +70,8 @@ class Beta(LogConcave):
 
     def start(self, u: Tensor) -> Tensor:
         """Where a, b < 1: as if F were a power of z up to the mean, and 1 - F one of 1 - z beyond it. Where one is much larger: as if
-        z / (1 - z), or its inverse, were a gamma variable of the smaller over the larger, being the ratio of two. Else as if s were normal."""
+        z / (1 - z), or its inverse, were a gamma variable of the smaller over the larger, being the ratio of two. Else as if s were normal.
+        """
         a, b = self._ab
         log_left, log_right = a * torch.log(a / (a + b)) - torch.log(a), b * torch.log(b / (a + b)) - torch.log(b)
         log_both = torch.logaddexp(log_left, log_right)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -88,7 +90,8 @@ class Dirichlet(Continuous):
         digit = torch.arange(rows * self._num_shares, device=s.device).reshape(rows, self._num_shares)
         which = torch.arange(start, stop, device=s.device)[:, None, None] // nodes**digit % nodes
         which = which.reshape(stop - start, *(1,) * (s.ndim - 3), *digit.shape).expand(stop - start, *s.shape[1:])
-        s = s.gather(0, which)
+        furthest = -math.log(torch.finfo(s.dtype).tiny) / self.event_shape[1]  # a product of C shares is no zero
+        s = s.gather(0, which).clamp(-furthest, furthest)
         one = torch.ones_like(s[..., :1])
         left = torch.cat((one, torch.sigmoid(-s).cumprod(-1)), -1)
         return left * torch.cat((torch.sigmoid(s), one), -1), weight.gather(0, which)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,6 +34,9 @@ class Exponential(Continuous):
 
     def decode(self, s: Tensor) -> Tensor:
         return torch.exp(s)
+
+    def inside(self, s: Tensor) -> Tensor:
+        return s.clamp(min=math.log(torch.finfo(s.dtype).tiny))
 
     def slopes(self, s: Tensor) -> dict[str, Tensor]:
         return {"rate": (-1 / self.rate.detach()).expand_as(s)}

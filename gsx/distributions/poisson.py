@@ -32,7 +32,8 @@ class Poisson(Distribution):
         return self._log_probs(z).sum(-1)
 
     def _log_probs(self, z: Tensor) -> Tensor:
-        return z * torch.log(self.rate) - self.rate - torch.lgamma(z + 1)
+        log_factorial: Tensor = torch.lgamma(z + 1)
+        return z * torch.log(self.rate) - self.rate - log_factorial
 
     def score(self, z: Tensor) -> dict[str, Tensor]:
         return {"rate": z / self.rate.detach() - 1}
@@ -48,11 +49,15 @@ class Poisson(Distribution):
             middle = torch.floor((low + high) / 2)
             enough = torch.special.gammaincc(middle + 1, rate.expand_as(middle)) >= at
             low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
-        return high.to(u.dtype)
+        z: Tensor = high.to(u.dtype)
+        return z
 
     def _num_states(self) -> int:
+        """By Chernoff's bound, P(Z >= k) <= exp(k - rate) (rate / k)^k beyond the rate."""
         largest = float(self.rate.detach().max())
-        return math.ceil(largest + math.sqrt(2 * TAIL * largest) + TAIL)
+        k = torch.arange(1, math.ceil(largest + math.sqrt(2 * TAIL * largest) + TAIL) + 1, dtype=torch.float64)
+        too_likely = (k <= largest) | (k * torch.log(k / largest) - k + largest < TAIL)
+        return 1 + int(too_likely.sum())
 
     def num_points(self, nodes: int) -> int:
         return int(self._num_states() ** self.event_shape[0])

@@ -72,7 +72,7 @@ class VonMises(Continuous):
         return _wrap(turned).to(u.dtype)
 
     def slopes(self, s: Tensor) -> dict[str, Tensor]:
-        """F counts from the angle -pi: what lies between there and s, seen from loc, is a difference of integrals from the far side of loc."""
+        """F counts from the angle -pi. What lies between there and s is a difference of integrals that count from the far side of loc."""
         q, at = self.in_float64(), s.detach().to(torch.float64)
         angle, cut = _wrap(at - q.loc), _wrap(-math.pi - q.loc)
         log_density = q._log_density(at)
@@ -81,7 +81,7 @@ class VonMises(Continuous):
         return {"loc": (1 - of_cut).to(s.dtype), "concentration": concentration.to(s.dtype)}
 
     def _tilted(self, angle: Tensor) -> Tensor:
-        """The integral of density x score in k, from the far side of loc to loc + angle, relative to the density there. Odd in the angle."""
+        """The integral of density x score in k from the far side of loc to loc + angle, over the density there. Odd in the angle."""
         left = -angle.abs()
         v, weight = self._left_of(left)
         integral = (weight * self.score(self.loc + left - v)["concentration"]).sum(0)

@@ -16,8 +16,8 @@ class ImplicitReparameterization(Estimator):
 
     Approximates: grad E f(z) = E[f'(z) dz/dtheta] + E[grad f(z, q)].
     With: s_n = F^-1(u_n), the coordinate of z_n = g(s_n), which moves with theta as the quantile does: differentiating F(s; theta) = u,
-    ds/dtheta = -(dF/dtheta) / F'(s). Value (1/N) sum_n f(z_n, q), differentiated through z_n. The coordinate is log z of a gamma, logit z of
-    a beta variable; the coordinates of a Dirichlet are those of the gamma variables that it is made of, each with a path of its own.
+    ds/dtheta = -(dF/dtheta) / F'(s). Value (1/N) sum_n f(z_n, q), differentiated through z_n. The coordinate is log z of a gamma and
+    logit z of a beta variable; a Dirichlet's are those of the gamma variables that it is made of, each with a path of its own.
     Requires: a continuous distribution and a cost whose gradient exists.
     Costs: N evaluations and N gradients of the cost.
     Bias: none where f is continuous; silently biased where it jumps.

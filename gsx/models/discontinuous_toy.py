@@ -17,8 +17,8 @@ from gsx.records import ConfigurationError
 class DiscontinuousToy(Model):
     """L(loc, log_scale) = E_{x ~ N(loc, diag(scale^2))} height 1[w'x > threshold] + |x|^2 / 2.
 
-    The mean is height Phi(t) + (|loc|^2 + |scale|^2) / 2 with t = (w'loc - threshold) / s, s^2 = sum_d w_d^2 scale_d^2. The pathwise gradient
-    sees the second term alone. Parameters: `loc` [D], `log_scale` [D].
+    The mean is height Phi(t) + (|loc|^2 + |scale|^2) / 2 with t = (w'loc - threshold) / s, s^2 = sum_d w_d^2 scale_d^2. The pathwise
+    gradient sees the second term alone. Parameters: `loc` [D], `log_scale` [D].
     """
 
     cost_is = "discontinuous"
