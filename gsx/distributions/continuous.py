@@ -164,9 +164,11 @@ class LogConcave(Continuous):
         return total
 
     def grid(self, nodes: int) -> tuple[Tensor, Tensor]:
-        """The trapezoidal rule in t = asinh(s), which is linear where the density has its structure and logarithmic in its tails."""
-        low, high = (torch.asinh(edge) for edge in self.map(Tensor.detach).window())
+        """The trapezoidal rule in t = asinh(s - middle): linear where the density has its structure, logarithmic in its tails."""
+        fixed = self.map(Tensor.detach)
+        middle = fixed.middle()
+        low, high = (torch.asinh(edge - middle) for edge in fixed.window())
         k = torch.arange(nodes, dtype=low.dtype, device=low.device).reshape(-1, *(1,) * low.ndim)
         t = low + (high - low) * (k / (nodes - 1))
-        s = torch.sinh(t)
+        s = middle + torch.sinh(t)
         return s, (high - low) / (nodes - 1) * torch.cosh(t) * self.log_density(s).exp()

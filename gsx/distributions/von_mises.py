@@ -55,7 +55,7 @@ class VonMises(Continuous):
     def quantile(self, u: Tensor) -> Tensor:
         """The draw by which the angle from loc has u of the probability on its left, turned back into [-pi, pi].
 
-        By symmetry it is sought on the left half, with Newton's method on log F, and by halving where that leaves the bracket.
+        By symmetry it is sought on the left half, with Newton's method on log F, or on F where that leaves the bracket.
         """
         q, at = self.in_float64(), u.to(torch.float64)
         k = q.concentration
@@ -67,7 +67,9 @@ class VonMises(Continuous):
             excess = torch.log(ratio) + q._log_density(angle + q.loc) - target
             low, high = torch.where(excess < 0, angle, low), torch.where(excess > 0, angle, high)
             newton = angle - excess * ratio
-            angle = torch.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+            # F is convex: a step on F itself stays on the right of the root.
+            inside = torch.where(excess > 0, angle + torch.expm1(-excess) * ratio, (low + high) / 2)
+            angle = torch.where((newton >= low) & (newton <= high), newton, inside)
         turned = q.loc + torch.where(at < 0.5, angle, -angle)
         return _wrap(turned).to(u.dtype)
 
