@@ -140,10 +140,11 @@ class LogConcave(Continuous):
     def slopes(self, s: Tensor) -> dict[str, Tensor]:
         q, at = self.in_float64(), s.detach().to(torch.float64)
         sign = q.side(at)
-        return {name: sign * q.tail(at, sign, functools.partial(q._score_of, name, at, sign)).to(s.dtype) for name in q.parameter_names}
 
-    def _score_of(self, name: str, s: Tensor, sign: Tensor, v: Tensor) -> Tensor:
-        return self.score_at(s + sign * v)[name]
+        def score(v: Tensor, name: str) -> Tensor:
+            return sign * q.score_at(at + sign * v)[name]
+
+        return {name: q.tail(at, sign, functools.partial(score, name=name)).to(s.dtype) for name in q.parameter_names}
 
     def side(self, s: Tensor) -> Tensor:
         """The sign of the tail that is to be integrated from s: -1 to the left, 1 to the right."""
