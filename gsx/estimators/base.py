@@ -32,8 +32,8 @@ class Estimator(nn.Module, ABC):
     needs_cost_gradient: ClassVar[bool]
     #: The distributions it is defined for.
     distributions: ClassVar[tuple[type[Distribution], ...]]
-    #: Evaluations of the cost in one estimate, a formula in N samples, D coordinates, C categories and the estimator's settings, like
-    #: "N (2 D + 1)". Tested against what is counted.
+    #: Evaluations of the cost in one estimate, a formula in N samples, D coordinates, C categories (2 where there are none), P parameter
+    #: tensors of the distribution and the estimator's settings, like "N (2 D + 1)". Tested against what is counted.
     evaluations: ClassVar[str]
     #: The same of gradients of the cost.
     gradient_evaluations: ClassVar[str] = "0"

@@ -9,7 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsx.distributions import Bernoulli, Categorical, Distribution, KSubset, Normal
+from gsx.distributions import (
+    Bernoulli,
+    Beta,
+    Categorical,
+    Dirichlet,
+    Distribution,
+    Exponential,
+    Gamma,
+    KSubset,
+    Normal,
+    Poisson,
+    VonMises,
+)
 from gsx.testing.subject import NotApplicable, Subject
 
 #: kind: the event's shape, and what its parameters must be besides numbers.
@@ -18,6 +30,12 @@ KINDS: dict[type[Distribution], tuple[tuple[int, ...], dict[str, Any]]] = {
     Categorical: ((2, 4), {}),
     KSubset: ((3,), {"k": 2}),
     Normal: ((3,), {}),
+    Gamma: ((3,), {}),
+    Exponential: ((3,), {}),
+    Beta: ((3,), {}),
+    Dirichlet: ((1, 3), {}),
+    VonMises: ((3,), {}),
+    Poisson: ((3,), {}),
 }
 POSITIVE = {"scale", "rate", "concentration", "concentration0", "concentration1"}
 
@@ -41,12 +59,15 @@ def examples(subject: Subject, batch: tuple[int, ...], dtype: torch.dtype) -> It
 
 
 def extremes(subject: Subject, dtype: torch.dtype) -> Iterator[Distribution]:
-    """Saturated logits; a category of probability 1e-12 and one of all but 1e-17; scales of 1e-6 and 1e3."""
+    """Saturated logits; a category of probability 1e-12 and one of all but 1e-17; scales and rates from 1e-6 to 1e3."""
     tables: dict[type[Distribution], dict[str, Any]] = {
         Bernoulli: {"logits": [40.0, -40.0, 0.0]},
         Categorical: {"logits": [[0.0, 0.3, -27.63, 0.1], [40.0, 0.0, 0.2, -40.0]]},
         KSubset: {"logits": [40.0, -40.0, -27.63, 0.3, 0.0]},
         Normal: {"loc": [0.0, 1e3, -1.0], "scale": [1e-6, 1.0, 1e3]},
+        Gamma: {"concentration": [0.1, 1.0, 1e3], "rate": [1.0, 1e-3, 1e3]},
+        Exponential: {"rate": [1e-3, 1.0, 1e3]},
+        Poisson: {"rate": [1e-3, 1.0, 1e3]},
     }
     for kind in kinds(subject):
         if kind in tables:

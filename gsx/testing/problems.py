@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gsx.costs import Expect
-from gsx.distributions import Bernoulli, Categorical, KSubset, Normal
+from gsx.distributions import Bernoulli, Beta, Categorical, Dirichlet, Distribution, Gamma, KSubset, Normal, Poisson, VonMises
 from gsx.models.base import Model, Params
 from gsx.models.bernoulli_ising import BernoulliIsing
 from gsx.noise import Noise
@@ -27,10 +27,12 @@ class Table(Model):
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in self.start.items()}
 
     def loss(self, params: Params, expect: Expect) -> Tensor:
+        return expect(self.posterior(params), self.cost)
+
+    def posterior(self, params: Params) -> Distribution:
         if "loc" in params:
-            return expect(Normal(params["loc"], params["log_scale"].exp()), self.cost)
-        kind = Bernoulli if params["logits"].ndim == 1 else Categorical
-        return expect(kind(params["logits"]), self.cost)
+            return Normal(params["loc"], params["log_scale"].exp())
+        return Bernoulli(params["logits"]) if params["logits"].ndim == 1 else Categorical(params["logits"])
 
     def cost(self, z: Tensor, q: Any) -> Tensor:
         raise NotImplementedError
@@ -110,8 +112,8 @@ class CategoricalDirect(CategoricalTable):
 class KSubsetCubic(Table):
     start: ClassVar[dict[str, Any]] = {"logits": [-0.9, 0.3, 1.1, -0.2]}
 
-    def loss(self, params: Params, expect: Expect) -> Tensor:
-        return expect(KSubset(params["logits"], 2), self.cost)
+    def posterior(self, params: Params) -> Distribution:
+        return KSubset(params["logits"], 2)
 
     def cost(self, z: Tensor, q: Any) -> Tensor:
         return torch.pow(z @ z.new_tensor([1.0, -1.6, 0.8, 0.5]) + 0.4, 3) - 0.7
@@ -168,6 +170,71 @@ class GaussianStep(GaussianPolynomial):
         }
 
 
+class GammaQuotient(Table):
+    """Bounded, because the estimators of gamma variables are slow and their scores heavy-tailed; and it does not separate."""
+
+    start: ClassVar[dict[str, Any]] = {"concentration": [1.3, 3.0], "rate": [1.1, 2.0]}
+
+    def posterior(self, params: Params) -> Distribution:
+        return Gamma(params["concentration"], params["rate"])
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        return (2 * z[..., 0] - z[..., 1]) / (1 + z.sum(-1))
+
+
+class GammaDirect(GammaQuotient):
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        direct: Tensor = 0.4 * torch.tanh(z[..., 0]) * q.rate[..., 1] - 0.1 * q.log_prob(z)
+        return super().cost(z, q) + direct
+
+
+class BetaDirect(Table):
+    start: ClassVar[dict[str, Any]] = {"a": [1.5, 0.8], "b": [0.7, 2.0]}
+
+    def posterior(self, params: Params) -> Distribution:
+        return Beta(params["a"], params["b"])
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        direct: Tensor = 0.5 * z[..., 1] * q.parameters["concentration1"][..., 0]
+        return z[..., 0] * (1.5 - z[..., 1]) - z[..., 0].square() - 0.3 + direct
+
+
+class DirichletDirect(Table):
+    start: ClassVar[dict[str, Any]] = {"concentration": [[0.8, 1.5, 2.5]]}
+
+    def posterior(self, params: Params) -> Distribution:
+        return Dirichlet(params["concentration"])
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        x, y, w = z[..., 0, :].unbind(-1)
+        direct: Tensor = 0.2 * y * q.concentration[..., 0, 2]
+        return x * y - w.square() + 0.8 * x + 0.2 + direct
+
+
+class VonMisesDirect(Table):
+    """Not periodic: what an angle is counted from matters."""
+
+    start: ClassVar[dict[str, Any]] = {"loc": [0.6, -1.4], "concentration": [2.0, 0.9]}
+
+    def posterior(self, params: Params) -> Distribution:
+        return VonMises(params["loc"], params["concentration"])
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        direct: Tensor = 0.2 * z[..., 1] * q.loc[..., 0]
+        return torch.cos(z[..., 0] + 0.4) * (1.0 - torch.sin(z[..., 1])) + 0.3 * z[..., 0] + direct
+
+
+class PoissonDirect(Table):
+    start: ClassVar[dict[str, Any]] = {"rate": [0.7, 2.5]}
+
+    def posterior(self, params: Params) -> Distribution:
+        return Poisson(params["rate"])
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        direct: Tensor = 0.1 * z[..., 0] * q.rate[..., 1]
+        return torch.cos(z[..., 0] - 0.5 * z[..., 1]) - 0.3 * z[..., 1] + 0.7 + direct
+
+
 class BlackBox(Table):
     """A cost that torch cannot see into."""
 
@@ -197,6 +264,8 @@ class Problem:
     cubic: bool = False
     #: The cost depends on the parameters beyond the draw.
     direct: bool = False
+    #: The bias that must be visible, relative to max |gradient|: larger where a draw is slow.
+    visible: float = 0.02
 
 
 PROBLEMS: dict[str, Problem] = {
@@ -213,5 +282,11 @@ PROBLEMS: dict[str, Problem] = {
     "gaussian_polynomial": Problem(GaussianPolynomial(), cubic=True),
     "gaussian_direct": Problem(GaussianDirect(), direct=True),
     "gaussian_nested": Problem(GaussianNested()),
+    "gamma_quotient": Problem(GammaQuotient(), visible=0.06),
+    "gamma_direct": Problem(GammaDirect(), direct=True, visible=0.06),
+    "beta_direct": Problem(BetaDirect(), direct=True, visible=0.06),
+    "dirichlet_direct": Problem(DirichletDirect(), direct=True, visible=0.06),
+    "von_mises_direct": Problem(VonMisesDirect(), direct=True, visible=0.06),
+    "poisson_direct": Problem(PoissonDirect(), direct=True, visible=0.06),
 }
 BLACK_BOXES: list[Model] = [BernoulliBlackBox(), CategoricalBlackBox(), GaussianBlackBox()]
