@@ -1,7 +1,8 @@
 """Whether an estimator is unbiased, tested in both directions against exact gradients, with power; and that a planted bug would show.
 
 The checks of one family share an error of 1e-3: another seed fails one run of all of them in a thousand. A check refuses to pass where a
-bias of 2 % of the largest coordinate of the gradient (6 % of gammas and their kin, whose draws are slow) would not be seen with probability 0.999.
+bias of 2 % of the largest coordinate of the gradient would not be seen with probability 0.999 (6 % for gammas and their kin, whose draws
+are slow).
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class Look:
 
 
 def look(problem: Problem, estimator: Estimator, *, tests: int, dtype: torch.dtype = torch.float64, most: int | None = None) -> Look:
-    """R follows from the variance in a pilot on other noise, so that the bias the problem asks for is seen; each coordinate of each of ``tests`` tests
-    gets its share of the family-wise error."""
+    """R follows from the variance in a pilot on other noise, so that the bias the problem asks for is seen; each coordinate of each of
+    ``tests`` tests gets its share of the family-wise error."""
     program = Program(problem.model, dtype=dtype)
     truth = reference_gradient(program, ReferenceSettings(), seed=0).gradient
     seen = probe(program, estimator)
