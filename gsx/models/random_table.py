@@ -18,8 +18,8 @@ MOST_OUTCOMES = 2**20
 class RandomTable(Model):
     """L(logits) = E f(z), f(z) an independent N(0, 1) for each of the categories^dimensions joint outcomes of z.
 
-    Between the outcomes f is the multilinear extension, sum over outcomes s of f(s) prod_d z_d,s_d, linear in each coordinate. Two categories
-    are a Bernoulli. Parameter: `logits` [dimensions] or [dimensions, categories] ~ N(0, 1).
+    Between the outcomes f is the multilinear extension, sum over outcomes s of f(s) prod_d z_d,s_d, linear in each coordinate.
+    Parameter: `logits` ~ N(0, 1), [dimensions, categories] of categoricals, or [dimensions] of Bernoullis where there are two categories.
     """
 
     table: Tensor
@@ -45,8 +45,8 @@ class RandomTable(Model):
         return expect(q, lambda z, q: self.look_up(torch.stack((1 - z, z), -1) if self.categories == 2 else z))
 
     def look_up(self, z: Tensor) -> Tensor:
-        """The table ``[*]`` at one-hot points ``[*, D, C]``: the axes of the table are summed over one by one, weighed by the coordinates."""
+        """The table ``[*]`` at one-hot points ``[*, D, C]``: its axes are summed over one by one, weighed by the coordinates."""
         values = z[..., 0, :] @ self.table.flatten(1)
         for d in range(1, self.dimensions):
-            values = (z[..., d, :, None] * values.unflatten(-1, (self.categories, -1))).sum(-2)
+            values = (z[..., d, :, None] * torch.unflatten(values, -1, (self.categories, -1))).sum(-2)
         return values.squeeze(-1)

@@ -20,8 +20,8 @@ from gsx.records import ConfigurationError
 class TwoLayerVAE(VariationalAutoencoder):
     """E_{z1 ~ q(z1|x)} [log q(z1|x) - log p(x|z1) + E_{z2 ~ q(z2|z1)} [log q(z2|z1) - log p(z1|z2) - log p(z2)]], all of it Bernoulli.
 
-    Networks: `encoder` on 2x - 1 gives q(z1|x), `encoder_2` on 2 z1 - 1 gives q(z2|z1), `decoder_2` on 2 z2 - 1 gives p(z1|z2), and `decoder`
-    on 2 z1 - 1 gives p(x|z1); p(z2) is uniform. Linear where `hidden` is empty. The draw of the upper layer is the site `z2`.
+    The networks: `encoder` for q(z1|x), `encoder_2` for q(z2|z1), `decoder_2` for p(z1|z2), `decoder` for p(x|z1), each on its input mapped
+    to {-1, 1}, linear where `hidden` is empty; p(z2) is uniform. The upper layer is drawn at the site `z2`.
     References: the sigmoid belief networks of Mnih & Gregor (2014), arXiv 1402.0030; Tucker et al. (2017), arXiv 1703.07370, section 6.
     """
 
