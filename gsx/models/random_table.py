@@ -46,7 +46,7 @@ class RandomTable(Model):
 
     def look_up(self, z: Tensor) -> Tensor:
         """The table ``[*]`` at one-hot points ``[*, D, C]``: its axes are summed over one by one, weighed by the coordinates."""
-        values = z[..., 0, :] @ self.table.flatten(1)
+        values = z[..., 0, :] @ self.table.reshape(self.categories, -1)
         for d in range(1, self.dimensions):
             values = (z[..., d, :, None] * torch.unflatten(values, -1, (self.categories, -1))).sum(-2)
         return values.squeeze(-1)
