@@ -17,6 +17,7 @@ from gsx.models.base import Model
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError
 from gsx.reference import ReferenceSettings
+from gsx.tune import TuneSettings
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Configuration:
     device: DeviceSettings = field(default_factory=DeviceSettings)
     data: DataSettings = field(default_factory=DataSettings)
     reference: ReferenceSettings = field(default_factory=ReferenceSettings)
+    tune: TuneSettings = field(default_factory=TuneSettings)
     num_samples: int | None = None
     num_replicates: int = 65536
     block_size: int | None = None
@@ -63,7 +65,7 @@ class Configuration:
         for key, value in given.items():
             if key not in parameters:
                 raise ConfigurationError(f"{key}={value}: unknown key{did_you_mean(key, parameters)}")
-        groups = {"device": DeviceSettings, "data": DataSettings, "reference": ReferenceSettings}
+        groups = {"device": DeviceSettings, "data": DataSettings, "reference": ReferenceSettings, "tune": TuneSettings}
         values: dict[str, Any] = {}
         for key, parameter in parameters.items():
             if key in groups:

@@ -31,8 +31,11 @@ from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Res
 from gsx.reference import check_exact, check_reference, exact_gradient, reference_gradient
 from gsx.routes import choose
 from gsx.store import RunDirectory, StoredSegments, check_fingerprint
-from gsx.tune import warm_up
+from gsx.tune import tune
 from gsx.yardstick import time_ratio
+
+#: The groups of a configuration, each with the key that chooses in it.
+GROUPS = {"model": "name", "estimator": "name", "device": "name", "data": "name", "reference": "kind", "tune": "kind"}
 
 #: ``progress(what, replicates)`` opens a bar for that many replicates and returns the function that moves it.
 Progress = Callable[[str, int], Callable[[int], None]]
@@ -50,18 +53,17 @@ def measure(
     """Bias, variance, error and cost of an estimator's gradient on a model.
 
     ``model`` and ``estimator`` are names, mappings like ``{"name": "concrete", "temperature": 0.5}``, or objects. ``settings`` are the keys
-    of `gsx run` (num_samples, num_replicates, block_size, seed, dtype, wrt, engine, workers, device, data, reference, plugins, force).
+    of `gsx run` (num_samples, num_replicates, block_size, seed, dtype, wrt, engine, workers, device, data, reference, tune, plugins,
+    force).
     With a ``directory`` the run lives there: it is resumed if unfinished, returned if complete; its reference is shared through the parent.
     ``blocks_per_task`` is scheduling, like ``workers``: it does not change a bit of the result.
 
     Raises ConfigurationError before any work, MissingData, and with a directory Busy, IntegrityError and EnvironmentFault.
     """
     named = {"model": model, "estimator": estimator} | settings
-    for group in ("model", "estimator", "device", "data"):
+    for group, key in GROUPS.items():
         if isinstance(named.get(group), str):
-            named[group] = {"name": named[group]}
-    if isinstance(named.get("reference"), str):
-        named["reference"] = {"kind": named["reference"]}
+            named[group] = {key: named[group]}
     if directory is not None and (isinstance(model, Model) or isinstance(estimator, Estimator)):
         raise ConfigurationError(f"directory={directory}: an object made by hand has no identity to store it by; leave directory out")
     if isinstance(estimator, Estimator) and settings.get("num_samples") not in (None, estimator.num_samples):
@@ -101,11 +103,13 @@ class Measurement:
             self.route = choose(configuration.engine, self.program, self.estimator, self.seen)
             self.plan = Plan.of(configuration.num_replicates, configuration.block_size, self.program.layout.size)
             self.engine = self.route.name
+        self.tuned_so = configuration.tune.of(self.estimator)
         check_reference(self.program, configuration.reference)
         canonical = configuration.canonical()
         if dataset is not None:
             canonical["data"]["binarization"] = dataset.binarization
         self.config = canonical | {
+            "tune": dataclasses.asdict(self.tuned_so),
             "num_samples": self.estimator.num_samples,
             "num_replicates": self.plan.num_replicates,
             "block_size": self.plan.block_size,
@@ -188,7 +192,7 @@ class Measurement:
 
     def _measure(self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int | None) -> Result:
         if self._tuning is None:  # tuned once, then frozen: another run of the same measurement is the same measurement
-            self._tuning = {} if self.exact else warm_up(self.estimator, self.program, seed=self.configuration.seed)
+            self._tuning = {} if self.exact else tune(self.estimator, self.program, self.seen, self.tuned_so, seed=self.configuration.seed)
         if self.exact:
             segments, cost = self._evaluate_once()
         else:

@@ -120,16 +120,16 @@ def flatten(gradients: Params, leading: int = 0) -> Tensor:
     return flat[0] if len(flat) == 1 else torch.cat(flat, -1)
 
 
-def gradient(program: Program, implementation: Implementation) -> Tensor:
-    """One gradient ``[P]`` of the mean loss, by one backward pass."""
+def gradient(program: Program, implementation: Implementation, *, again: bool = False) -> Tensor:
+    """One gradient ``[P]`` of the mean loss, by one backward pass; with ``again`` it can be differentiated in turn."""
     leaves = program.free_leaves()
     loss = program.mean_loss(leaves, implementation)
-    return gradient_of(loss, leaves)
+    return gradient_of(loss, leaves, again=again)
 
 
-def gradient_of(loss: Tensor, leaves: Params) -> Tensor:
+def gradient_of(loss: Tensor, leaves: Params, *, again: bool = False) -> Tensor:
     """The gradient ``[P]`` of a scalar in the leaves; zero where it does not depend on one."""
     if not loss.requires_grad:
         return flatten({name: torch.zeros_like(leaf) for name, leaf in leaves.items()})
-    found = torch.autograd.grad(loss, tuple(leaves.values()), allow_unused=True)
+    found = torch.autograd.grad(loss, tuple(leaves.values()), allow_unused=True, create_graph=again)
     return flatten({name: torch.zeros_like(leaf) if g is None else g for (name, leaf), g in zip(leaves.items(), found, strict=True)})

@@ -13,7 +13,7 @@ import numpy as np
 from gsx import registry, statistics
 from gsx.accumulate import accumulate
 from gsx.accumulator import Accumulator, Plan
-from gsx.distributions import Discrete, Normal
+from gsx.distributions import Discrete, KSubset, Normal
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.noise import Block
@@ -22,7 +22,7 @@ from gsx.process import one_thread_each
 from gsx.program import Program, flatten, gradient
 from gsx.records import ConfigurationError, Reference, Segments
 from gsx.routes import choose, implement
-from gsx.tune import warm_up
+from gsx.tune import TuneSettings, tune
 
 #: States (or quadrature points) x rows up to which a reference is computed exactly.
 MOST_POINTS = 2**24
@@ -135,7 +135,7 @@ def _quadrature(program: Program) -> Answer:
 
 
 def _not_enumerable(program: Program, found: dict[str, Site]) -> str | None:
-    if not all(isinstance(site.q, Discrete) for site in found.values()):
+    if not all(isinstance(site.q, (Discrete, KSubset)) for site in found.values()):
         return f"{program.model.name} has a continuous variable"
     return _too_many(found)
 
@@ -189,8 +189,8 @@ def _long_run(
     checkpoint: Callable[[Segments], None],
 ) -> Reference:
     estimator = _of_long_run(program, settings)
-    warm_up(estimator, program, seed=seed, stream="reference.tune")
     seen = probe(program, estimator)
+    tune(estimator, program, seen, TuneSettings().of(estimator), seed=seed, stream="reference.tune")
     plan = Plan.of(settings.num_replicates, None, program.layout.size)
     route = choose("auto", program, estimator, seen)
     if resume is None:

@@ -56,7 +56,12 @@ def measured(*overrides: str) -> Result:
 # -------------------------------------------------------------------------------------------------------------------------- models
 
 #: Each with an estimator that its distribution allows; where the whole gradient is large, that of the distribution's parameters.
-MODELS = {"gaussian_toy": "reparameterization", "gaussian_vae": "reparameterization", "bayes_logistic": "reparameterization"}
+MODELS = {
+    "k_subset_toy": "simple",
+    "gaussian_toy": "reparameterization",
+    "gaussian_vae": "reparameterization",
+    "bayes_logistic": "reparameterization",
+}
 FEWER = {"binary_vae_200": ["wrt=distribution"]}
 
 
@@ -67,9 +72,14 @@ def test_models(model: str) -> None:
     assert (result.reference["kind"] == "long_run") == (model == "binary_vae_200")
 
 
+#: The toy of each distribution.
+TOYS = {"Bernoulli": "bernoulli_toy", "Categorical": "categorical_toy", "Normal": "gaussian_toy", "KSubset": "k_subset_toy"}
+
+
 @pytest.mark.parametrize("estimator", options("estimator"))
 def test_estimators(estimator: str) -> None:
-    model = "gaussian_toy" if estimator == "reparameterization" else "bernoulli_toy"
+    kind = find("estimators", CLASS.get(estimator, estimator))
+    model = next(name for q, name in TOYS.items() if q in {one.__name__ for one in kind.distributions})  # type: ignore[attr-defined]
     result = measured(f"model={model}", f"estimator={estimator}")
     assert result.estimator == CLASS.get(estimator, estimator)
 

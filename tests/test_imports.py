@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 # What a program of gsx is run with. These modules may import each other, in one direction: there is no cycle anywhere.
 MACHINERY = (
     "registry configuration identity provenance program probe routes process accumulator worker accumulate"
-    " yardstick reference tune measurement train"
+    " yardstick reference tune measurement train catalogue document"
 )
 ALGORITHMS = "distributions models estimators moments"
 
@@ -41,22 +41,23 @@ ROOMS = {
     "moments": "records noise",
     **dict.fromkeys(MACHINERY.split(), f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}"),
     # on top: the benchmark; the commands, and the package itself, whose names are loaded on first use
+    "testing": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
     "benchmark": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
-    "cli": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
+    "cli": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY} testing",
     "": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
 }
 ROOMS["__main__"] = "cli"
 
 #: library: the only rooms that may import it.
 LIBRARIES = {
-    "torch": f"noise surrogate costs {ALGORITHMS} {MACHINERY} cli benchmark",
+    "torch": f"noise surrogate costs {ALGORITHMS} {MACHINERY} testing cli benchmark",
     "hydra": "cli",
     "matplotlib": "report",
     "pandas": "report",
 }
 
-#: The only rooms that may open a file for writing.
-WRITERS = "store data"
+#: The only rooms that may open a file for writing; what `document` writes is the repository's own text.
+WRITERS = "store data document"
 
 #: Calls that write, by their last name, or in full where that alone is too common; `open` is asked for its mode.
 OPENERS = {"write_text", "write_bytes", "savez", "savez_compressed", "mkstemp", "NamedTemporaryFile", "fdopen"} | {

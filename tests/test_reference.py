@@ -379,7 +379,7 @@ def test_a_long_run_resumes_with_the_same_bits() -> None:
     def progress(what: str, replicates: int) -> Any:
         def advance(done: int) -> None:
             seen.append(done)
-            if len(seen) == 20:
+            if len(seen) == 1:
                 raise KeyboardInterrupt
 
         seen: list[int] = []
@@ -388,7 +388,7 @@ def test_a_long_run_resumes_with_the_same_bits() -> None:
     whole = reference_gradient(program(BernoulliIsing()), settings, seed=1)
     with pytest.raises(KeyboardInterrupt):
         reference_gradient(program(BernoulliIsing()), settings, seed=1, progress=progress, checkpoint=checkpoints.append)
-    assert checkpoints[-1].blocks.sum() == 20
+    assert checkpoints[-1].blocks.sum() == 1
     resumed = reference_gradient(program(BernoulliIsing()), settings, seed=1, resume=checkpoints[-1])
     assert resumed.gradient.tobytes() == whole.gradient.tobytes() and resumed.id == whole.id
 

@@ -15,6 +15,7 @@ from gsx.records import ConfigurationError, GsxError
 COMMANDS = {
     "run": "one measurement, or with -m a sweep",
     "report": "tables and figures of stored results",
+    "check": "the contract, run on any estimator, your own included",
     "list": "estimators, models, experiments, devices, data",
     "completion": "tab completion for bash, zsh or fish",
 }
@@ -30,7 +31,8 @@ usage: gsx COMMAND [ARGUMENTS]
   gsx report
 
 gsx COMMAND --help says more; gsx --version prints the version.
-exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 5 environment, 6 integrity, 7 busy, 130 interrupted"""
+exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 4 a check failed,
+  5 environment, 6 integrity, 7 busy, 130 interrupted"""
 
 
 def main(arguments: list[str] | None = None) -> int:

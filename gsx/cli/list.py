@@ -15,7 +15,10 @@ def command(arguments: list[str]) -> int:
     parser = Parser(prog="gsx list", description="What there is to choose from.")
     parser.add_argument("what", nargs="?", choices=LISTS, help="default: everything")
     parser.add_argument("--plugins", nargs="*", default=[], metavar="MODULE", help="modules with estimators and models of your own")
+    parser.add_argument("--bibtex", action="store_true", help="the papers of the estimators, as BibTeX")
     chosen = parser.parse_args(arguments)
+    if chosen.bibtex:
+        return _bibtex(chosen.plugins)
     for what in [chosen.what] if chosen.what else LISTS:
         if not chosen.what:
             print(f"{what}:")
@@ -28,18 +31,17 @@ def _table(rows: Rows) -> str:
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def _estimators(plugins: list[str]) -> Rows:
-    from gsx.estimators.base import Estimator
-    from gsx.registry import find, names
+def _bibtex(plugins: list[str]) -> int:
+    from gsx.catalogue import bibtex, estimators
 
-    rows: Rows = [("name", "unbiased", "needs cost gradient", "evaluations", "distributions", "citation")]
-    for name in names("estimators", plugins):
-        kind = find("estimators", name, plugins)
-        assert issubclass(kind, Estimator)
-        unbiased = "no" if not kind.unbiased else f"if {kind.unbiased_if}" if kind.unbiased_if else "yes"
-        distributions = ", ".join(one.__name__ for one in kind.distributions)
-        rows.append((name, unbiased, "yes" if kind.needs_cost_gradient else "no", kind.evaluations, distributions, kind.citation))
-    return rows
+    print("\n\n".join(bibtex(name, kind) for name, kind in estimators(plugins).items()))
+    return 0
+
+
+def _estimators(plugins: list[str]) -> Rows:
+    from gsx.catalogue import COLUMNS, estimators, row
+
+    return [COLUMNS, *(row(name, kind) for name, kind in estimators(plugins).items())]
 
 
 def _models(plugins: list[str]) -> Rows:

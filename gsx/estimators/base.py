@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -22,6 +22,8 @@ class Estimator(nn.Module, ABC):
     types and defaults are the schema of ``conf/estimator/<name>.yaml``. Its name is its class name in snake case, which is also its file's.
     """
 
+    #: What kind of estimator it is: one of `gsx.catalogue.FAMILIES`.
+    family: ClassVar[str] = "other"
     #: Whether the gradient of `expect` is unbiased. Tested in both directions.
     unbiased: ClassVar[bool]
     #: The condition of that, where there is one: that the cost is continuous, and its direct term one of `direct_terms`.
@@ -46,6 +48,9 @@ class Estimator(nn.Module, ABC):
     #: Whether samples come in pairs, so that N must be even.
     in_pairs: ClassVar[bool] = False
 
+    #: What the estimator's own parameters are tuned by, where it has any: least E|g|^2, or the least of its `regression`.
+    tuned_by: ClassVar[Literal["none", "variance", "regression"]] = "none"
+
     #: How many draws `update` learns from before the measuring.
     warmup: int = 0
 
@@ -67,10 +72,17 @@ class Estimator(nn.Module, ABC):
         """An estimate of E[cost] ``[*batch]``, made of N samples, whose autograd gradient estimates grad E[cost]. It mutates nothing."""
 
     def prepare(self, site: str, q: Distribution, noise: Noise) -> None:
-        """Make the estimator's own parameters for a site, from the shapes of its distribution. Called once a site, on a dry run."""
+        """Make the estimator's own parameters for a site, from the shapes of its distribution: on a dry run, and before each tuning.
+
+        They need no gradient: whoever tunes them asks for it, for as long as it takes.
+        """
 
     def update(self, q: Distribution, cost: Cost, noise: Noise) -> None:
         """Learn from one draw: how a moving average moves. Called while tuning, never while measuring."""
+
+    def regression(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
+        """The squared error ``[*batch]`` of the estimator's baseline at fresh draws, as a function of its own parameters."""
+        raise NotImplementedError
 
     def tuned(self) -> dict[str, Any]:
         """The values learnt by `update` and frozen since; empty where there is nothing to learn."""
@@ -101,4 +113,11 @@ def positive(name: str, value: float) -> float:
     """``value``, or ConfigurationError where it is not a positive finite number."""
     if not (math.isfinite(value) and value > 0):
         raise ConfigurationError(f"{name}={value:g}: must be positive and finite")
+    return value
+
+
+def at_least_one(name: str, value: int) -> int:
+    """``value``, or ConfigurationError where it is below 1."""
+    if value < 1:
+        raise ConfigurationError(f"{name}={value}: must be at least 1")
     return value

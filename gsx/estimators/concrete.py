@@ -24,6 +24,7 @@ class Concrete(Estimator):
     References: Maddison, Mnih & Teh (2017), arXiv 1611.00712, section 3; Jang, Gu & Poole (2017), arXiv 1611.01144, equation 2.
     """
 
+    family = "relaxation"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -25,6 +25,7 @@ class Disarm(Estimator):
     References: Dong, Mnih & Tucker (2020), arXiv 2006.10680, equation 7; Yin, Ho, Yan, Qian & Zhou (2020), arXiv 2002.08505 (U2G).
     """
 
+    family = "coupled Bernoulli"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli,)

@@ -26,6 +26,7 @@ class Dreg(Estimator):
     References: Tucker, Lawson, Gu & Maddison (2019), arXiv 1810.04152, equation 8.
     """
 
+    family = "multi-sample"
     unbiased = True
     unbiased_if = "the cost is continuous, and minus the log of the mean of weights p(z_k) / q(z_k)"
     direct_terms = ("log_weights",)

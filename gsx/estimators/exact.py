@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from gsx.costs import Cost, Separable
-from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
+from gsx.distributions import Bernoulli, Categorical, Distribution, KSubset, Normal
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 
@@ -30,11 +30,12 @@ class Exact(Estimator):
     References: Golub & Welsch (1969), Math. Comp. 23, for the nodes and weights.
     """
 
+    family = "exact"
     unbiased = True
     needs_cost_gradient = False
-    distributions = (Bernoulli, Categorical, Normal)
+    distributions = (Bernoulli, Categorical, KSubset, Normal)
     evaluations = "all states, or nodes"
-    citation = "enumeration; Golub & Welsch (1969), Calculation of Gauss quadrature rules, Math. Comp. 23, for the Gaussian"
+    citation = "Golub & Welsch (1969), Calculation of Gauss Quadrature Rules, Math. Comp. 23 (for Gaussians; states are enumerated)"
 
     #: Quadrature nodes in each dimension.
     nodes = 16

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from gsx.costs import Cost
-from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
+from gsx.distributions import Bernoulli, Categorical, Distribution, KSubset, Normal
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 from gsx.records import ConfigurationError
-from gsx.surrogate import average, follow_score
+from gsx.surrogate import average, inject
 
 
 class Reinforce(Estimator):
@@ -20,24 +20,28 @@ class Reinforce(Estimator):
 
     Approximates: grad E f = E[(f(z) - c) grad log q(z)] + E[grad f(z, q)], the second term where the cost itself depends on the parameters.
     With: z_n ~ q; value (1/N) sum_n f_n, gradient (1/N) sum_n (f_n - c) grad log q(z_n) + grad f_n; the product is formed sample by sample.
-    Baseline c: `none`, 0. `constant`, the number given. `moving_average`, c <- decay c + (1 - decay) mean f over `warmup` draws of
-    their own (stream `tune`), a number for each site, frozen before the measuring: no sample meets a baseline that has seen it.
+    Baseline c: `none`, 0. `constant`, the number given. The others are learnt from `warmup` draws of their own (stream `tune`) and frozen
+    before the measuring: no sample meets a baseline that has seen it. `moving_average`, c <- decay c + (1 - decay) mean f, a number for
+    each site. `mean`, E f, a number for each row. `optimal`, E[f s^2] / E[s^2], a number for each row and score s = d log q / d phi_i: the
+    constant with the least variance, where f does not depend on phi. These two are yardsticks on fixed rows, not baselines to train with.
     Requires: a score; nothing of the cost.
     Costs: N evaluations, no gradient of the cost. The warm-up is not counted: it is paid once, not per estimate.
     Bias: none.
-    References: Glynn (1990), Comm. ACM 33; Williams (1992), Machine Learning 8, section 4.
+    References: Glynn (1990), Comm. ACM 33; Williams (1992), Machine Learning 8, section 4; Greensmith, Bartlett & Baxter (2004), JMLR 5,
+    for the optimal baseline.
     """
 
+    family = "score function"
     unbiased = True
     needs_cost_gradient = False
-    distributions = (Bernoulli, Categorical, Normal)
+    distributions = (Bernoulli, Categorical, KSubset, Normal)
     evaluations = "N"
     citation = "Williams (1992), Simple statistical gradient-following algorithms, Machine Learning 8, section 4"
 
     def __init__(
         self,
         *,
-        baseline: Literal["none", "constant", "moving_average"] = "none",
+        baseline: Literal["none", "constant", "moving_average", "mean", "optimal"] = "none",
         constant: float = 0.0,
         decay: float = 0.99,
         warmup: int = 512,
@@ -49,25 +53,40 @@ class Reinforce(Estimator):
         if warmup < 1:
             raise ConfigurationError(f"warmup={warmup}: must be at least 1")
         self.baseline, self.constant, self.decay = baseline, constant, decay
-        self.warmup = warmup if baseline == "moving_average" else 0
-        self._averages: dict[str, Tensor] = {}
+        self.warmup = 0 if baseline in ("none", "constant") else warmup
+        #: Of each site and parameter, with axes for the event: what is subtracted, and the weight of the draws that it is the mean of.
+        self._learnt: dict[tuple[str, str], Tensor] = {}
+        self._weights: dict[tuple[str, str], Tensor] = {}
 
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         z = q.sample(noise.uniform((self.num_samples,), q))
         f = cost(z, q)
-        signal = f.detach() - self._baseline(noise.site)
-        return follow_score(average(f), signal, q, z)
+        value = average(f)
+        for name, score in q.score(z).items():
+            signal = f.detach().reshape(*f.shape, *(1,) * q.event_ndim) - self._baseline(noise.site, name)
+            value = inject(value, average(signal * score), q.parameters[name])
+        return value
 
-    def _baseline(self, site: str) -> float | Tensor:
-        if self.baseline == "constant":
-            return self.constant
-        return self._averages.get(site, 0.0) if self.baseline == "moving_average" else 0.0
+    def _baseline(self, site: str, name: str) -> float | Tensor:
+        return self.constant if self.baseline == "constant" else self._learnt.get((site, name), 0.0)
 
     @torch.no_grad()
     def update(self, q: Distribution, cost: Cost, noise: Noise) -> None:
-        mean = cost(q.sample(noise.uniform((self.num_samples,), q)), q).mean()
-        old = self._averages.get(noise.site, mean)
-        self._averages[noise.site] = self.decay * old + (1 - self.decay) * mean
+        z = q.sample(noise.uniform((self.num_samples,), q))
+        f = cost(z, q).reshape(self.num_samples, *q.batch_shape, *(1,) * q.event_ndim)
+        for name, score in q.score(z).items():
+            key = noise.site, name
+            if self.baseline == "moving_average":
+                self._learnt[key] = self.decay * self._learnt.get(key, f.mean()) + (1 - self.decay) * f.mean()
+                continue
+            weight = score**2 if self.baseline == "optimal" else torch.ones_like(f)
+            total = self._weights.get(key, 0.0) + weight.sum(0)
+            old = self._learnt.get(key, torch.zeros_like(total))
+            # Where the score has been 0 in every draw there is nothing to learn yet.
+            self._learnt[key] = old + torch.where(total > 0, (weight * (f - old)).sum(0) / total, 0.0)
+            self._weights[key] = total
 
     def tuned(self) -> dict[str, Any]:
-        return {f"average.{site}": float(average) for site, average in self._averages.items()}
+        """Of a baseline of many numbers, their mean."""
+        per_parameter = self.baseline == "optimal"
+        return {f"average.{'.'.join(key[: 1 + per_parameter])}": float(learnt.mean()) for key, learnt in self._learnt.items()}

@@ -23,6 +23,7 @@ class Reparameterization(Estimator):
     References: Kingma & Welling (2014), arXiv 1312.6114, section 2.4; Rezende, Mohamed & Wierstra (2014), arXiv 1401.4082, section 3.
     """
 
+    family = "pathwise"
     unbiased = True
     unbiased_if = "the cost is continuous"
     needs_cost_gradient = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gsx.costs import Cost
-from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
+from gsx.distributions import Bernoulli, Categorical, Distribution, KSubset, Normal
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 from gsx.surrogate import average, follow_score
@@ -24,9 +24,10 @@ class RLOO(Estimator):
     prediction.
     """
 
+    family = "score function"
     unbiased = True
     needs_cost_gradient = False
-    distributions = (Bernoulli, Categorical, Normal)
+    distributions = (Bernoulli, Categorical, KSubset, Normal)
     evaluations = "N"
     citation = "Kool, van Hoof & Welling (2019), Buy 4 REINFORCE Samples, Get a Baseline for Free!, ICLR workshop DeepRLStructPred"
     least_samples = 2

@@ -24,6 +24,7 @@ class STGumbel(Estimator):
     References: Jang, Gu & Poole (2017), arXiv 1611.01144, section 2.2.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -24,6 +24,7 @@ class STL(Estimator):
     References: Roeder, Wu & Duvenaud (2017), arXiv 1703.09194, equation 8.
     """
 
+    family = "pathwise"
     unbiased = True
     unbiased_if = "the cost is continuous and depends on q, if at all, by a constant times log q(z)"
     direct_terms = ("none", "log_q")

@@ -26,6 +26,7 @@ class StraightThrough(Estimator):
     References: Bengio, Leonard & Courville (2013), arXiv 1308.3432, section 4.
     """
 
+    family = "straight-through"
     unbiased = False
     needs_cost_gradient = True
     distributions = (Bernoulli, Categorical)

@@ -29,6 +29,7 @@ class Vimco(Estimator):
     References: Mnih & Rezende (2016), arXiv 1602.06725, section 2.5 (there L is maximised).
     """
 
+    family = "multi-sample"
     unbiased = True
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical, Normal)

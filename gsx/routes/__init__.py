@@ -12,10 +12,16 @@ from gsx.routes.lay_open import can_structure
 from gsx.routes.structured import MANY_COORDINATES, Structured
 from gsx.routes.vmap import Loop, Vmap
 
-__all__ = ["ROUTES", "Materialising", "Route", "choose", "implement"]
+__all__ = ["ROUTES", "Materialising", "Route", "choose", "implement", "materialising"]
 
 #: From the most special to the most general.
 ROUTES: dict[str, type[Route]] = {route.name: route for route in (Structured, Batched, Vmap, Loop)}
+
+
+def materialising(program: Program, estimator: Estimator, seen: Probe) -> Materialising:
+    """The fastest route on which each replicate's gradient exists."""
+    routes = (route for route in ROUTES.values() if issubclass(route, Materialising))
+    return next(route for route in routes if _refusal(route.name, program, estimator, seen) is None)(program, estimator, seen)
 
 
 def choose(engine: str, program: Program, estimator: Estimator, seen: Probe) -> Route:

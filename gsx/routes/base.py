@@ -58,6 +58,11 @@ class Materialising(Route):
     def gradients(self, block: Block, start: int, stop: int) -> Tensor: ...
 
     @property
+    def tuning(self) -> bool:
+        """Whether gradients are to be differentiated in turn: in what the estimator tunes."""
+        return any(parameter.requires_grad for parameter in self.estimator.parameters())
+
+    @property
     def footprint(self) -> int:
         return max(super().footprint, self.program.layout.size)
 

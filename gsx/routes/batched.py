@@ -42,7 +42,7 @@ class Batched(Materialising):
 
         loss = self.program.loss(self.program.leaves, implementation)
         total = loss.flatten(1).mean(1).sum() if loss.ndim > 1 else loss.sum()
-        found = torch.autograd.grad(total, tuple(replicas.values()), allow_unused=True, materialize_grads=True)
+        found = torch.autograd.grad(total, tuple(replicas.values()), allow_unused=True, materialize_grads=True, create_graph=self.tuning)
         at_leaves = self._pull_back(dict(zip(replicas, found, strict=True)))
         return at_leaves if self._direct is None else at_leaves + self._direct
 

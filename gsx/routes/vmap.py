@@ -37,4 +37,4 @@ class Loop(Vmap):
         numbers = self._numbers(block, start, stop)
         replicates = range(stop - start)
         ones = ({address: drawn[r] for address, drawn in numbers.items()} for r in replicates)
-        return torch.stack([gradient(self.program, implement(self.estimator, replay(one))) for one in ones])
+        return torch.stack([gradient(self.program, implement(self.estimator, replay(one)), again=self.tuning) for one in ones])

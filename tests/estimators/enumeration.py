@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsx.distributions import Bernoulli, Categorical, Discrete
+from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.noise import Block, Noise, replay
@@ -70,3 +70,24 @@ def exact_gradient(q: Discrete, cost: Callable[[Tensor, Any], Tensor]) -> np.nda
     noise: Noise = Block(0, "exact", 0, torch.float64, torch.device("cpu")).one()
     (found,) = torch.autograd.grad(Exact().expect(free, cost, noise), (free.logits,))
     return found.flatten().numpy()
+
+
+def replayed(estimator: Estimator, q: Distribution, cost: Callable[[Tensor, Any], Tensor], numbers: list[Tensor]) -> np.ndarray:
+    """The gradients ``[n, P]`` of n estimates at once, from the uniforms ``[N, n, *event]`` of each of their requests. q has no batch."""
+    n = numbers[0].shape[1]
+    free = q.map(lambda value: value.detach().expand(n, *value.shape).clone().requires_grad_())
+    value = estimator.expect(free, cost, replay({("z", index): drawn for index, drawn in enumerate(numbers)}))
+    found = torch.autograd.grad(value.sum(), tuple(free.parameters.values()))
+    return torch.cat([slope.flatten(1) for slope in found], 1).numpy()
+
+
+def logistic_nodes(edges: list[float], nodes: int = 16) -> tuple[Tensor, Tensor]:
+    """Uniforms and weights with sum of weight x f(u) = the integral of f over (0, 1): Gauss-Legendre in logit(u), piece by piece.
+
+    Give the places where f is not smooth, as logits, among the edges.
+    """
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    low, high = np.array(edges[:-1])[:, None], np.array(edges[1:])[:, None]
+    at = ((low + high) / 2 + (high - low) / 2 * x).ravel()
+    u = 1 / (1 + np.exp(-at))
+    return torch.from_numpy(u), torch.from_numpy(((high - low) / 2 * w).ravel() * u / (1 + np.exp(at)))

@@ -1,0 +1,180 @@
+"""Whether an estimator is unbiased, tested in both directions against exact gradients, with power; and that a planted bug would show.
+
+The checks of one family share an error of 1e-3: another seed fails one run of all of them in a thousand. A check refuses to pass where a
+bias of 2 % of the largest coordinate of the gradient would not be seen with probability 0.999.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gsx.costs import Cost, MultiSample
+from gsx.distributions import Distribution, Normal
+from gsx.estimators.base import Estimator
+from gsx.moments import Moments, merge
+from gsx.noise import Block, Noise
+from gsx.probe import probe
+from gsx.program import Program
+from gsx.reference import ReferenceSettings, reference_gradient
+from gsx.routes import materialising
+from gsx.surrogate import zero
+from gsx.testing.problems import PROBLEMS, GaussianStep, Problem
+from gsx.testing.subject import CPU, NotApplicable, Subject, require
+from gsx.tune import warm_up
+
+FAMILY_WISE_ERROR, POWER, VISIBLE = 1e-3, 0.999, 0.02
+#: A block of replicates; the fewest and the most of them.
+SIZE, LEAST, MOST = 2**13, 2, 2**10
+
+
+@dataclass(frozen=True)
+class Look:
+    """One z-test of a mean gradient against the exact one."""
+
+    excess: float  # max of |bias| over its threshold: above 1, a bias is seen
+    visible: float  # the bias that would be seen with probability POWER, relative to max |gradient|
+    bias: float  # relative to max |gradient|
+    replicates: int
+
+    @property
+    def biased(self) -> bool:
+        return self.excess > 1
+
+
+def look(problem: Problem, estimator: Estimator, *, tests: int, dtype: torch.dtype = torch.float64, most: int | None = None) -> Look:
+    """R follows from the variance in a pilot on other noise, so that a bias of VISIBLE is seen; each coordinate of each of ``tests`` tests
+    gets its share of the family-wise error."""
+    program = Program(problem.model, dtype=dtype)
+    truth = reference_gradient(program, ReferenceSettings(), seed=0).gradient
+    seen = probe(program, estimator)
+    warm_up(estimator, program, seed=4)
+    route = materialising(program, estimator, seen)
+    scale = float(np.abs(truth).max())
+    threshold = NormalDist().inv_cdf(1 - FAMILY_WISE_ERROR / (2 * tests * len(truth)))
+    power = NormalDist().inv_cdf(POWER)
+
+    def wanted(moments: Moments) -> float:
+        """How many blocks, if they vary as these do."""
+        sd = float((moments.second / moments.count).sqrt().max())
+        return min(most or MOST, max(LEAST, 1.2 * ((threshold + power) * sd / (VISIBLE * scale)) ** 2 / SIZE))
+
+    enough, blocks = wanted(route.moments(Block(4, "pilot", 0, dtype, CPU), SIZE, None)), 0
+    total: Moments | None = None
+    while blocks < enough:
+        of_block = route.moments(Block(4, "base", blocks, dtype, CPU), SIZE, None)
+        total, blocks = of_block if total is None else merge(total, of_block), blocks + 1
+        if blocks >= enough:  # a pilot can be lucky where tails are heavy
+            enough = wanted(total)
+    assert total is not None
+    se = (total.second / total.count).sqrt().numpy() / math.sqrt(total.count)
+    bias = np.abs(total.mean.numpy() - truth)
+    rounding = (1e-8 if dtype == torch.float64 else 1e-5) * scale
+    excess = float((bias / (threshold * se + rounding)).max())
+    return Look(excess, float((threshold + power) * se.max() / scale), float(bias.max() / scale), total.count)
+
+
+def _problems(subject: Subject, wanted: Callable[[Problem], bool] = lambda problem: True) -> dict[str, Problem]:
+    fitting = {name: problem for name, problem in PROBLEMS.items() if wanted(problem) and subject.is_for(problem.model)}
+    return {name: problem for name, problem in fitting.items() if subject.supports(problem.model)}
+
+
+def unbiased_where_it_says_so(subject: Subject) -> None:
+    """On every problem it supports, in float32 and float64: at least three, none of them separable, one whose cost depends on q."""
+    if not subject.kind.unbiased:
+        raise NotApplicable("declared biased")
+    if subject.is_exact:
+        raise NotApplicable("it is the truth that the others are held against")
+    fitting = {name: problem for name, problem in _problems(subject).items() if subject.make(None).biased_because(problem.model) is None}
+    if not fitting:
+        raise NotApplicable("no problem is known for its distributions")
+    require(len(fitting) >= 3, f"it can be tested on {len(fitting)} problems only, and three are wanted")
+    require(any(problem.direct for problem in fitting.values()), "no problem it supports has a cost that depends on the parameters")
+    tests = 2 * len(fitting) * subject.family
+    for name, problem in fitting.items():
+        for dtype in (torch.float64, torch.float32):
+            seen = look(problem, subject.make(None), tests=tests, dtype=dtype)
+            where = f"{name} in {str(dtype).removeprefix('torch.')}, {seen.replicates} replicates"
+            require(not seen.biased, f"declared unbiased, and biased by {seen.bias:.1%} of max|gradient| on {where}")
+            require(seen.visible < VISIBLE, f"a bias of {VISIBLE:.0%} could not be seen on {where}: it varies too much")
+
+
+def biased_where_it_says_so(subject: Subject) -> None:
+    """On at least one of the cubic costs: who is not caught there may be unbiased, and should say so."""
+    if subject.kind.unbiased:
+        raise NotApplicable("declared unbiased")
+    fitting = _problems(subject, lambda problem: problem.cubic)
+    if not fitting:
+        raise NotApplicable("no problem is known for its distributions")
+    caught = any(look(problem, subject.make(None), tests=len(fitting) * subject.family, most=32).biased for problem in fitting.values())
+    require(caught, f"declared biased, and no bias is seen on {', '.join(fitting)}: it may be unbiased, and should say so")
+
+
+def its_condition_is_meant(subject: Subject) -> None:
+    """On a cost that jumps, who has a condition is biased and says so, and who has none is not; so is, on some problem, who has one on
+    the direct term."""
+    step = Problem(GaussianStep())
+    estimator = subject.make(None)
+    if subject.is_exact or not subject.kind.unbiased or Normal not in subject.kind.distributions:
+        raise NotApplicable("it is not an unbiased estimator of Gaussians")
+    conditional = {name: problem for name, problem in _problems(subject).items() if estimator.biased_because(problem.model) is not None}
+    tests = (1 + len(conditional)) * subject.family
+    if subject.is_for(step.model) and subject.supports(step.model):
+        reason, biased = estimator.biased_because(step.model), look(step, subject.make(None), tests=tests).biased
+        require(
+            biased == (reason is not None), f"on a cost that jumps it is {'' if biased else 'un'}biased, and says {reason or 'nothing'}"
+        )
+    for name, problem in conditional.items():
+        seen = look(problem, subject.make(None), tests=tests)
+        require(seen.biased, f"on {name} it is unbiased, and says {estimator.biased_because(problem.model)}")
+
+
+class _Planted(Estimator):
+    """An estimator with a bug: its gradient scaled, or its direct term lost."""
+
+    unbiased, needs_cost_gradient, distributions, evaluations, citation = True, False, (Distribution,), "as the other", "none"
+
+    def __init__(self, inner: Estimator, factor: float, direct: bool) -> None:
+        super().__init__(num_samples=inner.num_samples)
+        self.inner, self.factor, self.direct, self.warmup = inner, factor, direct, inner.warmup
+
+    def prepare(self, site: str, q: Distribution, noise: Noise) -> None:
+        self.inner.prepare(site, q, noise)
+
+    def update(self, q: Distribution, cost: Cost, noise: Noise) -> None:
+        self.inner.update(q, cost, noise)
+
+    def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
+        value = self.inner.expect(q, cost if self.direct else _deaf(cost), noise)
+        return value.detach() + self.factor * zero(value)
+
+
+def _deaf(cost: Cost) -> Cost:
+    """The same cost with q held fixed."""
+    if isinstance(cost, MultiSample):
+        return MultiSample(_deaf(cost.cost), cost.combine)
+    return lambda z, q: cost(z, q.map(Tensor.detach))
+
+
+def a_planted_bug_shows(subject: Subject) -> None:
+    """A gradient with the wrong sign, one 5 % too short, and one without its direct term are each seen on some problem."""
+    if not subject.kind.unbiased or subject.is_exact:
+        raise NotApplicable("bugs are planted in unbiased estimators")
+    fitting = {name: problem for name, problem in _problems(subject).items() if subject.make(None).biased_because(problem.model) is None}
+    bugs = [("a wrong sign", fitting, -1.0, True), ("a gradient 5 % too short", fitting, 0.95, True)]
+    if "other" in subject.kind.direct_terms:  # who has a condition on the direct term replaces it, and loses nothing
+        direct = {name: problem for name, problem in fitting.items() if problem.direct}
+        bugs.append(("a lost direct term", direct, 1.0, False))
+    for bug, problems, factor, keeps in bugs:
+        if not problems:
+            raise NotApplicable("no problem is known for its distributions")
+        caught = any(
+            look(problem, _Planted(subject.make(None), factor, keeps), tests=subject.family).biased for problem in problems.values()
+        )
+        require(caught, f"{bug} is not seen on {', '.join(problems)}: the test of bias has no teeth for it")
