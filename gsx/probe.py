@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from gsx.costs import Cost, Separable
+from gsx.costs import Cost, MultiSample, Separable
 from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
 from gsx.noise import Block, Shape, record
@@ -46,19 +46,20 @@ def sites(program: Program) -> dict[str, Site]:
     """The sites of a program, in the order in which they are met, at one point of each distribution."""
     found: dict[str, Site] = {}
     leaves = program.free_leaves()
-    depth = 0
+    around: list[Cost] = []
 
     def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
-        nonlocal depth
+        if any(isinstance(outer, MultiSample) for outer in around):
+            raise ConfigurationError(f"model={program.model.name}: a cost that is combined cannot take an expectation itself")
         free = q.map(torch.Tensor.detach)
         if site in found:
             found[site].calls += 1
         else:
-            found[site] = Site(free, isinstance(cost, Separable), depth > 0, closes_over_leaves=False)
+            found[site] = Site(free, isinstance(cost, Separable), bool(around), closes_over_leaves=False)
         median = torch.full((1, *q.batch_shape, *q.event_shape), 0.5, dtype=program.dtype, device=program.device)
-        depth += 1
+        around.append(cost)
         value = cost(free.sample(median), free)
-        depth -= 1
+        around.pop()
         found[site].closes_over_leaves |= value.requires_grad
         return value[0]
 
@@ -90,7 +91,9 @@ def probe(program: Program, estimator: Estimator) -> Probe:
 
     def estimate() -> None:
         noise = record(Block(0, "probe", 1, program.dtype, program.device).one(), seen.draws)
-        program.mean_loss(leaves, lambda q, cost, site: estimator.expect(q, _counted(cost, q, rows, seen), noise.at(site)))
+        program.mean_loss(
+            leaves, lambda q, cost, site: estimator.expect(q, _counted(cost, math.prod(q.event_shape), rows, seen), noise.at(site))
+        )
 
     try:
         with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
@@ -104,9 +107,13 @@ def probe(program: Program, estimator: Estimator) -> Probe:
     return seen
 
 
-def _counted(cost: Cost, q: Distribution, rows: int, seen: Probe) -> Cost:
-    """The same cost, each call of which is counted: a point for each row of the minibatch is one evaluation."""
-    event = math.prod(q.event_shape)
+def _counted(cost: Cost, event: int, rows: int, seen: Probe) -> Cost:
+    """The same cost, each call of which is counted: a point of ``event`` numbers for each row of the minibatch is one evaluation.
+
+    Of a cost of K samples, each of the K is one.
+    """
+    if isinstance(cost, MultiSample):
+        return MultiSample(_counted(cost.cost, event // cost.combine.k, rows, seen), cost.combine)
 
     def count(z: Tensor) -> None:
         points = z.numel() // (event * rows)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gsx.costs import Cost, Expect
+from gsx.costs import Combine, Cost, Expect, MultiSample
 from gsx.distributions import Distribution
 from gsx.models.base import Model, Params
 from gsx.noise import Block
@@ -55,45 +55,61 @@ class Program:
                 raise ConfigurationError(f"wrt=encoder: {self.model.name} has no parameter whose name begins with 'encoder'")
             return encoder
         if self.wrt == "distribution":
-            return {f"distribution.{name}": value.detach() for name, value in self.outermost(self.params).parameters.items()}
+            q = self._first(lambda stub: self.model.loss(self.params, stub))
+            return {f"distribution.{name}": value.detach() for name, value in q.parameters.items()}
         raise ConfigurationError(f"wrt={self.wrt}: must be one of {', '.join(WRT)}")
 
     def free_leaves(self) -> Params:
         """Copies of the leaves that a gradient can be taken in."""
         return {name: leaf.detach().requires_grad_() for name, leaf in self.leaves.items()}
 
-    def outermost(self, params: Params) -> Distribution:
-        """The distribution of the first expectation that the loss takes."""
+    def outermost(self, leaves: Params) -> Distribution:
+        """The distribution of the first expectation that the loss takes, at these leaves."""
+        return self._first(lambda stub: self.loss(leaves, stub))
+
+    def _first(self, loss: Callable[[Expect], Tensor]) -> Distribution:
         seen: list[Distribution] = []
 
-        def stub(q: Distribution, cost: Cost, site: str = "z") -> Tensor:
+        def stub(q: Distribution, cost: Cost, site: str = "z", combine: Combine | None = None) -> Tensor:
             seen.append(q)
             return torch.zeros(q.batch_shape, dtype=self.dtype, device=self.device)
 
-        self.model.loss(params, stub)
+        loss(stub)
         if not seen:
             raise ConfigurationError(f"model.name={self.model.name}: its loss takes no expectation")
         return seen[0]
 
     def loss(self, leaves: Params, implementation: Implementation) -> Tensor:
         """The loss of each row ``[*batch]`` at these leaves, every expectation taken by ``implementation``."""
+        expect = _lowered(implementation)
         if self.wrt == "distribution":
-            return self.model.loss(self.params, _with_outermost(leaves, implementation))
-        return self.model.loss(self.params | leaves, lambda q, cost, site="z": implementation(q, cost, site))
+            return self.model.loss(self.params, _with_outermost(leaves, expect))
+        return self.model.loss(self.params | leaves, expect)
 
     def mean_loss(self, leaves: Params, implementation: Implementation) -> Tensor:
         return self.loss(leaves, implementation).mean()
 
 
-def _with_outermost(leaves: Params, implementation: Implementation) -> Expect:
+def _lowered(implementation: Implementation) -> Expect:
+    """`expect` to which K samples that are combined are one draw of q^K."""
+
+    def expect(q: Distribution, cost: Cost, site: str = "z", combine: Combine | None = None) -> Tensor:
+        if combine is not None:
+            q, cost = q.power(combine.k), MultiSample(cost, combine)
+        return implementation(q, cost, site)
+
+    return expect
+
+
+def _with_outermost(leaves: Params, inner: Expect) -> Expect:
     """`expect` whose first call replaces the parameters of its distribution by the leaves."""
     parameters: Params | None = {name.removeprefix("distribution."): leaf for name, leaf in leaves.items()}
 
-    def expect(q: Distribution, cost: Cost, site: str = "z") -> Tensor:
+    def expect(q: Distribution, cost: Cost, site: str = "z", combine: Combine | None = None) -> Tensor:
         nonlocal parameters
         if parameters is not None:
             q, parameters = q.replace(parameters), None
-        return implementation(q, cost, site)
+        return inner(q, cost, site, combine)
 
     return expect
 

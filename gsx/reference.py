@@ -160,8 +160,10 @@ def _too_many(found: dict[str, Site], nodes: int = 1) -> str | None:
 
 
 def _points(found: dict[str, Site], nodes: int = 1) -> int:
-    """How often the cost is evaluated: one coordinate at a time where it separates, else at every joint point."""
-    return math.prod(site.q.num_coordinate_points(nodes) if site.separable else site.q.num_points(nodes) for site in found.values())
+    """How often the cost is evaluated: one coordinate at a time where it separates, else at every joint point, for each sample in it."""
+    return math.prod(
+        site.q.num_coordinate_points(nodes) if site.separable else site.q.num_points(nodes) * site.q.copies for site in found.values()
+    )
 
 
 _EXACT: dict[str, Callable[[Program], Answer]] = {
@@ -235,7 +237,7 @@ def _of_long_run(program: Program, settings: ReferenceSettings) -> Estimator:
     """The estimator of a long run: unbiased on this model, or ConfigurationError."""
     chosen: dict[str, object] = {"name": settings.estimator}
     if settings.estimator == "auto":
-        gaussian = isinstance(program.outermost(program.params), Normal) and program.model.cost_is == "differentiable"
+        gaussian = isinstance(program.outermost(program.leaves), Normal) and program.model.cost_is == "differentiable"
         chosen = {"name": "reparameterization"} if gaussian else {"name": "reinforce", "baseline": "moving_average"}
     estimator = registry.estimator(registry.settings("estimators", chosen), settings.num_samples)
     reason = estimator.biased_because(program.model)

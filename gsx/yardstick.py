@@ -47,15 +47,17 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
 def plain_step(program: Program, estimator: Estimator, block: Block, replicates: int) -> None:
     """One ordinary training step on ``replicates`` times the rows, forward and backward, without statistics."""
     leaves = program.free_leaves()
-    noise = block.tile(0, replicates)
-    outside = True
+    replicated, inner, depth = block.tile(0, replicates), block.one(), 0
 
     def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
-        nonlocal outside
-        if outside:
-            outside = False
-            q = q.map(lambda value: spread(value, replicates))
-        return estimator.expect(q, cost, noise.at(site))
+        nonlocal depth
+        noise = inner  # in a cost, the replicates are among the axes of q already
+        if depth == 0:
+            q, noise = q.map(lambda value: spread(value, replicates)), replicated
+        depth += 1
+        value = estimator.expect(q, cost, noise.at(site))
+        depth -= 1
+        return value
 
     gradient_of(program.mean_loss(leaves, implementation), leaves)
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from gsx.noise import Shape
@@ -24,6 +25,8 @@ class Distribution(ABC):
     #: How many axes an event has.
     event_ndim: ClassVar[int] = 1
     parameter_names: ClassVar[tuple[str, ...]]
+    #: How many independent draws of one distribution an event is made of, side by side; more than one in a `power`.
+    copies: int = 1
 
     def __init__(self, *, context: Tensor | None = None, **parameters: Tensor) -> None:
         self.parameters = parameters
@@ -56,11 +59,26 @@ class Distribution(ABC):
 
     def map(self, transform: Callable[[Tensor], Tensor]) -> Self:
         """The distribution whose parameters are transformed: expanded, detached, made leaves."""
-        return self.replace({name: transform(value) for name, value in self.parameters.items()})
+        transformed = self.replace({name: transform(value) for name, value in self.parameters.items()})
+        transformed.copies = self.copies
+        return transformed
 
     def replace(self, parameters: dict[str, Tensor]) -> Self:
         """The distribution of the same kind and context with other parameters."""
         return type(self)(context=self.context, **parameters)
+
+    def power(self, copies: int) -> Self:
+        """q^copies: so many independent draws of q as one, side by side along the axis of coordinates."""
+        power = self.map(lambda value: torch.cat((value,) * copies, -self.event_ndim))
+        power.copies = copies
+        return power
+
+    def split(self) -> Self:
+        """What a power is a power of, the copies as one more axis of the batch: ``[copies, *batch]``."""
+        axis = -self.event_ndim
+        parts = self.map(lambda value: torch.unflatten(value, axis, (self.copies, -1)).movedim(axis - 1, 0))
+        parts.copies = 1
+        return parts
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:

@@ -26,14 +26,19 @@ class Estimator(nn.Module, ABC):
     family: ClassVar[str] = "other"
     #: Whether the gradient of `expect` is unbiased. Tested in both directions.
     unbiased: ClassVar[bool]
-    #: The condition of that, where there is one. The one condition known so far is on the cost: that it is continuous.
+    #: The condition of that, where there is one: that the cost is continuous, and its direct term one of `direct_terms`.
     unbiased_if: ClassVar[str | None] = None
+    #: The values of `Model.direct_term` that the condition allows.
+    direct_terms: ClassVar[tuple[str, ...]] = ("none", "log_q", "log_weights", "other")
     #: False for an estimator that works with a black-box cost.
     needs_cost_gradient: ClassVar[bool]
     #: The distributions it is defined for.
     distributions: ClassVar[tuple[type[Distribution], ...]]
+    #: Whether it is for costs that combine several samples, and for no others.
+    multi_sample: ClassVar[bool] = False
     #: Evaluations of the cost in one estimate, a formula in N samples, D coordinates, C categories (2 where there are none), P parameter
-    #: tensors of the distribution and the estimator's settings, like "N (2 D + 1)". Tested against what is counted.
+    #: tensors of the distribution and the estimator's settings, like "N (2 D + 1)". Tested against what is counted, where an evaluation of
+    #: K samples that are combined counts K.
     evaluations: ClassVar[str]
     #: The same of gradients of the cost.
     gradient_evaluations: ClassVar[str] = "0"
@@ -89,6 +94,8 @@ class Estimator(nn.Module, ABC):
         if not isinstance(q, self.distributions):
             wanted = " or ".join(kind.__name__ for kind in self.distributions)
             return f"needs a {wanted} distribution, and {model.name}'s is {type(q).__name__}"
+        if self.multi_sample and q.copies == 1:
+            return f"needs a cost that combines several samples, and {model.name}'s is of one"
         if self.needs_cost_gradient and model.cost_is == "black_box":
             return f"needs the gradient of the cost, and {model.name}'s cost is a black box"
         return None
@@ -97,9 +104,10 @@ class Estimator(nn.Module, ABC):
         """None where the estimator is unbiased on this model, else the reason why it is not."""
         if not self.unbiased:
             return "declared biased"
-        if self.unbiased_if is not None and model.cost_is != "differentiable":
-            return f"biased here: unbiased only if {self.unbiased_if}, and {model.name}'s cost is {model.cost_is}"
-        return None
+        if self.unbiased_if is None or (model.cost_is == "differentiable" and model.direct_term in self.direct_terms):
+            return None
+        fault = f"direct term is {model.direct_term}" if model.cost_is == "differentiable" else f"cost is {model.cost_is}"
+        return f"biased here: unbiased only if {self.unbiased_if}, and {model.name}'s {fault}"
 
 
 def positive(name: str, value: float) -> float:

@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 from gsx.costs import Expect
 from gsx.data import Dataset
 from gsx.distributions import Distribution
-from gsx.models.base import Model, Params
+from gsx.models.base import DirectTerm, Model, Params
 from gsx.models.minibatch import draw_rows
 from gsx.models.networks import init_perceptron, perceptron
 from gsx.noise import Noise
@@ -25,6 +25,7 @@ class VariationalAutoencoder(Model):
     depends on the parameters twice over: through q, and through the decoder it closes over.
     """
 
+    direct_term: DirectTerm = "log_q"
     independent_rows = True
     default_data = "digits"
     x: Tensor

@@ -12,6 +12,7 @@ from gsx.naming import snake_case
 from gsx.noise import Noise
 
 Params = dict[str, Tensor]
+DirectTerm = Literal["none", "log_q", "log_weights", "other"]
 
 
 class Model(nn.Module, ABC):
@@ -24,6 +25,9 @@ class Model(nn.Module, ABC):
 
     #: `differentiable`: the gradient of the cost says how it changes; `discontinuous`: it has jumps; `black_box`: there is no gradient.
     cost_is: ClassVar[Literal["differentiable", "discontinuous", "black_box"]] = "differentiable"
+    #: How the cost depends on q other than through z: `none`, not at all; `log_q`, by a constant times log q(z); `log_weights`, as minus
+    #: the log of the mean of weights p(z_k) / q(z_k) over several samples; `other`. Estimators that replace this direct term must know it.
+    direct_term: DirectTerm = "none"
     #: Whether rows of the batch share no random number and no distribution.
     independent_rows: ClassVar[bool] = False
     #: The data set used where none is named; None for a model without data.

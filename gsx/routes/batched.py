@@ -29,7 +29,7 @@ class Batched(Materialising):
         self._direct = None if program.wrt == "distribution" else direct(program, 0.0)
         if self._direct is not None and not self._direct.any():
             self._direct = None
-        parameters = program.leaves if program.wrt == "distribution" else program.outermost(program.params).parameters
+        parameters = program.outermost(program.leaves).parameters
         self._leaves_are_parameters = list(map(id, parameters.values())) == list(map(id, program.leaves.values()))
 
     def gradients(self, block: Block, start: int, stop: int) -> Tensor:
@@ -50,7 +50,7 @@ class Batched(Materialising):
         """From gradients in the distribution's parameters ``[n, *batch, *event]`` to gradients in the leaves ``[n, P]``."""
         if self._leaves_are_parameters:
             return flatten(gradients, 1)
-        pull_back = torch.func.vjp(lambda at: self.program.outermost(self.program.params | at).parameters, self.program.leaves)[1]
+        pull_back = torch.func.vjp(lambda at: self.program.outermost(at).parameters, self.program.leaves)[1]
         (pulled,) = torch.func.vmap(pull_back)(gradients)
         return flatten(pulled, 1)
 

@@ -64,7 +64,7 @@ def can_structure(program: Program, estimator: Estimator, seen: Probe) -> bool:
         return False
     leaves = program.free_leaves()
     with Layers(leaves) as before:
-        q = program.outermost(program.params | leaves)
+        q = program.outermost(leaves)
     rows = q.batch_shape
     if len(rows) != 1 or any(reaches(parameter, leaves) for parameter in q.parameters.values()):
         return False

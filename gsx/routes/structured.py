@@ -46,7 +46,7 @@ class Structured(Route):
     def __init__(self, program: Program, estimator: Estimator, seen: Probe) -> None:
         super().__init__(program, estimator, seen)
         with Layers(program.leaves) as layers:
-            q = program.outermost(program.params | program.leaves)
+            q = program.outermost(program.leaves)
         self._parameters, self._before, self._rows = tuple(q.parameters.values()), layers.calls, q.batch_shape[0]
         outside = direct(program, 0.0).to(torch.float64)
         self._direct = outside if outside.any() else None

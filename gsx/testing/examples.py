@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gsx.costs import Cost, LogMeanExp, MultiSample
 from gsx.distributions import (
     Bernoulli,
     Beta,
@@ -47,7 +48,7 @@ def kinds(subject: Subject) -> list[type[Distribution]]:
 
 
 def examples(subject: Subject, batch: tuple[int, ...], dtype: torch.dtype) -> Iterator[Distribution]:
-    """One of each kind, with unequal parameters that are leaves."""
+    """One of each kind, with unequal parameters that are leaves; the power of one, for an estimator of several samples."""
     known = kinds(subject)
     if not known:
         raise NotApplicable("no example is known for its distributions")
@@ -56,7 +57,8 @@ def examples(subject: Subject, batch: tuple[int, ...], dtype: torch.dtype) -> It
         shape = (*batch, *event)
         numbers = torch.linspace(-1.5, 1.2, math.prod(shape), dtype=torch.float64).sin().reshape(shape)
         parameters = {name: numbers.exp() if name in POSITIVE else numbers + 0.1 for name in kind.parameter_names}
-        yield kind(**more, **{name: value.to(dtype).requires_grad_() for name, value in parameters.items()})
+        q = _wanted(subject, kind(**more, **{name: value.to(dtype) for name, value in parameters.items()}))
+        yield q.map(lambda value: value.requires_grad_())
 
 
 def extremes(subject: Subject, dtype: torch.dtype) -> Iterator[Distribution]:
@@ -72,7 +74,18 @@ def extremes(subject: Subject, dtype: torch.dtype) -> Iterator[Distribution]:
     }
     for kind in kinds(subject):
         if kind in tables and not (subject.is_exact and issubclass(kind, Continuous)):  # a quadrature there takes all day
-            yield kind(**KINDS[kind][1], **{name: torch.tensor(value, dtype=dtype) for name, value in tables[kind].items()})
+            parameters = {name: torch.tensor(value, dtype=dtype) for name, value in tables[kind].items()}
+            yield _wanted(subject, kind(**KINDS[kind][1], **parameters))
+
+
+def _wanted(subject: Subject, q: Distribution) -> Distribution:
+    return q.power(2) if subject.kind.multi_sample else q
+
+
+def cost_for(subject: Subject, of_one: Cost | None = None) -> Cost:
+    """The cost of one sample, `cost` where none is given; of two combined, for an estimator of several."""
+    of_one = of_one or cost
+    return MultiSample(of_one, LogMeanExp(2)) if subject.kind.multi_sample else of_one
 
 
 def cost(z: Tensor, q: Any) -> Tensor:

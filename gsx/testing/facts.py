@@ -81,7 +81,7 @@ def evaluations_are_counted(subject: Subject) -> None:
     require((kind.gradient_evaluations != "0") == kind.needs_cost_gradient, "gradient_evaluations and needs_cost_gradient disagree")
     checked = 0
     for problem in PROBLEMS.values():
-        if not (isinstance(problem.model, Table) and subject.supports(problem.model)):
+        if not (isinstance(problem.model, Table) and subject.is_for(problem.model) and subject.supports(problem.model)):
             continue
         if any(site.q.batch_shape or site.nested for site in sites(Program(problem.model)).values()):
             continue  # where one evaluation is not one call
@@ -96,7 +96,7 @@ def evaluations_are_counted(subject: Subject) -> None:
             categories = q.event_shape[1] if q.event_ndim > 1 else 2
             symbols = {"N": n, "D": q.event_shape[0], "C": categories, "P": len(q.parameters), **subject.settings}
             for declared, found in ((kind.evaluations, seen.evaluations), (kind.gradient_evaluations, seen.gradient_evaluations)):
-                wanted = formula(declared, symbols)
+                wanted = q.copies * formula(declared, symbols)
                 require(found == wanted, f"{declared!r} is {wanted:g} for N = {n} on {problem.model.name}, and {found} were counted")
         checked += 1
     if not checked:
@@ -115,4 +115,4 @@ def _counted(program: Program, estimator: Estimator) -> tuple[int, Any]:
 
     program.model.cost = counting  # type: ignore[assignment]
     seen = probe(program, estimator)
-    return counted - 1, seen
+    return counted - next(iter(seen.sites.values())).q.copies, seen

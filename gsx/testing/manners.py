@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gsx.distributions import Distribution
 from gsx.noise import Block, Noise
-from gsx.testing.examples import cost, examples, extremes
+from gsx.testing.examples import cost_for, examples, extremes
 from gsx.testing.subject import CPU, NotApplicable, Subject, require
 
 
@@ -30,7 +30,7 @@ def shapes_and_dtypes(subject: Subject) -> None:
             for more in (0, 2):
                 for q in examples(subject, batch, dtype):
                     estimator = subject.prepared(q, subject.samples(more))
-                    value = estimator.expect(q, cost, noise_for(dtype))
+                    value = estimator.expect(q, cost_for(subject), noise_for(dtype))
                     where = f"{type(q).__name__}, batch {batch}, {dtype}, N = {estimator.num_samples}"
                     require(value.shape == batch, f"{where}: the value has shape {tuple(value.shape)}")
                     require(value.dtype == dtype, f"{where}: the value is {value.dtype}")
@@ -43,7 +43,7 @@ def shapes_and_dtypes(subject: Subject) -> None:
 def rows_are_independent(subject: Subject) -> None:
     """What is estimated for one row of a batch has no gradient in the parameters of another."""
     for q in examples(subject, (4,), torch.float64):
-        value = subject.prepared(q).expect(q, cost, noise_for(torch.float64))
+        value = subject.prepared(q).expect(q, cost_for(subject), noise_for(torch.float64))
         found = torch.autograd.grad(value[1], tuple(q.parameters.values()))
         for name, slope in zip(q.parameters, found, strict=True):
             require(bool((slope[[0, 2, 3]] == 0).all()), f"{type(q).__name__}: row 1 has a gradient in the {name} of other rows")
@@ -56,7 +56,7 @@ def nothing_is_changed(subject: Subject) -> None:
         parameters = {name: value.detach().clone() for name, value in q.parameters.items()}
         state, own = repr(estimator.state_dict()), repr(copy.deepcopy(vars(estimator)))
         torch_before, numpy_before = torch.get_rng_state(), repr(np.random.get_state())  # noqa: NPY002 - the global one is guarded
-        gradients(estimator.expect(q, cost, noise_for(torch.float32)), q)
+        gradients(estimator.expect(q, cost_for(subject), noise_for(torch.float32)), q)
         require(torch.equal(torch.get_rng_state(), torch_before), "torch's global generator has moved")
         require(repr(np.random.get_state()) == numpy_before, "NumPy's global generator has moved")  # noqa: NPY002
         left = [value for value in (*q.parameters.values(), *estimator.parameters()) if value.grad is not None]
@@ -69,7 +69,7 @@ def same_noise_same_bits(subject: Subject) -> None:
     """Everything random is a function of the noise that is handed in; other noise gives another answer."""
     for q in examples(subject, (3,), torch.float64):
         estimator = subject.prepared(q)
-        first, second, other = (estimator.expect(q, cost, noise_for(torch.float64, block)) for block in (0, 0, 1))
+        first, second, other = (estimator.expect(q, cost_for(subject), noise_for(torch.float64, block)) for block in (0, 0, 1))
         require(torch.equal(first, second), f"{type(q).__name__}: the same noise gives another value")
         pairs = zip(gradients(first, q), gradients(second, q), strict=True)
         require(all(torch.equal(a, b) for a, b in pairs), f"{type(q).__name__}: the same noise gives another gradient")
@@ -77,7 +77,9 @@ def same_noise_same_bits(subject: Subject) -> None:
             same = all(
                 torch.equal(a, b)
                 for a, b in zip(
-                    gradients(subject.prepared(q).expect(q, cost, noise_for(torch.float64)), q), gradients(other, q), strict=True
+                    gradients(subject.prepared(q).expect(q, cost_for(subject), noise_for(torch.float64)), q),
+                    gradients(other, q),
+                    strict=True,
                 )
             ) and torch.equal(first, other)
             require(not same, f"{type(q).__name__}: the noise makes no difference")
@@ -90,7 +92,7 @@ def extremes_are_finite(subject: Subject) -> None:
         for q in extremes(subject, dtype):
             many = q.map(lambda value: value.detach().expand(64, *value.shape).clone().requires_grad_())
             estimator = subject.prepared(q, subject.samples(1))
-            value = estimator.expect(many, cost, Block(11, "extremes", 0, dtype, CPU).tile(0, 64))
+            value = estimator.expect(many, cost_for(subject), Block(11, "extremes", 0, dtype, CPU).tile(0, 64))
             for name, slope in zip(many.parameters, gradients(value, many), strict=True):
                 bad = int((~torch.isfinite(slope)).flatten(1).any(1).sum())
                 require(bad == 0, f"{type(q).__name__} in {dtype}: {bad} of 64 gradients in {name} are not finite at extreme parameters")
@@ -110,7 +112,9 @@ def a_constant_has_no_gradient(subject: Subject) -> None:
     replicates = 4 if subject.is_exact else 4096
     for q in examples(subject, (), torch.float64):
         many = q.map(lambda value: value.detach().expand(replicates, *value.shape).clone().requires_grad_())
-        value = subject.prepared(q).expect(many, constant, Block(3, "constant", 0, torch.float64, CPU).tile(0, replicates))
+        value = subject.prepared(q).expect(
+            many, cost_for(subject, constant), Block(3, "constant", 0, torch.float64, CPU).tile(0, replicates)
+        )
         for name, g in zip(many.parameters, gradients(value, many), strict=True):
             error = g.std(0) / replicates**0.5
             z = float(((g.mean(0).abs() - 1e-12) / error.clamp_min(1e-300)).max())

@@ -1,5 +1,5 @@
 """Problems with exact gradients, made so that a wrong estimator shows: asymmetric, none of them separable, some that depend on the
-parameters, of one row, of several, and nested."""
+parameters, of one row, of several, nested, and of several samples."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsx.costs import Expect
+from gsx.costs import Combine, Expect, LogMeanExp
 from gsx.distributions import Bernoulli, Beta, Categorical, Dirichlet, Distribution, Gamma, KSubset, Normal, Poisson, VonMises
-from gsx.models.base import Model, Params
+from gsx.models.base import DirectTerm, Model, Params
 from gsx.models.bernoulli_ising import BernoulliIsing
 from gsx.noise import Noise
 
@@ -22,12 +22,13 @@ class Table(Model):
     """A cost written as a function of z and q; `start` are the parameters."""
 
     start: ClassVar[dict[str, Any]]
+    combine: ClassVar[Combine | None] = None
 
     def init(self, noise: Noise) -> Params:
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in self.start.items()}
 
     def loss(self, params: Params, expect: Expect) -> Tensor:
-        return expect(self.posterior(params), self.cost)
+        return expect(self.posterior(params), self.cost, combine=self.combine)
 
     def posterior(self, params: Params) -> Distribution:
         if "loc" in params:
@@ -52,6 +53,7 @@ class BernoulliDirect(Table):
     square is not."""
 
     start: ClassVar[dict[str, Any]] = {"logits": [-0.7, 0.2, 0.9]}
+    direct_term: DirectTerm = "other"
 
     def cost(self, z: Tensor, q: Any) -> Tensor:
         x, y, w = z.unbind(-1)
@@ -87,6 +89,30 @@ class BernoulliNested(Table):
         return expect(Bernoulli(params["logits"]), outer)
 
 
+class BernoulliBound(Table):
+    """A bound of two samples: minus the log of their mean weight."""
+
+    start: ClassVar[dict[str, Any]] = {"logits": [-0.6, 0.8]}
+    combine = LogMeanExp(2)
+    direct_term: DirectTerm = "log_weights"
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        x, y = z.unbind(-1)
+        log_prob: Tensor = q.log_prob(z)
+        return log_prob + 1.5 * x - 0.8 * y + 0.9 * x * y
+
+
+class BernoulliBoundOfThree(BernoulliBound):
+    """Three samples, whose costs are no log weights."""
+
+    combine = LogMeanExp(3)
+    direct_term: DirectTerm = "other"
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        log_prob: Tensor = q.log_prob(z)
+        return super().cost(z, q) + 0.2 * log_prob.square()
+
+
 class CategoricalTable(Table):
     """A table over two variables of three outcomes, extended multilinearly: it does not separate."""
 
@@ -103,7 +129,13 @@ class CategoricalCubic(CategoricalTable):
         return torch.pow(sums, 3) - 1.0
 
 
+class CategoricalBound(CategoricalTable):
+    combine = LogMeanExp(2)
+
+
 class CategoricalDirect(CategoricalTable):
+    direct_term: DirectTerm = "other"
+
     def cost(self, z: Tensor, q: Any) -> Tensor:
         log_prob: Tensor = q.log_prob(z)
         return super().cost(z, q) - 0.3 * log_prob.square()
@@ -120,6 +152,8 @@ class KSubsetCubic(Table):
 
 
 class KSubsetDirect(KSubsetCubic):
+    direct_term: DirectTerm = "other"
+
     def cost(self, z: Tensor, q: Any) -> Tensor:
         log_prob: Tensor = q.log_prob(z)
         return super().cost(z, q) - 0.3 * log_prob.square()
@@ -133,7 +167,62 @@ class GaussianPolynomial(Table):
         return 1.5 * x - 1.2 * y + 0.3 * x**2 * y + 0.4 * x * y - 1.2
 
 
+class GaussianElbo(GaussianPolynomial):
+    direct_term: DirectTerm = "log_q"
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        log_prob: Tensor = q.log_prob(z)
+        return super().cost(z, q) + 0.5 * log_prob + 1.1
+
+
+class GaussianBound(Table):
+    """A bound of two samples of one Gaussian, so that there are two dimensions to integrate over."""
+
+    start: ClassVar[dict[str, Any]] = {"loc": [0.4], "log_scale": [-0.4]}
+    combine = LogMeanExp(2)
+    direct_term: DirectTerm = "log_weights"
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        log_prob: Tensor = q.log_prob(z)
+        return log_prob + 0.4 * (z[..., 0] - 0.9).square() + 0.3 * torch.sin(2 * z[..., 0])
+
+
+class GaussianBoundOfThree(GaussianBound):
+    """Weights that hardly vary, or a quadrature of three dimensions takes long to settle."""
+
+    start: ClassVar[dict[str, Any]] = {"loc": [0.4], "log_scale": [-0.6]}
+    combine = LogMeanExp(3)
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        log_prob: Tensor = q.log_prob(z)
+        return log_prob + 1.5 * z[..., 0].square() + 0.8 * z[..., 0]
+
+
+class GaussianBoundRows(GaussianBound):
+    """Two rows, and a parameter that the weights have besides those of q."""
+
+    independent_rows = True
+    start: ClassVar[dict[str, Any]] = {"loc": [0.4], "log_scale": [-0.4], "slope": [0.8]}
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        x = params["loc"].new_tensor([[-0.7], [1.0]])
+        q = Normal(params["loc"] + 0.3 * x, params["log_scale"].exp().expand(2, 1))
+        return expect(q, lambda z, q: self.cost(z, q) + (params["slope"] * x * z).sum(-1), combine=self.combine)
+
+
+class GaussianBoundDirect(GaussianBound):
+    """Not of log weights."""
+
+    direct_term: DirectTerm = "other"
+
+    def cost(self, z: Tensor, q: Any) -> Tensor:
+        direct: Tensor = z[..., 0] * (1.5 + 0.6 * q.scale[..., 0]) - 0.5 * q.log_prob(z)
+        return super().cost(z, q) + direct
+
+
 class GaussianDirect(GaussianPolynomial):
+    direct_term: DirectTerm = "other"
+
     def cost(self, z: Tensor, q: Any) -> Tensor:
         direct: Tensor = 0.2 * q.log_prob(z) + 0.6 * z[..., 0] * q.loc[..., 1] - 0.4 * z[..., 1] * q.scale[..., 0]
         return super().cost(z, q) + direct
@@ -183,12 +272,15 @@ class GammaQuotient(Table):
 
 
 class GammaDirect(GammaQuotient):
+    direct_term: DirectTerm = "other"
+
     def cost(self, z: Tensor, q: Any) -> Tensor:
         direct: Tensor = 0.4 * torch.tanh(z[..., 0]) * q.rate[..., 1] - 0.1 * q.log_prob(z)
         return super().cost(z, q) + direct
 
 
 class BetaDirect(Table):
+    direct_term: DirectTerm = "other"
     start: ClassVar[dict[str, Any]] = {"a": [1.5, 0.8], "b": [0.7, 2.0]}
 
     def posterior(self, params: Params) -> Distribution:
@@ -200,6 +292,7 @@ class BetaDirect(Table):
 
 
 class DirichletDirect(Table):
+    direct_term: DirectTerm = "other"
     start: ClassVar[dict[str, Any]] = {"concentration": [[0.8, 1.5, 2.5]]}
 
     def posterior(self, params: Params) -> Distribution:
@@ -214,6 +307,7 @@ class DirichletDirect(Table):
 class VonMisesDirect(Table):
     """Not periodic: what an angle is counted from matters."""
 
+    direct_term: DirectTerm = "other"
     start: ClassVar[dict[str, Any]] = {"loc": [0.6, -1.4], "concentration": [2.0, 0.9]}
 
     def posterior(self, params: Params) -> Distribution:
@@ -225,6 +319,7 @@ class VonMisesDirect(Table):
 
 
 class PoissonDirect(Table):
+    direct_term: DirectTerm = "other"
     start: ClassVar[dict[str, Any]] = {"rate": [0.7, 2.5]}
 
     def posterior(self, params: Params) -> Distribution:
@@ -257,36 +352,55 @@ class GaussianBlackBox(BlackBox):
     start: ClassVar[dict[str, Any]] = {"loc": [0.3, -0.2], "log_scale": [0.1, -0.4]}
 
 
+class BernoulliBlackBoxes(BernoulliBlackBox):
+    combine = LogMeanExp(2)
+
+
+class GaussianBlackBoxes(GaussianBlackBox):
+    combine = LogMeanExp(2)
+
+
 @dataclass(frozen=True)
 class Problem:
     model: Model
     #: Made so that a biased estimator is biased here.
     cubic: bool = False
-    #: The cost depends on the parameters beyond the draw.
-    direct: bool = False
-    #: The bias that must be visible, relative to max |gradient|: larger where a draw is slow.
-    visible: float = 0.02
+    #: A draw takes long: where there are other problems, less is asked of this one.
+    slow: bool = False
+
+    @property
+    def direct(self) -> bool:
+        """The cost depends on the parameters beyond the draw."""
+        return self.model.direct_term != "none"
 
 
 PROBLEMS: dict[str, Problem] = {
     "bernoulli_cubic": Problem(BernoulliCubic(), cubic=True),
-    "bernoulli_direct": Problem(BernoulliDirect(), direct=True),
+    "bernoulli_direct": Problem(BernoulliDirect()),
     "bernoulli_ising": Problem(BernoulliIsing(logits=[-1.1, -0.3, 0.4, 0.9], seed=1)),
     "bernoulli_rows": Problem(BernoulliRows()),
     "bernoulli_nested": Problem(BernoulliNested()),
+    "bernoulli_bound": Problem(BernoulliBound()),
+    "bernoulli_bound_of_three": Problem(BernoulliBoundOfThree()),
     "categorical_table": Problem(CategoricalTable()),
     "categorical_cubic": Problem(CategoricalCubic(), cubic=True),
-    "categorical_direct": Problem(CategoricalDirect(), direct=True),
+    "categorical_direct": Problem(CategoricalDirect()),
+    "categorical_bound": Problem(CategoricalBound()),
     "k_subset_cubic": Problem(KSubsetCubic(), cubic=True),
-    "k_subset_direct": Problem(KSubsetDirect(), direct=True),
+    "k_subset_direct": Problem(KSubsetDirect()),
     "gaussian_polynomial": Problem(GaussianPolynomial(), cubic=True),
-    "gaussian_direct": Problem(GaussianDirect(), direct=True),
+    "gaussian_direct": Problem(GaussianDirect()),
+    "gaussian_elbo": Problem(GaussianElbo()),
     "gaussian_nested": Problem(GaussianNested()),
-    "gamma_quotient": Problem(GammaQuotient(), visible=0.06),
-    "gamma_direct": Problem(GammaDirect(), direct=True, visible=0.06),
-    "beta_direct": Problem(BetaDirect(), direct=True, visible=0.06),
-    "dirichlet_direct": Problem(DirichletDirect(), direct=True, visible=0.06),
-    "von_mises_direct": Problem(VonMisesDirect(), direct=True, visible=0.06),
-    "poisson_direct": Problem(PoissonDirect(), direct=True, visible=0.06),
+    "gaussian_bound": Problem(GaussianBound()),
+    "gaussian_bound_of_three": Problem(GaussianBoundOfThree()),
+    "gaussian_bound_rows": Problem(GaussianBoundRows()),
+    "gaussian_bound_direct": Problem(GaussianBoundDirect()),
+    "gamma_quotient": Problem(GammaQuotient(), slow=True),
+    "gamma_direct": Problem(GammaDirect(), slow=True),
+    "beta_direct": Problem(BetaDirect(), slow=True),
+    "dirichlet_direct": Problem(DirichletDirect(), slow=True),
+    "von_mises_direct": Problem(VonMisesDirect(), slow=True),
+    "poisson_direct": Problem(PoissonDirect(), slow=True),
 }
-BLACK_BOXES: list[Model] = [BernoulliBlackBox(), CategoricalBlackBox(), GaussianBlackBox()]
+BLACK_BOXES: list[Model] = [BernoulliBlackBox(), CategoricalBlackBox(), GaussianBlackBox(), BernoulliBlackBoxes(), GaussianBlackBoxes()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from gsx.noise import Block
-from gsx.probe import probe, sites
+from gsx.probe import probe
 from gsx.program import Program
 from gsx.records import ConfigurationError
 from gsx.routes import ROUTES, Materialising, choose
@@ -21,7 +21,7 @@ def routes_agree(subject: Subject) -> None:
         raise NotApplicable("it is evaluated once, and takes no route")
     compared = 0
     for name, problem in PROBLEMS.items():
-        if not subject.supports(problem.model):
+        if not (subject.is_for(problem.model) and subject.supports(problem.model)):
             continue
         program, estimator = Program(problem.model, dtype=torch.float64), subject.make(subject.samples(1))
         seen = probe(program, estimator)
@@ -44,7 +44,7 @@ def routes_agree(subject: Subject) -> None:
 
 
 def a_black_box_is_measured_or_refused(subject: Subject) -> None:
-    boxes = [model for model in BLACK_BOXES if isinstance(next(iter(sites(Program(model)).values())).q, subject.kind.distributions)]
+    boxes = [model for model in BLACK_BOXES if subject.is_for(model)]
     if not boxes:
         raise NotApplicable("no black box is known for its distributions")
     for model in boxes:

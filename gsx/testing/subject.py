@@ -78,3 +78,11 @@ class Subject:
     def supports(self, model: Model) -> bool:
         estimator = self.make(None)
         return all(estimator.supports(site.q, model) is None for site in sites(Program(model)).values())
+
+    def is_for(self, model: Model) -> bool:
+        """Whether the model's distributions are among its own, and of several samples exactly where it wants several.
+
+        (To any other estimator several samples are one draw of another distribution, and nothing new.)
+        """
+        found = [site.q for site in sites(Program(model)).values()]
+        return all(isinstance(q, self.kind.distributions) and (q.copies > 1) == self.kind.multi_sample for q in found)

@@ -19,7 +19,7 @@ from torch import Tensor
 import gsx
 from gsx import registry, yardstick
 from gsx.catalogue import FAMILIES
-from gsx.costs import Cost, Expect
+from gsx.costs import Cost, Expect, LogMeanExp, MultiSample
 from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution, Normal
 from gsx.estimators.base import Estimator
 from gsx.estimators.concrete import Concrete
@@ -29,7 +29,7 @@ from gsx.estimators.st_gumbel import STGumbel
 from gsx.models.base import Model, Params
 from gsx.naming import snake_case
 from gsx.noise import Block, Noise, replay
-from gsx.probe import probe, sites
+from gsx.probe import has_one_site, probe, sites
 from gsx.process import one_thread_each
 from gsx.program import WRT, Program
 from gsx.records import ConfigurationError
@@ -191,7 +191,7 @@ def test_the_structured_route_has_the_mean_of_the_loop(label: str, name: str) ->
         for program in programs(model):
             seen = probe(program, estimator)
             if not can_structure(program, estimator, seen):
-                excused = estimator.needs_cost_gradient or seen.evaluations > MOST_TERMS  # it may take gradients by torch.func
+                excused = estimator.needs_cost_gradient or seen.evaluations > MOST_TERMS or not has_one_site(seen)
                 assert program.wrt == "distribution" or not model.independent_rows or excused, "a VAE of ours is made of linear layers"
                 with pytest.raises(ConfigurationError, match="engine=structured"):
                     choose("structured", program, estimator, seen)
@@ -208,12 +208,7 @@ def test_every_estimator_has_a_shipped_model(label: str) -> None:
     assert any(SUBJECTS[label].supports(shipped_model(name)) for name in files("model"))
 
 
-BOXED = [
-    (label, box)
-    for label, subject in SUBJECTS.items()
-    for box in BLACK_BOXES
-    if isinstance(Program(box).outermost(Program(box).params), subject.kind.distributions)
-]
+BOXED = [(label, box) for label, subject in SUBJECTS.items() for box in BLACK_BOXES if subject.is_for(box)]
 
 
 @pytest.mark.parametrize(("label", "model"), BOXED, ids=[f"{label}-{box.name}" for label, box in BOXED])
@@ -310,6 +305,45 @@ def test_a_cost_must_use_the_q_it_is_handed() -> None:
     torch.testing.assert_close(gradients[BernoulliDirect, "distribution"], right)
     torch.testing.assert_close(gradients[ClosedOver, "all"], right)
     assert (gradients[ClosedOver, "distribution"] - right).abs().min() > 1e-3
+
+
+def direct_term(model: Model) -> str:
+    """The one that is seen at eight draws of each site: the gradient of the cost in the q it is handed, held against the score."""
+    found = set()
+    program = Program(model, dtype=torch.float64)
+
+    def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
+        free = q.map(lambda value: value.detach().requires_grad_())
+        z = q.map(Tensor.detach).sample(Block(2, "direct", 0, torch.float64, CPU).one().uniform((8,), q))
+        several = isinstance(cost, MultiSample) and q.copies > 1
+        f = cost.each(z, free).sum(0) if several else cost(z, free)
+        parameters, scores = tuple(free.parameters.values()), list(q.score(z).values())
+        nothing = 0 * sum(parameter.sum() for parameter in parameters)
+        of_draw = [torch.autograd.grad(x.sum() + nothing, parameters, retain_graph=True) for x in f]
+        slopes = [torch.stack(slope) for slope in zip(*of_draw, strict=True)]
+        factor = float(sum((a * b).sum() for a, b in zip(slopes, scores, strict=True)) / sum((b * b).sum() for b in scores))
+        if all((slope == 0).all() for slope in slopes):
+            found.add("none")
+        elif not all(torch.allclose(slope, factor * score) for slope, score in zip(slopes, scores, strict=True)):
+            found.add("other")
+        elif several:
+            found.add("log_weights" if isinstance(cost.combine, LogMeanExp) and abs(factor - 1) < 1e-9 else "other")
+        else:
+            found.add("log_q")
+        return f.detach().mean(0)
+
+    program.loss(program.leaves, implementation)
+    return next(kind for kind in ("other", "log_weights", "log_q", "none") if kind in found)
+
+
+@pytest.mark.parametrize("name", files("model"))
+def test_direct_terms_are_what_is_declared(name: str) -> None:
+    assert direct_term(shipped_model(name)) == shipped_model(name).direct_term
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_direct_terms_of_the_problems_are_what_is_declared(name: str) -> None:
+    assert direct_term(PROBLEMS[name].model) == PROBLEMS[name].model.direct_term
 
 
 # ----------------------------------------------------------------------------------------------------------------------------- CUDA
