@@ -14,11 +14,12 @@ from torch import Tensor
 from gsx.costs import Cost
 from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
-from gsx.noise import Block
+from gsx.noise import Block, Noise
 from gsx.probe import Probe
 from gsx.program import Program
 from gsx.records import ConfigurationError
 from gsx.routes import materialising
+from gsx.routes.base import replicating
 
 #: How many points a curve has at most, and how many numbers of a parameter a result tells.
 CURVE, TOLD = 50, 16
@@ -125,16 +126,14 @@ def _regression(estimator: Estimator, program: Program) -> Loss:
 
     def loss(block: Block, replicates: int) -> Tensor:
         total: list[Tensor] = []
-        noise = block.tile(0, replicates)
 
-        def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
-            if not total:  # replicates enter with the outermost distribution
-                q = q.map(lambda value: value.expand(replicates, *value.shape))
-            total.append(estimator.regression(q, cost, noise.at(site)).mean())
+        def estimate(q: Distribution, cost: Cost, noise: Noise) -> Tensor:
+            total.append(estimator.regression(q, cost, noise).mean())
             with torch.no_grad():
-                return estimator.expect(q, cost, noise.at(site))
+                return estimator.expect(q, cost, noise)
 
-        program.mean_loss({name: leaf.detach() for name, leaf in program.leaves.items()}, implementation)
+        leaves = {name: leaf.detach() for name, leaf in program.leaves.items()}
+        program.mean_loss(leaves, replicating(estimate, block, replicates))
         return torch.stack(total).sum()
 
     return loss

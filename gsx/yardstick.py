@@ -8,16 +8,13 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
-from gsx.costs import Cost
-from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
 from gsx.estimators.reinforce import Reinforce
 from gsx.noise import Block
 from gsx.program import Program, gradient_of
 from gsx.routes import Route
-from gsx.routes.base import spread
+from gsx.routes.base import replicating
 
 #: Pairs of timings: at least LEAST, and more for SECONDS of time, but never more than MOST.
 LEAST, MOST, SECONDS = 3, 101, 0.5
@@ -47,19 +44,7 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
 def plain_step(program: Program, estimator: Estimator, block: Block, replicates: int) -> None:
     """One ordinary training step on ``replicates`` times the rows, forward and backward, without statistics."""
     leaves = program.free_leaves()
-    replicated, inner, depth = block.tile(0, replicates), block.one(), 0
-
-    def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
-        nonlocal depth
-        noise = inner  # in a cost, the replicates are among the axes of q already
-        if depth == 0:
-            q, noise = q.map(lambda value: spread(value, replicates)), replicated
-        depth += 1
-        value = estimator.expect(q, cost, noise.at(site))
-        depth -= 1
-        return value
-
-    gradient_of(program.mean_loss(leaves, implementation), leaves)
+    gradient_of(program.mean_loss(leaves, replicating(estimator.expect, block, replicates)), leaves)
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor
 
+from gsx.costs import Cost
+from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
 from gsx.moments import Moments, merge, moments
 from gsx.noise import FEW, Block, Noise
@@ -78,6 +81,26 @@ class Materialising(Route):
 def implement(estimator: Estimator, noise: Noise) -> Implementation:
     """An estimator with its noise, as what a program takes expectations by."""
     return lambda q, cost, site: estimator.expect(q, cost, noise.at(site))
+
+
+def replicating(estimate: Callable[[Distribution, Cost, Noise], Tensor], block: Block, replicates: int) -> Implementation:
+    """An implementation by which replicates enter: as a leading axis of the batch of every distribution that is not met inside a cost.
+
+    What a cost is handed has them among its axes, and so has whatever it takes an expectation under.
+    """
+    outside, inside, depth = block.tile(0, replicates), block.one(), 0
+
+    def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
+        nonlocal depth
+        noise = inside
+        if depth == 0:
+            q, noise = q.map(lambda value: spread(value, replicates)), outside
+        depth += 1
+        value = estimate(q, cost, noise.at(site))
+        depth -= 1
+        return value
+
+    return implementation
 
 
 def spread(value: Tensor, replicates: int) -> Tensor:
