@@ -153,3 +153,12 @@ def test_a_tuning_that_diverges_is_refused() -> None:
 def test_a_variance_can_be_tuned_by_for_a_baseline_too() -> None:
     """NVIL's network by least E|g|^2 instead of regression."""
     assert measure("nvil", tune=few(kind="variance")).tuning["kind"] == "variance"
+
+
+@pytest.mark.parametrize("estimator", ["relax", "rebar", "nvil"])
+def test_each_site_is_tuned_by_itself(estimator: str) -> None:
+    """Nested layers of 4 and 3 latents: own parameters of different shapes, and the gradients of all layers stay unbiased."""
+    result = measure(estimator, "two_layer_vae", tune=few(), wrt="all", num_replicates=2**13)
+    sites = {name.split(".")[1] for name in result.tuning["parameters"]}
+    assert sites == {"z", "z2"}
+    assert result.verdict.status == "unbiased"

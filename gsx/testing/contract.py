@@ -16,6 +16,7 @@ from gsx.testing.facts import evaluations_are_counted, facts_are_declared, sampl
 from gsx.testing.manners import (
     a_constant_has_no_gradient,
     extremes_are_finite,
+    hard_and_relaxed_agree,
     nothing_is_changed,
     rows_are_independent,
     same_noise_same_bits,
@@ -39,6 +40,7 @@ CHECKS: dict[str, Check] = {
         nothing_is_changed,
         same_noise_same_bits,
         extremes_are_finite,
+        hard_and_relaxed_agree,
         evaluations_are_counted,
         routes_agree,
         a_black_box_is_measured_or_refused,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gsx.distributions import Distribution
+from gsx.distributions import Discrete, Distribution
 from gsx.noise import Block, Noise
 from gsx.testing.examples import cost_for, examples, extremes
 from gsx.testing.subject import CPU, NotApplicable, Subject, require
@@ -86,19 +88,54 @@ def same_noise_same_bits(subject: Subject) -> None:
 
 
 def extremes_are_finite(subject: Subject) -> None:
-    """At saturated logits and a category of probability 1e-12 every gradient of every replicate is finite, in both precisions."""
+    """At saturated logits, a category of probability 1e-12 and a temperature of 1e-3 every gradient of every replicate is finite, in both
+    precisions."""
     tried = 0
-    for dtype in (torch.float32, torch.float64):
-        for q in extremes(subject, dtype):
+    cold = [replace(subject, settings={**subject.settings, key: 1e-3}) for key in subject.settings if "temperature" in key]
+    for one, dtype in product((subject, *cold), (torch.float32, torch.float64)):
+        for q in extremes(one, dtype):
             many = q.map(lambda value: value.detach().expand(64, *value.shape).clone().requires_grad_())
-            estimator = subject.prepared(q, subject.samples(1))
-            value = estimator.expect(many, cost_for(subject), Block(11, "extremes", 0, dtype, CPU).tile(0, 64))
+            estimator = one.prepared(q, one.samples(1))
+            value = estimator.expect(many, cost_for(one), Block(11, "extremes", 0, dtype, CPU).tile(0, 64))
             for name, slope in zip(many.parameters, gradients(value, many), strict=True):
                 bad = int((~torch.isfinite(slope)).flatten(1).any(1).sum())
-                require(bad == 0, f"{type(q).__name__} in {dtype}: {bad} of 64 gradients in {name} are not finite at extreme parameters")
+                at = "a temperature of 1e-3" if one is not subject else "extreme parameters"
+                require(bad == 0, f"{type(q).__name__} in {dtype}: {bad} of 64 gradients in {name} are not finite at {at}")
             tried += 1
     if not tried:
         raise NotApplicable("no extremes are known for its distributions")
+
+
+def hard_and_relaxed_agree(subject: Subject) -> None:
+    """Where the cost meets a draw both hard and relaxed, on frozen noise, both come from one latent: the relaxed one hardens to the hard.
+
+    A pair of different latents may stay unbiased, so that no test of bias sees it.
+    """
+    compared = 0
+    for q in examples(subject, (6,), torch.float64):
+        if not isinstance(q, Discrete) or subject.kind.multi_sample:
+            continue
+        seen: list[Tensor] = []
+
+        def watching(z: Tensor, q: Any, seen: list[Tensor] = seen) -> Tensor:
+            seen.extend(z.detach().unbind(0))
+            return cost_for(subject)(z, q)
+
+        first: list[Tensor] = []
+        other: list[Tensor] = []
+        for found, block in ((first, 0), (other, 1)):
+            seen.clear()
+            subject.prepared(q).expect(q, watching, noise_for(torch.float64, block))
+            found.extend(seen)
+        drawn = [z for z, again in zip(first, other, strict=True) if not torch.equal(z, again)]  # a mean-field point is no draw
+        hard = [z for z in drawn if bool(((z == 0) | (z == 1)).all())]
+        relaxed = [z for z in drawn if bool(((z > 0) & (z < 1)).all())]
+        for z in relaxed if hard else []:
+            hardened = (z > 0.5).to(z.dtype) if q.event_ndim == 1 else q.harden(z)
+            require(any(torch.equal(hardened, one) for one in hard), f"{type(q).__name__}: a relaxed draw is not that of any hard one")
+            compared += 1
+    if not compared:
+        raise NotApplicable("its cost never meets a draw both hard and relaxed")
 
 
 def a_constant_has_no_gradient(subject: Subject) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -37,10 +37,10 @@ def require(holds: bool, otherwise: str) -> None:
 
 @dataclass(frozen=True)
 class Subject:
-    """``make(num_samples)`` gives a fresh estimator; None is the fewest samples it can use."""
+    """An estimator's class and all of its settings."""
 
     label: str
-    make: Callable[[int | None], Estimator]
+    kind: type[Estimator]
     settings: Mapping[str, Any] = field(default_factory=dict)
     #: How many subjects share the family-wise error of the statistical checks.
     family: int = 1
@@ -50,14 +50,14 @@ class Subject:
         """An estimator's class, and settings that differ from its defaults."""
         defaults = {name: parameter.default for name, parameter in registry.schema(kind).items()}
         label = "-".join([snake_case(kind.__name__), *(f"{key}={value}" for key, value in settings.items())])
-        return cls(label, lambda n: kind(num_samples=n, **settings), defaults | settings)
+        return cls(label, kind, defaults | settings)
 
     def among(self, family: int) -> Subject:
         return replace(self, family=family)
 
-    @property
-    def kind(self) -> type[Estimator]:
-        return type(self.make(None))
+    def make(self, num_samples: int | None) -> Estimator:
+        """A fresh one; of the fewest samples it can use for None."""
+        return self.kind(num_samples=num_samples, **self.settings)
 
     @property
     def is_exact(self) -> bool:
