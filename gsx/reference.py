@@ -13,7 +13,7 @@ import numpy as np
 from gsx import registry, statistics
 from gsx.accumulate import accumulate
 from gsx.accumulator import Accumulator, Plan
-from gsx.distributions import Discrete, KSubset, Normal
+from gsx.distributions import Continuous, Discrete, KSubset, Normal, Poisson
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.noise import Block
@@ -135,7 +135,7 @@ def _quadrature(program: Program) -> Answer:
 
 
 def _not_enumerable(program: Program, found: dict[str, Site]) -> str | None:
-    if not all(isinstance(site.q, (Discrete, KSubset)) for site in found.values()):
+    if not all(isinstance(site.q, Discrete | KSubset | Poisson) for site in found.values()):
         return f"{program.model.name} has a continuous variable"
     return _too_many(found)
 
@@ -144,9 +144,9 @@ def _not_integrable(program: Program, found: dict[str, Site]) -> str | None:
     name = program.model.name
     if program.model.cost_is != "differentiable":
         return f"the cost of {name} is {program.model.cost_is}"
-    if not any(isinstance(site.q, Normal) for site in found.values()):
-        return f"{name} has no Gaussian variable"
-    deepest = max((site.q.event_shape[0] for site in found.values() if not site.separable), default=1)
+    if not any(isinstance(site.q, Continuous) for site in found.values()):
+        return f"{name} has no continuous variable"
+    deepest = max((site.q.dimensions for site in found.values() if not site.separable), default=1)
     if deepest > MOST_DIMENSIONS:
         return f"{name} has {deepest} dimensions, more than the {MOST_DIMENSIONS} of a quadrature"
     return _too_many(found, ORDERS[0])

@@ -17,6 +17,8 @@ from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import ConfigurationError, MissingData, Result
 from gsx.registry import find, names, schema
+from gsx.testing import Subject
+from tests.estimators.catalogue import shipped_model
 
 CONF = config_folder()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -29,7 +31,7 @@ def options(group: str) -> list[str]:
 
 
 #: A class by its preset; the others are presets of themselves.
-CLASS = {"binary_vae_200": "binary_vae", "binary_vae_hidden": "binary_vae", "gumbel_softmax": "concrete"}
+CLASS = {"iwae_gaussian": "iwae", "binary_vae_200": "binary_vae", "binary_vae_hidden": "binary_vae", "gumbel_softmax": "concrete"}
 
 
 @pytest.fixture(autouse=True)
@@ -55,32 +57,27 @@ def measured(*overrides: str) -> Result:
 
 # -------------------------------------------------------------------------------------------------------------------------- models
 
-#: Each with an estimator that its distribution allows; where the whole gradient is large, that of the distribution's parameters.
-MODELS = {
-    "k_subset_toy": "simple",
-    "gaussian_toy": "reparameterization",
-    "gaussian_vae": "reparameterization",
-    "bayes_logistic": "reparameterization",
-}
+#: Where the whole gradient is large, that of the distribution's parameters.
 FEWER = {"binary_vae_200": ["wrt=distribution"]}
 
 
 @pytest.mark.parametrize("model", options("model"))
 def test_models(model: str) -> None:
-    result = measured(f"model={model}", f"estimator={MODELS.get(model, 'concrete')}", *FEWER.get(model, []))
+    result = measured(f"model={model}", "estimator=reinforce", *FEWER.get(model, []))
     assert result.model == CLASS.get(model, model)
     assert (result.reference["kind"] == "long_run") == (model == "binary_vae_200")
 
 
-#: The toy of each distribution.
-TOYS = {"Bernoulli": "bernoulli_toy", "Categorical": "categorical_toy", "Normal": "gaussian_toy", "KSubset": "k_subset_toy"}
+#: Of them, the first that the estimator supports.
+TOYS = ("bernoulli_toy", "categorical_toy", "gaussian_toy", "gamma_toy", "k_subset_toy", "iwae", "iwae_gaussian")
 
 
 @pytest.mark.parametrize("estimator", options("estimator"))
 def test_estimators(estimator: str) -> None:
-    kind = find("estimators", CLASS.get(estimator, estimator))
-    model = next(name for q, name in TOYS.items() if q in {one.__name__ for one in kind.distributions})  # type: ignore[attr-defined]
-    result = measured(f"model={model}", f"estimator={estimator}")
+    name = CLASS.get(estimator, estimator)
+    subject = Subject.of(find("estimators", name))
+    model = next(toy for toy in TOYS if subject.supports(shipped_model(toy)))
+    result = measured(f"model={model}", f"estimator={estimator}", "tune.steps=2", "tune.replicates=2")
     assert result.estimator == CLASS.get(estimator, estimator)
 
 

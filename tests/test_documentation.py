@@ -1,13 +1,17 @@
 """What the README and CONTRIBUTING say is run: an example that does not work is worse than none."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gsx.benchmark.table import markdown
 from gsx.cli import main
+from gsx.document import stale
 from gsx.registry import names
 
 ROOT = Path(__file__).parents[1]
@@ -18,16 +22,18 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
+ESTIMATOR, PYTEST, MODEL = blocks(CONTRIBUTING, "python")
+_, RUN_ESTIMATOR, CHECK, RUN_MODEL = (block.strip() for block in blocks(CONTRIBUTING, "sh"))
+
+
 def test_the_example_estimator_of_contributing_is_measured_and_unbiased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The two files as printed, in a user's own folder; at a family-wise rate of 1e-3 and one fixed seed a right estimator passes."""
-    code, config = blocks(CONTRIBUTING, "python")[0], blocks(CONTRIBUTING, "yaml")[0]
-    (tmp_path / "my_estimators.py").write_text(code)
+    (tmp_path / "my_estimators.py").write_text(ESTIMATOR)
     (tmp_path / "conf" / "estimator").mkdir(parents=True)
-    (tmp_path / "conf" / "estimator" / "leave_one_out.yaml").write_text(config)
+    (tmp_path / "conf" / "estimator" / "leave_one_out.yaml").write_text(blocks(CONTRIBUTING, "yaml")[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    command = next(line for line in blocks(CONTRIBUTING, "sh")[1].splitlines() if line.startswith("gsx run"))
-    assert main([*command.split()[1:], "num_replicates=16384", "model=bernoulli_ising", "-q"]) == 0
+    assert main([*RUN_ESTIMATOR.split()[1:], "num_replicates=16384", "model=bernoulli_ising", "-q"]) == 0
     (found,) = tmp_path.glob("outputs/default/*/result.json")
     result = json.loads(found.read_text())
     assert result["estimator"] == "leave_one_out"
@@ -35,18 +41,30 @@ def test_the_example_estimator_of_contributing_is_measured_and_unbiased(tmp_path
     assert result["verdict"]["status"] == "unbiased"
 
 
+def test_the_example_estimator_of_contributing_passes_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the command as printed, and by the pytest file as printed."""
+    (tmp_path / "my_estimators.py").write_text(ESTIMATOR)
+    (tmp_path / "test_mine.py").write_text(PYTEST)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(CHECK.split()[1:]) == 0
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not bias and not planted", "test_mine.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout + done.stderr
+
+
 def test_the_example_model_of_contributing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_models.py").write_text(blocks(CONTRIBUTING, "python")[1])
+    (tmp_path / "my_models.py").write_text(MODEL)
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "two_coins.yaml").write_text(blocks(CONTRIBUTING, "yaml")[1])
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert main([*blocks(CONTRIBUTING, "sh")[2].split()[1:], "num_replicates=4096", "-q"]) == 0
+    assert main([*RUN_MODEL.split()[1:], "num_replicates=4096", "-q"]) == 0
     (found,) = tmp_path.glob("outputs/default/*/result.json")
     assert json.loads(found.read_text())["reference"]["kind"] == "enumeration"
 
 
-@pytest.mark.parametrize("code", blocks(CONTRIBUTING, "python"), ids=["estimator", "model"])
+@pytest.mark.parametrize("code", [ESTIMATOR, MODEL], ids=["estimator", "model"])
 def test_the_examples_fit_the_25_lines_that_are_promised(code: str) -> None:
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 25
 
@@ -59,7 +77,11 @@ def test_the_notebook_example_of_the_readme_runs(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("name", names("estimators"))
 def test_every_estimator_has_a_row_in_the_readme(name: str) -> None:
-    assert re.search(rf"^\| `{name}` \|", README, re.MULTILINE)
+    assert re.search(rf"^\| \[`{name}`\]\(docs/estimators/{name}.md\) \|", README, re.MULTILINE)
+
+
+def test_what_is_generated_is_up_to_date() -> None:
+    assert stale() == [], "run ./scripts/document"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "conf").glob("[dem]*/*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -70,7 +92,7 @@ def test_every_configuration_is_named_in_the_readme(path: Path) -> None:
 
 def test_linked_files_exist() -> None:
     for text in (README, CONTRIBUTING):
-        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        for target in re.findall(r"(?<=\w)\]\(([^)#:]+)\)", re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
             assert (ROOT / target).exists(), target
 
 

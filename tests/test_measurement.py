@@ -30,7 +30,7 @@ from tests.schedules import Interrupter, statistics_of
 
 
 def measure(model: Any = "bernoulli_toy", estimator: Any = "reinforce", **settings: Any) -> Result:
-    return gsx.measure(model, estimator, **{"num_replicates": 1024, "workers": 1, **settings})
+    return gsx.measure(model, estimator, **{"num_replicates": 1024, "workers": 1, "blocks_per_task": 1, **settings})
 
 
 def run_directory(root: Path, model: Any = "bernoulli_toy", estimator: Any = "reinforce", **settings: Any) -> Path:

@@ -311,7 +311,7 @@ class Kink(Model):
     [
         (BernoulliIsing(), "closed_form", "bernoulli_ising has no formula for its gradient"),
         (GaussianToy(), "enumeration", "gaussian_toy has a continuous variable"),
-        (BernoulliToy(), "quadrature", "bernoulli_toy has no Gaussian variable"),
+        (BernoulliToy(), "quadrature", "bernoulli_toy has no continuous variable"),
         (Step(), "quadrature", "the cost of step is discontinuous"),
         (FourDimensions(), "quadrature", "four_dimensions has 4 dimensions, more than the 3 of a quadrature"),
         (Kink(), "quadrature", "quadrature of kink does not settle by 512 nodes"),

@@ -23,7 +23,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measure(estimator: Any = "relax", model: Any = "bernoulli_toy", **settings: Any) -> gsx.Result:
-    return gsx.measure(model, estimator, **{"num_replicates": 4096, "workers": 1, **settings})
+    return gsx.measure(model, estimator, **{"num_replicates": 4096, "workers": 1, "blocks_per_task": 1, **settings})
 
 
 def variance(result: gsx.Result) -> float:

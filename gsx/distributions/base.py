@@ -44,6 +44,11 @@ class Distribution(ABC):
     def event_shape(self) -> Shape:
         return self._shape[-self.event_ndim :]
 
+    @property
+    def dimensions(self) -> int:
+        """How many numbers an event is free in, or states it has one of."""
+        return self.event_shape[0]
+
     def beside(self, u: Tensor, name: str) -> Tensor:
         """A parameter with the sample axes of u as axes of size 1.
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsx.distributions.base import Distribution
+from gsx.distributions.continuous import Continuous
 from gsx.noise import normal
 
 
-class Normal(Distribution):
-    """z ~ N(loc, diag(scale^2)); loc, scale and events are ``[*batch, D]``."""
+class Normal(Continuous):
+    """z ~ N(loc, diag(scale^2)); loc, scale and events are ``[*batch, D]``. The coordinate is z."""
 
     parameter_names = ("loc", "scale")
 
@@ -38,30 +38,21 @@ class Normal(Distribution):
         standardised = (z - loc) / scale
         return {"loc": standardised / scale, "scale": (standardised**2 - 1) / scale}
 
-    def sample(self, u: Tensor) -> Tensor:
+    def quantile(self, u: Tensor) -> Tensor:
         return self.reparameterize(u).detach()
+
+    def decode(self, s: Tensor) -> Tensor:
+        return s
+
+    def slopes(self, s: Tensor) -> dict[str, Tensor]:
+        return {"loc": torch.ones_like(s), "scale": (s - self.loc.detach()) / self.scale.detach()}
 
     def reparameterize(self, u: Tensor) -> Tensor:
         """loc + scale eps, differentiable in both."""
         return self.beside(u, "loc") + self.beside(u, "scale") * normal(u)
 
-    def num_points(self, nodes: int) -> int:
-        return int(nodes ** self.event_shape[0])
-
-    def points(self, start: int, stop: int, nodes: int) -> tuple[Tensor, Tensor]:
+    def grid(self, nodes: int) -> tuple[Tensor, Tensor]:
         """Gauss-Hermite nodes: they move with the parameters, their weights do not."""
-        dimensions = self.event_shape[0]
-        node, weight = self._hermite(nodes)
-        codes = torch.arange(start, stop, device=self.loc.device)[:, None]
-        codes = codes // nodes ** torch.arange(dimensions, device=self.loc.device) % nodes
-        ones = (1,) * len(self.batch_shape)
-        z = self.loc + self.scale * node[codes].reshape(stop - start, *ones, dimensions)
-        return z, weight[codes].prod(-1).reshape(stop - start, *ones).expand(stop - start, *self.batch_shape)
-
-    def num_coordinate_points(self, nodes: int) -> int:
-        return nodes
-
-    def coordinate_points(self, nodes: int) -> tuple[Tensor, Tensor]:
         node, weight = (x.reshape(nodes, *(1,) * self.loc.ndim) for x in self._hermite(nodes))
         return self.loc + self.scale * node, weight.expand(nodes, *self.loc.shape)
 

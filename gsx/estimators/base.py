@@ -36,8 +36,9 @@ class Estimator(nn.Module, ABC):
     distributions: ClassVar[tuple[type[Distribution], ...]]
     #: Whether it is for costs that combine several samples, and for no others.
     multi_sample: ClassVar[bool] = False
-    #: Evaluations of the cost in one estimate, a formula in N samples, D coordinates, C categories and the estimator's settings, like
-    #: "N (2 D + 1)". Tested against what is counted, where an evaluation of K samples that are combined counts K.
+    #: Evaluations of the cost in one estimate, a formula in N samples, D coordinates, C categories (2 where there are none), P parameter
+    #: tensors of the distribution and the estimator's settings, like "N (2 D + 1)". Tested against what is counted, where an evaluation of
+    #: K samples that are combined counts K.
     evaluations: ClassVar[str]
     #: The same of gradients of the cost.
     gradient_evaluations: ClassVar[str] = "0"

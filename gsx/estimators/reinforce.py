@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gsx.costs import Cost
-from gsx.distributions import Bernoulli, Categorical, Distribution, KSubset, Normal
+from gsx.distributions import Bernoulli, Categorical, Continuous, Distribution, KSubset, Poisson
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 from gsx.records import ConfigurationError
@@ -34,7 +34,7 @@ class Reinforce(Estimator):
     family = "score function"
     unbiased = True
     needs_cost_gradient = False
-    distributions = (Bernoulli, Categorical, KSubset, Normal)
+    distributions = (Bernoulli, Categorical, Continuous, KSubset, Poisson)
     evaluations = "N"
     citation = "Williams (1992), Simple statistical gradient-following algorithms, Machine Learning 8, section 4"
 

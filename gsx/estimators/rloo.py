@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gsx.costs import Cost
-from gsx.distributions import Bernoulli, Categorical, Distribution, KSubset, Normal
+from gsx.distributions import Bernoulli, Categorical, Continuous, Distribution, KSubset, Poisson
 from gsx.estimators.base import Estimator
 from gsx.noise import Noise
 from gsx.surrogate import average, follow_score
@@ -27,7 +27,7 @@ class RLOO(Estimator):
     family = "score function"
     unbiased = True
     needs_cost_gradient = False
-    distributions = (Bernoulli, Categorical, KSubset, Normal)
+    distributions = (Bernoulli, Categorical, Continuous, KSubset, Poisson)
     evaluations = "N"
     citation = "Kool, van Hoof & Welling (2019), Buy 4 REINFORCE Samples, Get a Baseline for Free!, ICLR workshop DeepRLStructPred"
     least_samples = 2

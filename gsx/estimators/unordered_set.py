@@ -39,7 +39,10 @@ class UnorderedSet(Estimator):
     needs_cost_gradient = False
     distributions = (Bernoulli, Categorical)
     evaluations = "N"
-    citation = "Kool, van Hoof & Welling (2020), Estimating Gradients ... by Sampling without Replacement, arXiv 2002.06043"
+    citation = (
+        "Kool, van Hoof & Welling (2020), Estimating Gradients for Discrete Random Variables by Sampling without Replacement, "
+        "arXiv 2002.06043"
+    )
     least_samples = 2
 
     def __init__(self, *, baseline: Literal["built_in", "none"] = "built_in", num_samples: int | None = None) -> None:

@@ -93,8 +93,8 @@ def evaluations_are_counted(subject: Subject) -> None:
             if subject.is_exact:
                 continue
             q = next(iter(seen.sites.values())).q
-            event = q.event_shape
-            symbols = {"N": n, "D": event[0], "C": event[1] if len(event) > 1 else 2, **subject.settings}
+            categories = q.event_shape[1] if q.event_ndim > 1 else 2
+            symbols = {"N": n, "D": q.event_shape[0], "C": categories, "P": len(q.parameters), **subject.settings}
             for declared, found in ((kind.evaluations, seen.evaluations), (kind.gradient_evaluations, seen.gradient_evaluations)):
                 wanted = q.copies * formula(declared, symbols)
                 require(found == wanted, f"{declared!r} is {wanted:g} for N = {n} on {problem.model.name}, and {found} were counted")

@@ -62,7 +62,7 @@ REFUSED: dict[str, list[str]] = {
     "run plugins=[nope]": ["plugins=nope", "cannot be imported"],
     # the reference
     "run reference.kind=foo": ["reference.kind=foo", "closed_form, enumeration, quadrature, long_run"],
-    "run reference.kind=quadrature": ["reference.kind=quadrature", "Gaussian"],
+    "run reference.kind=quadrature": ["reference.kind=quadrature", "continuous"],
     "run wrt=distribution reference.kind=closed_form": ["reference.kind=closed_form", "no formula", "wrt=distribution"],
     "run reference=long_run reference.estimator=foo": ["reference.estimator=foo", "unknown"],
     "run reference=long_run reference.estimator=concrete": ["reference.estimator=concrete", "unbiased"],

@@ -53,7 +53,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measure(run: str, **settings: Any) -> Result:
-    return gsx.measure(**{"workers": 1, "engine": "structured", "seed": 3, **RUNS[run], **settings})
+    return gsx.measure(**{"workers": 1, "blocks_per_task": 1, "engine": "structured", "seed": 3, **RUNS[run], **settings})
 
 
 def run_directory(root: Path, run: str, **settings: Any) -> Path:
