@@ -20,7 +20,7 @@ import gsx
 from gsx import yardstick
 from gsx.costs import Combine, Cost, Expect, LogMeanExp, MultiSample
 from gsx.data import Dataset
-from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution, KSubset, Normal
+from gsx.distributions import Bernoulli, Categorical, Dirichlet, Discrete, Distribution, Gamma, KSubset, Normal
 from gsx.estimators.base import Estimator
 from gsx.estimators.concrete import Concrete
 from gsx.estimators.disarm import Disarm
@@ -92,6 +92,8 @@ KINDS: list[Distribution] = [
     Bernoulli(double([[-0.9, 0.3], [0.2, 1.1]])),
     Categorical(double([[[0.5, -0.3, 0.1], [-0.8, 0.4, 0.0]]])),
     Normal(double([0.4, -0.6, 0.1]), double([0.5, 0.9, 1.3])),
+    Gamma(double([0.8, 2.5]), double([1.2, 0.4])),
+    Dirichlet(double([[0.7, 1.5, 3.0], [2.0, 0.6, 1.1]])),
 ]
 
 
