@@ -39,6 +39,9 @@ class KSubset(Distribution):
     def logits(self) -> Tensor:
         return self.parameters["logits"]
 
+    def power(self, copies: int) -> Self:
+        raise ConfigurationError("combine: samples of a KSubset cannot be combined, because side by side they are none")
+
     def replace(self, parameters: dict[str, Tensor]) -> Self:
         return type(self)(k=self.k, context=self.context, **parameters)
 

@@ -23,7 +23,7 @@ class Dreg(Estimator):
     Bias: none where f = log q(z) - log p(x, z), combined by a log-mean-exp: the score term E v_k grad log q(z_k) of the
     pathwise gradient becomes, pathwise itself, E v_k (1 - v_k) (df/dz_k) grad z_k.
     Not to be confused with: `stl`, which drops the score term and is biased for several samples; for one the two are the same.
-    References: Tucker, Lawson, Gu & Maddison (2019), arXiv 1810.04152, equation 8.
+    References: Tucker, Lawson, Gu & Maddison (2019), arXiv 1810.04152.
     """
 
     family = "multi-sample"

@@ -21,7 +21,7 @@ class STL(Estimator):
     Bias: none where f depends on q by a constant times log q(z): what is dropped is that constant times the score. (Where q is the exact
     posterior, an ELBO's gradient then vanishes sample by sample.) Biased for the bound of several samples: there weights multiply scores.
     Not to be confused with: `dreg`, which is right for that bound.
-    References: Roeder, Wu & Duvenaud (2017), arXiv 1703.09194, equation 8.
+    References: Roeder, Wu & Duvenaud (2017), arXiv 1703.09194.
     """
 
     family = "pathwise"

@@ -26,7 +26,7 @@ class Vimco(Estimator):
     Costs: N evaluations of the K samples, no gradient of the cost.
     Bias: none, because L_-k has not seen sample k.
     Not to be confused with: `rloo`, which compares N whole sets of K with each other. On K samples of a plain mean the two are one.
-    References: Mnih & Rezende (2016), arXiv 1602.06725, section 2.5 (there L is maximised).
+    References: Mnih & Rezende (2016), arXiv 1602.06725 (whose L is maximised).
     """
 
     family = "multi-sample"
@@ -46,7 +46,7 @@ class Vimco(Estimator):
         z = q.sample(noise.uniform((self.num_samples,), q))
         f = cost.each(z, q)
         bound = cost.combine(f)
-        signal = (bound - self._without(f, cost.combine)).detach()
+        signal = bound.detach() - self._without(f.detach(), cost.combine)
         z, q = cost.split(z, q)
         return average(bound) + follow_score(torch.zeros_like(f[:, 0]), signal.movedim(0, 1), q, z).sum(0)
 

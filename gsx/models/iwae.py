@@ -22,7 +22,7 @@ class IWAE(VariationalAutoencoder):
 
     `latents` Bernoullis with a uniform prior, of which the decoder reads 2z - 1; or Gaussians with a standard normal prior, the posterior
     no wider than that (its scale is a sigmoid). Linear networks where `hidden` is empty.
-    References: Burda, Grosse & Salakhutdinov (2016), arXiv 1509.00519, equation 8; with discrete latents Mnih & Rezende (2016), arXiv
+    References: Burda, Grosse & Salakhutdinov (2016), arXiv 1509.00519, section 3; with discrete latents Mnih & Rezende (2016), arXiv
     1602.06725.
     """
 

@@ -17,7 +17,7 @@ class Polynomial(Model):
 
     Parameter: `logits` [dimensions, 2] ~ U(-0.01, 0.01). The gradient is p_0 p_1 (|1 - target|^power - |target|^power) / dimensions in the
     first logit of each variable, and minus that in the second.
-    References: Liu, Dong, Liu, Yu & Gao (2023), arXiv 2304.08612, section 5.1, with power 1.5, 2 and 3.
+    References: Liu, Dong, Liu, Yu & Gao (2023), arXiv 2304.08612, with power 1.5, 2 and 3.
     """
 
     def __init__(self, *, dimensions: int = 128, target: float = 0.45, power: float = 1.5, seed: int = 0) -> None:

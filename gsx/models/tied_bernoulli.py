@@ -16,8 +16,7 @@ class TiedBernoulli(Model):
     """L(eta) = E sum_d (b_d - target_d)^2, every b_d ~ Bernoulli(sigmoid(eta)).
 
     Parameter: `eta` []. The gradient is p (1 - p) sum_d (1 - 2 target_d).
-    References: Liu, Regier, Tripuraneni, Jordan & McAuliffe (2019), arXiv 1810.04777, section 5.1; Kool, van Hoof & Welling (2020),
-    arXiv 2002.06043, section 5.1.
+    References: Liu, Regier, Tripuraneni, Jordan & McAuliffe (2019), arXiv 1810.04777; Kool, van Hoof & Welling (2020), arXiv 2002.06043.
     """
 
     targets: Tensor

@@ -22,7 +22,7 @@ class TwoLayerVAE(VariationalAutoencoder):
 
     The networks: `encoder` for q(z1|x), `encoder_2` for q(z2|z1), `decoder_2` for p(z1|z2), `decoder` for p(x|z1), each on its input mapped
     to {-1, 1}, linear where `hidden` is empty; p(z2) is uniform. The upper layer is drawn at the site `z2`.
-    References: the sigmoid belief networks of Mnih & Gregor (2014), arXiv 1402.0030; Tucker et al. (2017), arXiv 1703.07370, section 6.
+    References: the sigmoid belief networks of Mnih & Gregor (2014), arXiv 1402.0030; Tucker et al. (2017), arXiv 1703.07370.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ import gsx
 from gsx import yardstick
 from gsx.costs import Combine, Cost, Expect, LogMeanExp, MultiSample
 from gsx.data import Dataset
-from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution, Normal
+from gsx.distributions import Bernoulli, Categorical, Dirichlet, Discrete, Distribution, Gamma, KSubset, Normal
 from gsx.estimators.base import Estimator
 from gsx.estimators.concrete import Concrete
 from gsx.estimators.disarm import Disarm
@@ -92,6 +92,8 @@ KINDS: list[Distribution] = [
     Bernoulli(double([[-0.9, 0.3], [0.2, 1.1]])),
     Categorical(double([[[0.5, -0.3, 0.1], [-0.8, 0.4, 0.0]]])),
     Normal(double([0.4, -0.6, 0.1]), double([0.5, 0.9, 1.3])),
+    Gamma(double([0.8, 2.5]), double([1.2, 0.4])),
+    Dirichlet(double([[0.7, 1.5, 3.0], [2.0, 0.6, 1.1]])),
 ]
 
 
@@ -110,6 +112,12 @@ def test_a_power_is_so_many_independent_draws(q: Distribution) -> None:
     found = torch.autograd.grad(power.log_prob(z).sum(), tuple(leaf.parameters.values()))
     for slope, score in zip(found, q.score(parts.movedim(1, 0).flatten(0, 1)).values(), strict=True):
         torch.testing.assert_close(slope, score.sum(0))
+
+
+def test_a_subset_has_no_power() -> None:
+    """K subsets side by side are no subset: the coordinates of one are not independent of each other."""
+    with pytest.raises(ConfigurationError, match="combine: "):
+        KSubset(double([0.3, -0.2, 0.5]), k=2).power(2)
 
 
 def test_each_sample_meets_its_own_part_of_q() -> None:
@@ -404,7 +412,7 @@ def test_the_bound_is_measured_without_bias(estimator: Estimator, k: int) -> Non
 
 @pytest.mark.parametrize("k", [2, 3])
 def test_stl_is_biased_on_the_bound_by_the_weighed_scores(k: int) -> None:
-    """What it drops is sum_k v_k grad log q(z_k), whose mean is that of the bias, reversed; Tucker et al. (2019), section 4."""
+    """What it drops is sum_k v_k grad log q(z_k), whose mean is that of the bias, reversed (Tucker et al. 2019)."""
     grid = np.array(list(itertools.product(range(len(NODE)), repeat=k)))
     loc, scale = float(GAUSSIAN.loc), float(GAUSSIAN.scale)
     eps = NODE[grid]
