@@ -11,9 +11,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from gsx.costs import Separable
+    from gsx.costs import LogMeanExp, Separable
     from gsx.data import load as load_data
-    from gsx.distributions import Bernoulli, Categorical, Distribution, Normal
+    from gsx.distributions import (
+        Bernoulli,
+        Beta,
+        Categorical,
+        Dirichlet,
+        Distribution,
+        Exponential,
+        Gamma,
+        KSubset,
+        Normal,
+        Poisson,
+        VonMises,
+    )
     from gsx.estimators.base import Estimator
     from gsx.measurement import measure
     from gsx.models.base import Model
@@ -21,10 +33,18 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Bernoulli": "gsx.distributions",
+    "Beta": "gsx.distributions",
     "Categorical": "gsx.distributions",
+    "Dirichlet": "gsx.distributions",
     "Distribution": "gsx.distributions",
+    "Exponential": "gsx.distributions",
+    "Gamma": "gsx.distributions",
+    "KSubset": "gsx.distributions",
     "Normal": "gsx.distributions",
+    "Poisson": "gsx.distributions",
+    "VonMises": "gsx.distributions",
     "Estimator": "gsx.estimators.base",
+    "LogMeanExp": "gsx.costs",
     "Model": "gsx.models.base",
     "Result": "gsx.records",
     "Separable": "gsx.costs",
@@ -33,13 +53,21 @@ _HOMES = {
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "Categorical",
+    "Dirichlet",
     "Distribution",
     "Estimator",
+    "Exponential",
+    "Gamma",
+    "KSubset",
+    "LogMeanExp",
     "Model",
     "Normal",
+    "Poisson",
     "Result",
     "Separable",
+    "VonMises",
     "__version__",
     "load_data",
     "measure",

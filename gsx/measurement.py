@@ -17,7 +17,7 @@ from gsx import statistics
 from gsx.accumulate import accumulate
 from gsx.accumulator import Accumulator, Plan
 from gsx.configuration import Configuration
-from gsx.distributions import Discrete
+from gsx.distributions import Discrete, KSubset
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.identity import moments_id, reference_id, result_id, source
@@ -233,7 +233,7 @@ class Measurement:
 
     def _rarest_draws(self) -> float | None:
         """How often the least probable state of any discrete coordinate is expected in all draws together; None without one."""
-        discrete = [] if self.exact else [site.q for site in self.seen.sites.values() if isinstance(site.q, Discrete)]
+        discrete = [] if self.exact else [site.q for site in self.seen.sites.values() if isinstance(site.q, Discrete | KSubset)]
         if not discrete:
             return None
         rarest = min(float(q.coordinate_points(1)[1].min()) for q in discrete)

@@ -23,8 +23,8 @@ from gsx.routes.base import replicating
 
 #: How many points a curve has at most, and how many numbers of a parameter a result tells.
 CURVE, TOLD = 50, 16
-#: Replicates on which repeated tunings are compared.
-COMPARED = 2048
+#: Blocks of replicates on which repeated tunings are compared, and their size.
+COMPARED, SIZE = 16, 512
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class TuneSettings:
         if not self.learning_rate > 0:
             raise ConfigurationError(f"tune.learning_rate={self.learning_rate:g}: must be positive")
         kind = estimator.tuned_by if self.kind == "auto" else self.kind
+        if kind == "none" and self.repeats > 1:
+            raise ConfigurationError(f"tune.repeats={self.repeats}: {estimator.name} is not tuned here")
         if kind != "none" and estimator.tuned_by == "none":
             raise ConfigurationError(f"tune={kind}: {estimator.name} has no parameters of its own")
         if kind == "regression" and estimator.tuned_by != "regression":
@@ -64,7 +66,7 @@ def tune(estimator: Estimator, program: Program, seen: Probe, settings: TuneSett
     learnt = warm_up(estimator, program, seed=seed, stream=stream)
     if settings.kind == "none":
         return learnt
-    variances: list[float] = []
+    variances: list[dict[str, float]] = []
     for repeat in reversed(range(settings.repeats)):
         noise = Block(seed, f"{stream}.init", repeat, program.dtype, program.device).one()
         for site, found in seen.sites.items():
@@ -139,10 +141,12 @@ def _regression(estimator: Estimator, program: Program) -> Loss:
     return loss
 
 
-def _variance(estimator: Estimator, program: Program, seen: Probe, seed: int, stream: str) -> float:
-    """The trace of the covariance of one estimate, on numbers that are the same for every tuning that is compared."""
-    block = Block(seed, f"{stream}.compare", 0, program.dtype, program.device)
-    return float(materialising(program, estimator, seen).moments(block, COMPARED, None).second.sum() / (COMPARED - 1))
+def _variance(estimator: Estimator, program: Program, seen: Probe, seed: int, stream: str) -> dict[str, float]:
+    """The trace of the covariance of one estimate and its standard error, on numbers that are the same for every tuning compared."""
+    route = materialising(program, estimator, seen)
+    blocks = (Block(seed, f"{stream}.compare", index, program.dtype, program.device) for index in range(COMPARED))
+    found = torch.stack([route.moments(block, SIZE, None).second.sum() / (SIZE - 1) for block in blocks])
+    return {"value": float(found.mean()), "se": float(found.std()) / math.sqrt(COMPARED)}
 
 
 def _told(parameter: Tensor) -> Any:

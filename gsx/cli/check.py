@@ -20,7 +20,8 @@ def command(arguments: list[str]) -> int:
     from gsx.testing import CHECKS, run, subjects
 
     failed = passed = 0
-    for subject in subjects(chosen.estimators or names("estimators", chosen.plugins), chosen.plugins):
+    # All names are looked up before the first is checked.
+    for subject in list(subjects(chosen.estimators or names("estimators", chosen.plugins), chosen.plugins)):
         print(f"{subject.label}:")
         for check in CHECKS:
             outcome = run(subject, check)

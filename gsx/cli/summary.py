@@ -15,6 +15,7 @@ def describe(result: Result, folder: str) -> str:
         ("reference", _reference(result)),
         ("verdict", _verdict(result)),
         *((label, number(result.summary[key])) for key, label in _LABELS.items()),
+        *((("tuning", _tuning(result)),) if "kind" in result.tuning else ()),
         ("cost", _cost(result)),
     ]
     if verdict.reason:
@@ -64,6 +65,14 @@ def _verdict(result: Result) -> str:
     if verdict.delta_min_relative is not None and verdict.status == "unbiased":
         text += f"; only a bias above {100 * verdict.delta_min_relative:.2g} % of max |reference| was sure to be seen"
     return text
+
+
+def _tuning(result: Result) -> str:
+    tuning = result.tuning
+    text = f"by {tuning['kind']}, {tuning['steps']} steps of {tuning['replicates']} replicates; "
+    text += f"loss from {tuning['curve'][0]:.4g} to {tuning['curve'][-1]:.4g}"
+    repeats = ", ".join(f"{one['value']:.4g} ± {one['se']:.1g}" for one in tuning.get("variances", []))
+    return f"{text}; variance of each tuning {repeats}" if repeats else text
 
 
 def _cost(result: Result) -> str:

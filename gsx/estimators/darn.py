@@ -19,7 +19,7 @@ class DARN(Estimator):
     variable alone; value (1/N) sum_n f(z_n, q), gradient (1/N) sum_n (z_n - p) (z_n - p)' grad f(z_n).
     Requires: a cost whose gradient exists at the states.
     Costs: N evaluations and N gradients of the cost.
-    Bias: yes, unless the cost is linear: the baseline depends on the sample, and what that adds to the mean is left out.
+    Bias: yes, unless the cost is linear in each variable: the baseline depends on the sample, and what that adds to the mean is left out.
     Not to be confused with: an expansion to the point 1/2, which Gregor et al. take for binary variables. On a Bernoulli that is `zgr`.
     References: Gregor, Danihelka, Mnih, Blundell & Wierstra (2014), arXiv 1310.8499; to the mean: Shekhovtsov (2023), PMLR 202.
     """

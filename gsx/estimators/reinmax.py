@@ -19,7 +19,8 @@ class Reinmax(Estimator):
     Bernoulli); value (1/N) sum_n f(z_n, q), gradient (1/N) sum_n (2 J(pi_n) - (1/2) J(p)) grad f(z_n).
     Requires: a cost whose gradient exists at the states.
     Costs: N evaluations and N gradients of the cost.
-    Bias: yes, unless tau = 1 and the cost is quadratic (in all variables jointly). The authors advise tau >= 1.
+    Bias: yes, unless tau = 1 and the cost is at most quadratic in each variable (jointly quadratic, or multilinear). The authors advise
+    tau >= 1.
     Not to be confused with: `zgr`, which it equals sample by sample at tau = 1, and only there.
     References: Liu, Dong, Liu, Yu & Gao (2023), arXiv 2304.08612.
     """

@@ -20,7 +20,7 @@ class ZGR(Estimator):
     (1/N) sum_n (1/2) (J(p) + (z_n - p) (z_n - p)') grad f(z_n). For a Bernoulli that is 1/2 P(the value not drawn) grad f(z_n).
     Requires: a cost whose gradient exists at the states.
     Costs: N evaluations and N gradients of the cost.
-    Bias: yes, unless the cost is quadratic (in all variables jointly).
+    Bias: yes, unless the cost is at most quadratic in each variable (jointly quadratic, or multilinear).
     Not to be confused with: `gumbel_rao` at a small temperature, whose M draws are an ever noisier average of the same.
     References: Shekhovtsov (2023), ICML, PMLR 202, pages 30931 to 30955.
     """

@@ -49,6 +49,7 @@ def verdict(
     * *States that are hardly drawn.* The first gate takes max|g_j| over what was drawn, and of a state expected fewer than
       7 + log D times in the whole run perhaps nothing was: a score function is largest just there. The gate then takes the largest
       gradient of any coordinate for each, and a deterministic coordinate off the reference is ``inconclusive``.
+    * *Rounding*: a bias within 1e-5 (float32) or 1e-10 (float64) of |reference| is that of the arithmetic, however small the errors are.
     * *Acceptance* has no gate: it claims only that nothing above delta_min was seen. A rare event enters that claim through 7 max|g_j| / R;
       where the route keeps no maxima the reason says that delta_min leaves rare events out.
     * A *deterministic* coordinate has no z; it must lie within 1e-5 (float32) or 1e-10 (float64) of |reference|, plus z* reference_se, or
@@ -83,7 +84,8 @@ def verdict(
         return Verdict("self_referenced", max_abs_z, p_value, None, None, _join(biased_because, "the reference is a run of this estimator"))
 
     length = float(np.linalg.norm(table.reference))
-    tolerance = ROUNDING[dtype] * length + z_threshold * table.reference_se
+    rounding = ROUNDING[dtype] * length
+    tolerance = rounding + z_threshold * table.reference_se
     off = deterministic & (abs_bias > tolerance)
     hidden = rarest_draws is not None and rarest_draws < RARE_EVENT + math.log(size) and not deterministic_by_construction
     unseen = off & (hidden | (table.mean == 0) & (not deterministic_by_construction and biased_because is None))
@@ -91,18 +93,21 @@ def verdict(
     if hidden and largest is not None:
         largest = np.full_like(largest, largest.max())
     rare = np.zeros(size) if largest is None else RARE_EVENT * largest / replicates
-    visible = np.where(deterministic, tolerance, np.maximum((z_threshold + normal.inv_cdf(POWER)) * table.bias_se, rare))
+    visible = np.where(
+        deterministic, tolerance, np.maximum((z_threshold + normal.inv_cdf(POWER)) * table.bias_se, np.maximum(rare, rounding))
+    )
     visible[unseen] = abs_bias[unseen]
     delta_min = float(visible.max()) if np.isfinite(visible).all() else None
     relative = delta_min / float(np.abs(table.reference).max()) if delta_min is not None and length > 0 else None
 
     def say(status: str, reason: str | None = None) -> Verdict:
-        return Verdict(status, max_abs_z, p_value, delta_min, relative, _join(biased_because, reason))
+        declared = biased_because or ("declared unbiased" if status == "biased" else None)
+        return Verdict(status, max_abs_z, p_value, delta_min, relative, _join(declared, reason))
 
     scarcely = f"; the rarest state is expected {rarest_draws:.2g} times in all draws" if hidden else ""
     gates = largest is not None
     needed = np.zeros(size) if skewness is None else (np.abs(skewness) * z_threshold**3 / 3) ** 2
-    rejects, rejects_along = abs_z > z_threshold, abs_t > t_threshold
+    rejects, rejects_along = (abs_z > z_threshold) & (abs_bias > rounding), abs_t > t_threshold
     believable = replicates >= needed
     if skewness is None and largest is not None:
         reach = np.divide(2 * largest, replicates * table.bias_se, out=np.zeros(size), where=moving)

@@ -60,6 +60,11 @@ class Subject:
         return self.kind(num_samples=num_samples, **self.settings)
 
     @property
+    def is_default(self) -> bool:
+        """Whether its settings are those of its class."""
+        return all(self.settings[name] == parameter.default for name, parameter in registry.schema(self.kind).items())
+
+    @property
     def is_exact(self) -> bool:
         return issubclass(self.kind, Exact)
 
