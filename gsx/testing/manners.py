@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsx.distributions import Discrete, Distribution
+from gsx.distributions import Discrete, Distribution, KSubset
 from gsx.noise import Block, Noise
 from gsx.testing.examples import cost_for, examples, extremes
 from gsx.testing.subject import CPU, NotApplicable, Subject, require
@@ -148,6 +148,8 @@ def a_constant_has_no_gradient(subject: Subject) -> None:
 
     replicates = 4 if subject.is_exact else 4096
     for q in examples(subject, (), torch.float64):
+        if subject.is_exact and not isinstance(q, Discrete | KSubset):
+            continue  # a quadrature finds its order where it is a reference
         many = q.map(lambda value: value.detach().expand(replicates, *value.shape).clone().requires_grad_())
         value = subject.prepared(q).expect(
             many, cost_for(subject, constant), Block(3, "constant", 0, torch.float64, CPU).tile(0, replicates)
