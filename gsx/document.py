@@ -21,19 +21,19 @@ def texts() -> dict[Path, str]:
     return {ROOT / "README.md": replaced, **pages}
 
 
-def stale() -> list[Path]:
+def stale(wanted: dict[Path, str]) -> list[Path]:
     """Files that are not as they should be, or should not be there."""
-    wanted = texts()
     differ = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     return differ + [path for path in (ROOT / "docs" / "estimators").glob("*.md") if path not in wanted]
 
 
 def main() -> int:
-    changed = stale()
-    for path, text in texts().items():
+    wanted = texts()
+    changed = stale(wanted)
+    for path, text in wanted.items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    for path in set(changed) - set(texts()):
+    for path in set(changed) - set(wanted):
         path.unlink()
     print("\n".join(str(path.relative_to(ROOT)) for path in changed) or "nothing has changed")
     return 0

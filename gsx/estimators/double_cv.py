@@ -7,6 +7,7 @@ from torch import Tensor
 from gsx.costs import Cost
 from gsx.distributions import Bernoulli, Distribution
 from gsx.estimators.base import Estimator
+from gsx.estimators.rloo import others
 from gsx.noise import Noise
 from gsx.surrogate import average, follow_score, zero
 
@@ -46,8 +47,3 @@ class DoubleCV(Estimator):
         expansion = (b - q.mean.detach()) * zero(log_q - others(log_q)).unsqueeze(-1)
         f = cost(b + self.coefficient * (zero(q.mean) - others(expansion)), q)
         return follow_score(average(f), (f - others(f)).detach(), q, b)
-
-
-def others(x: Tensor) -> Tensor:
-    """The mean of the other N - 1 samples ``[N, *]``, for each."""
-    return (x.sum(0) - x) / (len(x) - 1)

@@ -6,9 +6,8 @@ from torch import Tensor
 
 from gsx.costs import Cost
 from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution
-from gsx.estimators.base import Estimator, positive
+from gsx.estimators.base import Estimator, at_least_one, positive
 from gsx.noise import Noise
-from gsx.records import ConfigurationError
 from gsx.surrogate import average, replace_gradient
 
 
@@ -38,10 +37,8 @@ class GumbelRao(Estimator):
 
     def __init__(self, *, temperature: float = 0.5, conditional_samples: int = 10, num_samples: int | None = None) -> None:
         super().__init__(num_samples=num_samples)
-        if conditional_samples < 1:
-            raise ConfigurationError(f"conditional_samples={conditional_samples}: must be at least 1")
         self.temperature = positive("temperature", temperature)
-        self.conditional_samples = conditional_samples
+        self.conditional_samples = at_least_one("conditional_samples", conditional_samples)
 
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         assert isinstance(q, Discrete)

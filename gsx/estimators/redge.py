@@ -53,11 +53,6 @@ class Redge(Estimator):
             raise ConfigurationError(f"t1={t1:g}: must be in (0, 1]")
         self.steps, self.t1 = steps, t1
 
-    def signals(self) -> list[float]:
-        """alpha_{T-1}, ..., alpha_1: as the diffusion meets them."""
-        first = 1 - self.t1
-        return [first + (LEAST_SIGNAL - first) * i / max(self.steps - 2, 1) for i in reversed(range(self.steps - 1))]
-
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         assert isinstance(q, Discrete)
         x = self._carried(q, normal(noise.uniform((self.num_samples,), q)))

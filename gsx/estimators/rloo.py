@@ -35,5 +35,9 @@ class RLOO(Estimator):
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         z = q.sample(noise.uniform((self.num_samples,), q))
         f = cost(z, q)
-        others = (f.sum(0) - f) / (self.num_samples - 1)
-        return follow_score(average(f), (f - others).detach(), q, z)
+        return follow_score(average(f), (f - others(f)).detach(), q, z)
+
+
+def others(x: Tensor) -> Tensor:
+    """The mean of the other N - 1 samples ``[N, *]``, for each."""
+    return (x.sum(0) - x) / (len(x) - 1)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from gsx.costs import Cost
 from gsx.distributions import Bernoulli, Distribution
 from gsx.estimators.base import Estimator, at_least_one
-from gsx.estimators.double_cv import others
 from gsx.estimators.own_network import OwnNetwork
+from gsx.estimators.rloo import others
 from gsx.noise import Noise
 from gsx.surrogate import average, cost_gradient, follow_score, inject
 

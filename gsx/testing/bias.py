@@ -99,7 +99,7 @@ def unbiased_where_it_says_so(subject: Subject) -> None:
         raise NotApplicable("declared biased")
     if subject.is_exact:
         raise NotApplicable("it is the truth that the others are held against")
-    fitting = {name: problem for name, problem in _problems(subject).items() if subject.make(None).biased_because(problem.model) is None}
+    fitting = _problems(subject, lambda problem: subject.make(None).biased_because(problem.model) is None)
     if not fitting:
         raise NotApplicable("no problem is known for its distributions")
     require(len(fitting) >= 3, f"it can be tested on {len(fitting)} problems only, and three are wanted")
@@ -181,7 +181,7 @@ def a_planted_bug_shows(subject: Subject) -> None:
     """A gradient with the wrong sign, one 5 % too short, and one without its direct term are each seen on some problem."""
     if not subject.kind.unbiased or subject.is_exact:
         raise NotApplicable("bugs are planted in unbiased estimators")
-    fitting = {name: problem for name, problem in _problems(subject).items() if subject.make(None).biased_because(problem.model) is None}
+    fitting = _problems(subject, lambda problem: subject.make(None).biased_because(problem.model) is None)
     bugs = [("a wrong sign", fitting, -1.0, True), ("a gradient 5 % too short", fitting, 0.95, True)]
     if "other" in subject.kind.direct_terms:  # who has a condition on the direct term replaces it, and loses nothing
         direct = {name: problem for name, problem in fitting.items() if problem.direct}

@@ -73,17 +73,10 @@ def same_noise_same_bits(subject: Subject) -> None:
         estimator = subject.prepared(q)
         first, second, other = (estimator.expect(q, cost_for(subject), noise_for(torch.float64, block)) for block in (0, 0, 1))
         require(torch.equal(first, second), f"{type(q).__name__}: the same noise gives another value")
-        pairs = zip(gradients(first, q), gradients(second, q), strict=True)
-        require(all(torch.equal(a, b) for a, b in pairs), f"{type(q).__name__}: the same noise gives another gradient")
+        of_first, of_second, of_other = (gradients(value, q) for value in (first, second, other))
+        require(all(map(torch.equal, of_first, of_second)), f"{type(q).__name__}: the same noise gives another gradient")
         if not subject.is_exact:
-            same = all(
-                torch.equal(a, b)
-                for a, b in zip(
-                    gradients(subject.prepared(q).expect(q, cost_for(subject), noise_for(torch.float64)), q),
-                    gradients(other, q),
-                    strict=True,
-                )
-            ) and torch.equal(first, other)
+            same = torch.equal(first, other) and all(map(torch.equal, of_first, of_other))
             require(not same, f"{type(q).__name__}: the noise makes no difference")
 
 

@@ -25,13 +25,13 @@ from gsx.estimators.antithetic import Antithetic
 from gsx.estimators.base import Estimator
 from gsx.estimators.delta_method import DeltaMethod, expand
 from gsx.estimators.dice import Dice
-from gsx.estimators.double_cv import DoubleCV, others
+from gsx.estimators.double_cv import DoubleCV
 from gsx.estimators.exact import Exact
 from gsx.estimators.importance_weighted import ImportanceWeighted
 from gsx.estimators.muprop import Muprop
 from gsx.estimators.reinforce import Reinforce
 from gsx.estimators.reparameterization import Reparameterization
-from gsx.estimators.rloo import RLOO
+from gsx.estimators.rloo import RLOO, others
 from gsx.models.base import Model, Params
 from gsx.noise import Block, Noise, replay
 from gsx.process import one_thread_each
