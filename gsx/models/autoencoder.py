@@ -21,8 +21,9 @@ from gsx.records import ConfigurationError
 class VariationalAutoencoder(Model):
     """The negative ELBO of each row x of a fixed minibatch: E_{z ~ q(z|x)} [log q(z|x) - log p(z) - log p(x|z)], in nats.
 
-    q(z|x) from the network `encoder` on 2x - 1; p(x|z) Bernoulli pixels, their logits from the network `decoder`; p(z) fixed. The cost
-    depends on the parameters twice over: through q, and through the decoder it closes over.
+    q(z|x) from the network `encoder` on 2x - 1; p(x|z) Bernoulli pixels, their logits from the network `decoder`. The cost depends on the
+    parameters twice over: through q, and through the decoder, and a learned prior, that it closes over. Where training warms up, the first
+    two terms are weighed by `kl_weight`.
     """
 
     direct_term: DirectTerm = "log_q"
@@ -30,6 +31,8 @@ class VariationalAutoencoder(Model):
     default_data = "digits"
     x: Tensor
     mean_image: Tensor
+    #: The weight of log q(z|x) - log p(z) in the loss.
+    kl_weight: float = 1.0
 
     def __init__(self, *, data: Dataset, hidden: list[int], batch: int, encoder_outputs: int, code_width: int, seed: int) -> None:
         super().__init__(seed=seed)
@@ -48,12 +51,15 @@ class VariationalAutoencoder(Model):
         """q(z|x) from the encoder's outputs ``[*batch, encoder_outputs]``."""
 
     @abstractmethod
-    def log_prior(self, z: Tensor) -> Tensor:
+    def log_prior(self, params: Params, z: Tensor) -> Tensor:
         """log p(z) ``[S, *batch]``."""
 
     @abstractmethod
     def code(self, z: Tensor) -> Tensor:
         """What the decoder reads, ``[S, *batch, code_width]``."""
+
+    def observe(self, inputs: Tensor, labels: Tensor, of: int) -> None:
+        self.x = inputs
 
     def init(self, noise: Noise) -> Params:
         params = init_perceptron("encoder", self.encoder_widths, noise) | init_perceptron("decoder", self.decoder_widths, noise)
@@ -62,7 +68,12 @@ class VariationalAutoencoder(Model):
 
     def loss(self, params: Params, expect: Expect) -> Tensor:
         q = self.posterior(perceptron(params, "encoder", 2 * self.x - 1))
-        return expect(q, lambda z, q: q.log_prob(z) - self.log_prior(z) - self.log_likelihood(params, z))
+        return expect(q, lambda z, q: self.divergence(params, z, q) - self.log_likelihood(params, z))
+
+    def divergence(self, params: Params, z: Tensor, q: Distribution) -> Tensor:
+        """log q(z|x) - log p(z), whose expectation is the KL divergence, weighed."""
+        divergence = q.log_prob(z) - self.log_prior(params, z)
+        return divergence if self.kl_weight == 1 else self.kl_weight * divergence
 
     def log_likelihood(self, params: Params, z: Tensor) -> Tensor:
         logits = perceptron(params, "decoder", self.code(z))

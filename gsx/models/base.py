@@ -49,6 +49,13 @@ class Model(nn.Module, ABC):
     def loss(self, params: Params, expect: Expect) -> Tensor:
         """One number for each data row, ``[*batch]`` (``[]`` for toys); the engine averages over the rows."""
 
+    def observe(self, inputs: Tensor, labels: Tensor, of: int) -> None:
+        """Make these rows, out of ``of`` in all, the data that the loss is conditional on: what training does at every step.
+
+        ``inputs [batch, features]``, ``labels [batch]``. A model without data has nothing to observe, and is never asked to.
+        """
+        raise NotImplementedError(f"{self.name} has no data")
+
     def closed_form(self, params: Params) -> Params | None:
         """The exact gradient of the mean loss in every parameter, where there is a formula for it."""
         return None

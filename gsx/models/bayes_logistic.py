@@ -32,9 +32,13 @@ class BayesLogistic(Model):
         super().__init__(seed=seed)
         rows = draw_rows(data, batch, seed)
         inputs, labels = torch.from_numpy(data.inputs)[rows], torch.from_numpy(data.labels)[rows]
-        signs = 2.0 * (labels > 0).to(torch.float64) - 1
-        self.register_buffer("signed", signs[:, None] * torch.cat((inputs, torch.ones(len(rows), 1, dtype=torch.float64)), 1))
-        self.weight = len(data.inputs) / len(rows)
+        self.register_buffer("signed", torch.empty(0))
+        self.observe(inputs, labels, len(data.inputs))
+
+    def observe(self, inputs: Tensor, labels: Tensor, of: int) -> None:
+        signs = 2 * (labels > 0).to(inputs.dtype) - 1
+        self.signed = signs[:, None] * torch.cat((inputs, torch.ones_like(inputs[:, :1])), 1)
+        self.weight = of / len(inputs)
 
     def init(self, noise: Noise) -> Params:
         width = self.signed.shape[1]

@@ -9,6 +9,7 @@ from torch import Tensor
 from gsx.data import Dataset
 from gsx.distributions import Normal
 from gsx.models.autoencoder import VariationalAutoencoder
+from gsx.models.base import Params
 from gsx.records import ConfigurationError
 
 
@@ -27,7 +28,7 @@ class GaussianVAE(VariationalAutoencoder):
         loc, log_scale = outputs.chunk(2, -1)
         return Normal(loc, log_scale.exp(), context=self.x)
 
-    def log_prior(self, z: Tensor) -> Tensor:
+    def log_prior(self, params: Params, z: Tensor) -> Tensor:
         return (-0.5 * z**2 - 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def code(self, z: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ class IWAE(VariationalAutoencoder):
         loc, scale = outputs.chunk(2, -1)
         return Normal(loc, torch.sigmoid(scale), context=self.x)
 
-    def log_prior(self, z: Tensor) -> Tensor:
+    def log_prior(self, params: Params, z: Tensor) -> Tensor:
         if self.latent == "bernoulli":
             return z.new_full(z.shape[:-1], -z.shape[-1] * math.log(2))
         return (-0.5 * z**2 - 0.5 * math.log(2 * math.pi)).sum(-1)

@@ -49,17 +49,17 @@ class TwoLayerVAE(VariationalAutoencoder):
         def lower(z1: Tensor, q: Bernoulli) -> Tensor:
             def upper(z2: Tensor, q: Bernoulli) -> Tensor:
                 logits = perceptron(params, "decoder_2", self.code(z2))
-                return q.log_prob(z2) - (z1 * logits - softplus(logits)).sum(-1) - self.log_prior(z2)
+                return self.divergence(params, z2, q) - self.kl_weight * (z1 * logits - softplus(logits)).sum(-1)
 
             q2 = Bernoulli(perceptron(params, "encoder_2", self.code(z1)), context=z1)
-            return q.log_prob(z1) - self.log_likelihood(params, z1) + expect(q2, upper, site="z2")
+            return self.kl_weight * q.log_prob(z1) - self.log_likelihood(params, z1) + expect(q2, upper, site="z2")
 
         return expect(self.posterior(perceptron(params, "encoder", 2 * self.x - 1)), lower)
 
     def posterior(self, outputs: Tensor) -> Bernoulli:
         return Bernoulli(outputs, context=self.x)
 
-    def log_prior(self, z: Tensor) -> Tensor:
+    def log_prior(self, params: Params, z: Tensor) -> Tensor:
         return z.new_full(z.shape[:-1], -z.shape[-1] * math.log(2))
 
     def code(self, z: Tensor) -> Tensor:

@@ -122,9 +122,13 @@ def aligned(headings: list[str], body: list[list[str]], names: int) -> str:
     return str(tabulate(body, headings, tablefmt="pipe", colalign=sides, disable_numparse=True)) + "\n"
 
 
+def latex_head(sides: str, headings: Iterable[str]) -> str:
+    return _LATEX_HEAD % (sides, " & ".join(escape.latex(heading) for heading in headings))
+
+
 def latex(table: Sequence[tuple[str, Cell]]) -> str:
     sides = "".join("l" if heading in ("model", "estimator", "verdict", "notes") else "r" for heading in HEADINGS)
-    head = _LATEX_HEAD % (sides, " & ".join(escape.latex(heading) for heading in HEADINGS))
+    head = latex_head(sides, HEADINGS)
     foot = "".join(f"% {line}\n" for note in footnotes(cell for _, cell in table) for line in [escape.line(note, 1000)])
     return head + "".join(_latex_rows(table)) + "\\end{longtable}\n" + foot
 

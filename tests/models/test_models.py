@@ -373,7 +373,7 @@ def test_the_plain_step_draws_no_more_than_it_needs() -> None:
     """The yardstick's step on 8 replicates of 2 rows: one point of each layer for each."""
     at, points = program(TwoLayerVAE(data=pixels(), latents=[2, 3], batch=2)), []
     prior = at.model.log_prior
-    at.model.log_prior = lambda z: points.append(z.shape) or prior(z)  # type: ignore[assignment, func-returns-value, operator]
+    at.model.log_prior = lambda params, z: points.append(z.shape) or prior(params, z)  # type: ignore[assignment, func-returns-value, operator]
     yardstick.plain_step(at, Reinforce(), Block(0, "yardstick", 0, torch.float64, at.device), 8)
     assert points == [torch.Size([1, 1, 8, 2, 3])]
 
