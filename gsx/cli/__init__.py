@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "one measurement, or with -m a sweep",
     "report": "tables and figures of stored results",
     "check": "the contract, run on any estimator, your own included",
+    "data": "which data sets are here; fetching those that are not",
     "list": "estimators, models, experiments, devices, data",
     "completion": "tab completion for bash, zsh or fish",
 }

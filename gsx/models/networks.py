@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import leaky_relu, linear
 
 from gsx.models.base import Params
 from gsx.noise import Noise
+
+Activation = Literal["tanh", "relu", "leaky_relu"]
+
+#: Keras's slope, and so that of the published binary autoencoders.
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "leaky_relu": partial(leaky_relu, negative_slope=0.3),
+}
 
 
 def init_perceptron(name: str, widths: list[int], noise: Noise) -> Params:
@@ -21,9 +33,10 @@ def init_perceptron(name: str, widths: list[int], noise: Noise) -> Params:
     return params
 
 
-def perceptron(params: Params, name: str, x: Tensor) -> Tensor:
-    """x ``[*, in]`` -> ``[*, out]``, with tanh between the layers and none after the last."""
+def perceptron(params: Params, name: str, x: Tensor, activation: Activation = "tanh") -> Tensor:
+    """x ``[*, in]`` -> ``[*, out]``, with the activation between the layers and none after the last."""
+    activate = ACTIVATIONS[activation]
     layers = sum(key.startswith(f"{name}.") and key.endswith(".weight") for key in params)
     for layer in range(layers):
-        x = linear(torch.tanh(x) if layer else x, params[f"{name}.{layer}.weight"], params[f"{name}.{layer}.bias"])
+        x = linear(activate(x) if layer else x, params[f"{name}.{layer}.weight"], params[f"{name}.{layer}.bias"])
     return x
