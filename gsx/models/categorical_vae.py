@@ -22,7 +22,8 @@ class CategoricalVAE(VariationalAutoencoder):
 
     The prior is uniform, or learned: independent categoricals of logits `prior.logits` [latents, categories], from 0.
 
-    References: Jang, Gu & Poole (2017), arXiv 1611.01144, section 4.2; the presets are those of Liu et al. (2023), arXiv 2304.08612.
+    References: Jang, Gu & Poole (2017), arXiv 1611.01144, section 4.2; the presets are those of Liu et al. (2023), arXiv 2304.08612, where
+    the KL divergence is analytic, while here it is sampled like the rest of the cost.
     """
 
     def __init__(
