@@ -82,6 +82,8 @@ class TrainingConfiguration(Setup):
     def _converted(cls, key: str, value: Any, annotation: Any) -> Any:
         if key == "optimizer":
             return optimizer.settings({"name": value} if isinstance(value, str) else value)
+        if key == "schedule" and value is None:
+            return {}
         if key == "schedule" and not isinstance(value, Mapping):
             raise ConfigurationError(f"schedule={value}: must be like {{learning_rate: {{from: 1e-3, to: 1e-4, steps: 1000}}}}")
         if key == "probe" and not isinstance(value, list | tuple):
@@ -150,7 +152,7 @@ class TrainingConfiguration(Setup):
 
     def as_given(self) -> dict[str, Any]:
         """Mappings from which `of` makes the same configuration again, in another process."""
-        everything = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name not in ("parameters", "force")}
+        everything = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name not in ("checkpoint", "parameters", "force")}
         for key in self.GROUPS:
             everything[key] = dataclasses.asdict(everything[key])
         everything["data"] = everything["data"] | {"name": "auto" if self.data.name == "none" else self.data.name}
