@@ -39,7 +39,7 @@ class Parameters:
 
     @property
     def digest(self) -> str:
-        """sha256 of names, shapes and values; as float64, which holds every float32, so that the type in which they are kept is no matter."""
+        """sha256 of names, shapes and values, as float64: it holds every float32, so that the type they are kept in is no matter."""
         import numpy as np
 
         shapes = {name: list(array.shape) for name, array in self.arrays.items()}

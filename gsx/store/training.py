@@ -82,7 +82,7 @@ class TrainingDirectory:
     # -- the end
 
     def write(self, training: Training) -> None:
-        """parameters-seed<k>.npz, curve.csv, then training.json, which declares them. EnvironmentFault; ValueError for a NaN in the body."""
+        """parameters-seed<k>.npz, curve.csv, then training.json, which declares them. EnvironmentFault; ValueError for a NaN."""
         table = format_curve(training.curve)
         digests = {str(seed): parameters.digest for seed, parameters in training.parameters.items()}
         declared = {"rows": len(training.curve), "sha256": hashlib.sha256(table).hexdigest()}

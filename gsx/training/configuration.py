@@ -121,7 +121,9 @@ class TrainingConfiguration(Setup):
         for position, given in enumerate(self.probe):
             named = {"name": given} if isinstance(given, str) else given
             if not isinstance(named, Mapping):
-                raise ConfigurationError(f"probe[{position}]={given}: must be a name, or settings like {{name: concrete, temperature: 0.5}}")
+                raise ConfigurationError(
+                    f"probe[{position}]={given}: must be a name, or settings like {{name: concrete, temperature: 0.5}}"
+                )
             chosen = dict(named)
             samples = chosen.pop("num_samples", self.num_samples)
             try:
@@ -142,7 +144,7 @@ class TrainingConfiguration(Setup):
         for key, schedule in found.items():
             if key.startswith("estimator."):
                 for end in (schedule.start, schedule.end):  # the class says what it does not take
-                    registry.estimator(self.estimator | {key.removeprefix("estimator."): end}, self.num_samples, self.plugins)
+                    registry.estimator({**self.estimator, key.removeprefix("estimator."): end}, self.num_samples, self.plugins)
             elif not (schedule.start >= 0 and schedule.end >= 0):
                 raise ConfigurationError(f"schedule.{key}: must not be negative")
         return found
@@ -152,7 +154,11 @@ class TrainingConfiguration(Setup):
 
     def as_given(self) -> dict[str, Any]:
         """Mappings from which `of` makes the same configuration again, in another process."""
-        everything = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name not in ("checkpoint", "parameters", "force")}
+        everything = {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name not in ("checkpoint", "parameters", "force")
+        }
         for key in self.GROUPS:
             everything[key] = dataclasses.asdict(everything[key])
         everything["data"] = everything["data"] | {"name": "auto" if self.data.name == "none" else self.data.name}

@@ -30,7 +30,7 @@ class Rows:
 
     @classmethod
     def of(cls, dataset: Dataset, dtype: torch.dtype, device: torch.device) -> Rows:
-        bits = bool(np.isin(dataset.inputs, (0.0, 1.0)).all())
+        bits = bool(((dataset.inputs == 0) | (dataset.inputs == 1)).all())
         inputs = torch.from_numpy(dataset.inputs.astype(np.uint8) if bits else dataset.inputs)
         return cls((inputs if bits else inputs.to(dtype)).to(device), torch.from_numpy(dataset.labels).to(device), dtype)
 

@@ -66,5 +66,5 @@ class Schedule:
         if share == 1.0:
             return self.end
         if self.shape == "exponential":
-            return self.start * (self.end / self.start) ** share
+            return self.start * math.exp(share * math.log(self.end / self.start))
         return self.start + (self.end - self.start) * share

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from gsx.models.base import Model, Params
 from gsx.noise import Block
-from gsx.program import Program
 from gsx.records import GsxError, Parameters, Point
 from gsx.registry import estimator as build_estimator
 from gsx.routes import implement
@@ -112,7 +111,8 @@ class Trajectory:
         if values == self._values:
             return
         self._values = values
-        configuration, settings = self.session.configuration, {}
+        configuration = self.session.configuration
+        settings: dict[str, float] = {}
         for key, value in values.items():
             if key == "learning_rate":
                 self.optimizer.param_groups[0]["lr"] = value
@@ -121,7 +121,7 @@ class Trajectory:
             else:
                 settings[key.removeprefix("estimator.")] = value
         if settings:
-            chosen = build_estimator(configuration.estimator | settings, configuration.num_samples, configuration.plugins)
+            chosen = build_estimator({**configuration.estimator, **settings}, configuration.num_samples, configuration.plugins)
             self.learners[0].estimator = chosen
 
     # -------------------------------------------------------------------------------------------------------------- what is measured
@@ -228,7 +228,7 @@ class Trajectory:
             self.seed,
             self.step,
             self.seconds,
-            {name: value.cpu().numpy() for name, value in arrays.items()},
+            {name: value.cpu().numpy().copy() for name, value in arrays.items()},
             tuple(self.curve),
         )
 

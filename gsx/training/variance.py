@@ -17,8 +17,8 @@ from gsx.noise import Block
 from gsx.probe import Probe, probe
 from gsx.program import Program
 from gsx.records import ConfigurationError, Interval, Reference, Segments
+from gsx.reference import Kind, cheap_kind, check_reference, reference_gradient
 from gsx.reference import ReferenceSettings as MeasuringSettings
-from gsx.reference import check_reference, cheap_kind, reference_gradient
 from gsx.routes import choose
 from gsx.training.configuration import ReferenceSettings
 
@@ -88,10 +88,10 @@ class Truth:
 
     def __init__(self, program: Program, settings: ReferenceSettings) -> None:
         self.replicates = settings.num_replicates
-        self.kind = settings.kind
+        self.kind: Kind | None = None if settings.kind == "none" else settings.kind
         if self.kind == "auto":
-            self.kind = "long_run" if (cheap := cheap_kind(program, CHEAP)) is None else cheap
-        elif self.kind not in ("none", "long_run"):
+            self.kind = cheap_kind(program, CHEAP) or "long_run"
+        elif self.kind is not None:
             check_reference(program, MeasuringSettings(kind=self.kind))
         self.estimator: Estimator | None = None
         if self.kind == "long_run":
@@ -110,7 +110,7 @@ class Truth:
                 raise ConfigurationError(f"reference.{error}") from None
 
     def at(self, program: Program, seed: int, step: int) -> Reference | None:
-        if self.kind == "none":
+        if self.kind is None:
             return None
         if self.estimator is None:
             return reference_gradient(program, MeasuringSettings(kind=self.kind), seed=seed)
@@ -121,4 +121,4 @@ class Truth:
 
     def as_json(self) -> dict[str, object]:
         name = None if self.estimator is None else self.estimator.name
-        return {"kind": self.kind, "estimator": name, "num_replicates": None if name is None else self.replicates}
+        return {"kind": self.kind or "none", "estimator": name, "num_replicates": None if name is None else self.replicates}
