@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from gsx.estimators.base import Estimator
     from gsx.measurement import measure
     from gsx.models.base import Model
-    from gsx.records import Result
+    from gsx.records import Result, Training
+    from gsx.training import train
 
 _HOMES = {
     "Bernoulli": "gsx.distributions",
@@ -48,7 +49,9 @@ _HOMES = {
     "Model": "gsx.models.base",
     "Result": "gsx.records",
     "Separable": "gsx.costs",
+    "Training": "gsx.records",
     "measure": "gsx.measurement",
+    "train": "gsx.training",
 }
 
 __all__ = [
@@ -67,10 +70,12 @@ __all__ = [
     "Poisson",
     "Result",
     "Separable",
+    "Training",
     "VonMises",
     "__version__",
     "load_data",
     "measure",
+    "train",
 ]
 
 

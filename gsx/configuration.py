@@ -1,12 +1,14 @@
-"""A run as the user describes it, checked as a whole before any work: every key, its type and its rule."""
+"""What a command is asked for, checked as a whole before any work: every key, its type and its rule."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 
@@ -15,8 +17,9 @@ from gsx.data import Dataset
 from gsx.estimators.base import Estimator
 from gsx.models.base import Model
 from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError
+from gsx.records import ConfigurationError, Parameters
 from gsx.reference import ReferenceSettings
+from gsx.store import TrainingDirectory, read_parameters
 from gsx.tune import TuneSettings
 
 
@@ -36,76 +39,83 @@ class DataSettings:
     root: str | None = None
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """The settings of one run, each checked. Groups are ``{"name": ..., settings}``; ``None`` means "work it out" and is resolved here."""
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What every measurement and every training is told, each key checked.
+
+    Groups are ``{"name": ..., settings}``; ``None`` means "work it out" and is resolved here.
+    """
+
+    #: The groups whose settings are a class of their own.
+    GROUPS: ClassVar[dict[str, type]] = {"device": DeviceSettings, "data": DataSettings}
+    #: The least and the most of a number. The upper bounds are far beyond what is of use, and keep a slip of the finger from filling the
+    #: memory.
+    BOUNDS: ClassVar[dict[str, tuple[int, int]]] = {"num_samples": (1, 2**20), "seed": (0, 2**63 - 1), "workers": (1, 1024)}
 
     estimator: Mapping[str, Any]
     model: Mapping[str, Any]
     device: DeviceSettings = field(default_factory=DeviceSettings)
     data: DataSettings = field(default_factory=DataSettings)
-    reference: ReferenceSettings = field(default_factory=ReferenceSettings)
-    tune: TuneSettings = field(default_factory=TuneSettings)
     num_samples: int | None = None
-    num_replicates: int = 65536
-    block_size: int | None = None
     seed: int = 0
     dtype: Literal["float32", "float64"] = "float32"
     wrt: Literal["all", "encoder", "distribution"] = "all"
     name: str = "default"
-    engine: Literal["auto", "structured", "batched", "vmap", "loop"] = "auto"
     workers: int | None = None
     plugins: list[str] = field(default_factory=list)
     force: bool = False
+    #: The path that was given as `model.checkpoint`, and the parameters there: to begin with, in the place of the model's own.
+    checkpoint: str | None = None
+    parameters: Parameters | None = None
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Configuration:
+    def of(cls, given: Mapping[str, Any]) -> Self:
         """From plain mappings, as Hydra composes them. ConfigurationError names key, value and rule."""
-        parameters = inspect.signature(cls, eval_str=True).parameters
+        hints = typing.get_type_hints(cls)
+        schema = {item.name: hints[item.name] for item in dataclasses.fields(cls) if item.name not in ("checkpoint", "parameters")}
         for key, value in given.items():
-            if key not in parameters:
-                raise ConfigurationError(f"{key}={value}: unknown key{did_you_mean(key, parameters)}")
-        groups = {"device": DeviceSettings, "data": DataSettings, "reference": ReferenceSettings, "tune": TuneSettings}
+            if key not in schema:
+                raise ConfigurationError(f"{key}={value}: unknown key{did_you_mean(key, schema)}")
         values: dict[str, Any] = {}
-        for key, parameter in parameters.items():
-            if key in groups:
+        for key, annotation in schema.items():
+            if key in cls.GROUPS:
                 if not isinstance(given.get(key, {}), Mapping):
                     raise ConfigurationError(f"{key}={given[key]}: must be settings, like {{'name': ...}}")
-                fields = inspect.signature(groups[key], eval_str=True).parameters
-                values[key] = groups[key](**registry.check(key, given.get(key, {}), fields))
+                fields = inspect.signature(cls.GROUPS[key], eval_str=True).parameters
+                values[key] = cls.GROUPS[key](**registry.check(key, given.get(key, {}), fields))
             elif key not in ("estimator", "model") and key in given:
-                values[key] = registry.convert(key, given[key], parameter.annotation)
+                values[key] = cls._converted(key, given[key], annotation)
         plugins = values.get("plugins", [])
         registry.import_plugins(plugins)
         for key in ("estimator", "model"):
             if not isinstance(given.get(key), Mapping | Estimator | Model):
                 raise ConfigurationError(f"{key}={given.get(key)}: must be chosen")
         estimator, model = given["estimator"], given["model"]
+        checkpoint = None
+        if isinstance(model, Mapping):
+            model = dict(model)
+            checkpoint = model.pop("checkpoint", None)
         self = cls(
             # An object made by hand is known by its name: it is measured as it is, and never stored.
             estimator={"name": estimator.name} if isinstance(estimator, Estimator) else registry.settings("estimators", estimator, plugins),
             model={"name": model.name, "seed": model.seed} if isinstance(model, Model) else registry.settings("models", model, plugins),
+            checkpoint=checkpoint,
+            parameters=None if checkpoint is None else _parameters_of(checkpoint),
             **values,
         )
         self._check_numbers()
         data = DataSettings("none") if isinstance(model, Model) else self._resolved_data()
         return dataclasses.replace(self, data=data, device=self._resolved_device())
 
+    @classmethod
+    def _converted(cls, key: str, value: Any, annotation: Any) -> Any:
+        return registry.convert(key, value, annotation)
+
     def _check_numbers(self) -> None:
-        # The upper bounds are far beyond what is of use, and keep a slip of the finger from filling the memory.
-        bounds = {
-            "num_replicates": (1, 10**12),
-            "block_size": (1, 2**20),
-            "num_samples": (1, 2**20),
-            "seed": (0, 2**63 - 1),
-            "workers": (1, 1024),
-        }
-        for key, (least, most) in bounds.items():
+        for key, (least, most) in self.BOUNDS.items():
             value = getattr(self, key)
             if value is not None and not least <= value <= most:
                 raise ConfigurationError(f"{key}={value}: must be at {f'least {least}' if value < least else f'most {most}'}")
-        if self.reference.num_replicates < 1:
-            raise ConfigurationError(f"reference.num_replicates={self.reference.num_replicates}: must be at least 1")
         if self._model_seed < 0:
             raise ConfigurationError(f"model.seed={self._model_seed}: must be at least 0")
         if not self.name or self.name.startswith(".") or any(c in self.name for c in "/\\\0\n"):
@@ -147,9 +157,42 @@ class Configuration:
         return registry.model(self.model, dataset, self.plugins)
 
     def canonical(self) -> dict[str, Any]:
-        """The configuration as it is stored, and as a run is identified by: paths and scheduling left out, nothing left to default."""
-        everything = dataclasses.asdict(self)
-        for key in ("workers", "force"):
+        """The configuration as it is stored, and as a result is identified by: paths and scheduling left out, nothing left to default."""
+        everything = dataclasses.asdict(dataclasses.replace(self, parameters=None))
+        for key in ("workers", "force", "checkpoint", "parameters"):
             del everything[key]
         del everything["data"]["root"]
+        if self.parameters is not None:
+            everything["model"]["checkpoint"] = self.parameters.digest
         return everything
+
+
+def _parameters_of(checkpoint: Any) -> Parameters:
+    """The parameters in a file, or those of the first seed in the folder of a training."""
+    if not isinstance(checkpoint, str):
+        raise ConfigurationError(f"model.checkpoint={checkpoint}: must be a path")
+    path = Path(checkpoint)
+    found = TrainingDirectory(path).read_parameters() if path.is_dir() else read_parameters(path)
+    if found is None:
+        what = "holds no finished training" if path.is_dir() else "no such file"
+        raise ConfigurationError(f"model.checkpoint={checkpoint}: {what}")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration(Setup):
+    """The settings of one measurement."""
+
+    GROUPS: ClassVar[dict[str, type]] = {**Setup.GROUPS, "reference": ReferenceSettings, "tune": TuneSettings}
+    BOUNDS: ClassVar[dict[str, tuple[int, int]]] = {"num_replicates": (1, 10**12), "block_size": (1, 2**20), **Setup.BOUNDS}
+
+    reference: ReferenceSettings = field(default_factory=ReferenceSettings)
+    tune: TuneSettings = field(default_factory=TuneSettings)
+    num_replicates: int = 65536
+    block_size: int | None = None
+    engine: Literal["auto", "structured", "batched", "vmap", "loop"] = "auto"
+
+    def _check_numbers(self) -> None:
+        super()._check_numbers()
+        if self.reference.num_replicates < 1:
+            raise ConfigurationError(f"reference.num_replicates={self.reference.num_replicates}: must be at least 1")

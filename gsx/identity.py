@@ -53,3 +53,9 @@ def moments_id(config: dict[str, Any], estimator_source: str, reference: str) ->
 
 def result_id(moments: str, num_replicates: int) -> str:
     return digest({"moments": moments, "num_replicates": num_replicates})
+
+
+def training_id(config: dict[str, Any], sources: list[str], data_digests: list[str]) -> str:
+    """Of a training: all that its trajectories and its curves depend on."""
+    facts = {key: value for key, value in config.items() if key not in ("name", "plugins")}
+    return digest(facts | {"sources": sources, "data_digests": data_digests, "noise": SCHEME})

@@ -92,6 +92,7 @@ class Measurement:
             wrt=configuration.wrt,
             dtype=getattr(torch, configuration.dtype),
             device=configuration.device.name,
+            parameters=configuration.parameters,
         )
         self.exact = isinstance(self.estimator, Exact)
         if self.exact:

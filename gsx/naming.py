@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def snake_case(name: str) -> str:
@@ -17,3 +18,11 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}" if known else ""
+
+
+def label(name: str, settings: Mapping[str, Any], usual: Mapping[str, Any], samples: int | None) -> str:
+    """``name(key=value, ...)`` with the settings that are not as usual."""
+    telling = {key: value for key, value in settings.items() if key in usual and value != usual[key]}
+    telling |= {} if samples is None else {"num_samples": samples}
+    words = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in telling.items()]
+    return f"{name}({', '.join(words)})" if words else name

@@ -12,7 +12,7 @@ from gsx.costs import Combine, Cost, Expect, MultiSample
 from gsx.distributions import Distribution
 from gsx.models.base import Model, Params
 from gsx.noise import Block
-from gsx.records import ConfigurationError, Layout
+from gsx.records import ConfigurationError, Layout, Parameters
 
 WRT = ("all", "encoder", "distribution")
 
@@ -27,16 +27,37 @@ class Program:
     parameters of the outermost distribution under the names ``distribution.<name>`` (`distribution`).
     """
 
-    def __init__(self, model: Model, *, wrt: str = "all", dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        model: Model,
+        *,
+        wrt: str = "all",
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        parameters: Parameters | None = None,
+    ) -> None:
+        """At the model's own parameters, or at those of a checkpoint: ConfigurationError where they are not this model's."""
         self.wrt, self.dtype, self.device = wrt, dtype, torch.device(device)
         start = model.init(Block(model.seed, "init", 0, torch.float64, torch.device("cpu")).one())
+        if parameters is not None:
+            start = _checked(parameters, start, model.name)
         self._place(model, start)
+        self._measure_all()
+
+    def _measure_all(self) -> None:
         self.leaves = self._leaves()
         self.layout = Layout(tuple(self.leaves), tuple(tuple(leaf.shape) for leaf in self.leaves.values()))
 
     def _place(self, model: Model, params: Params) -> None:
         self.model = copy.deepcopy(model).to(device=self.device, dtype=self.dtype)
         self.params = {name: value.to(device=self.device, dtype=self.dtype) for name, value in params.items()}
+
+    def at(self, params: Params, wrt: str | None = None) -> Program:
+        """The same program, of the same model and data, at other parameters, which are not copied; and perhaps with another `wrt`."""
+        twin = copy.copy(self)
+        twin.params, twin.wrt = {name: value.detach() for name, value in params.items()}, wrt or self.wrt
+        twin._measure_all()
+        return twin
 
     def in_float64(self) -> Program:
         """The same program, numbers as they are rounded now, computed in float64: what an exact reference is the gradient of."""
@@ -88,6 +109,18 @@ class Program:
 
     def mean_loss(self, leaves: Params, implementation: Implementation) -> Tensor:
         return self.loss(leaves, implementation).mean()
+
+
+def _checked(parameters: Parameters, start: Params, name: str) -> Params:
+    """The parameters of a checkpoint, in the order of the model's own."""
+    given = parameters.arrays
+    if strange := sorted(given.keys() ^ start.keys()):
+        whose = f"which {name} has not" if strange[0] in given else f"and {name} has it"
+        raise ConfigurationError(f"model.checkpoint: holds {'' if strange[0] in given else 'no '}{strange[0]}, {whose}")
+    for key, value in start.items():
+        if given[key].shape != tuple(value.shape):
+            raise ConfigurationError(f"model.checkpoint: {key} is {list(given[key].shape)}, and {name}'s is {list(value.shape)}")
+    return {key: torch.tensor(given[key]) for key in start}
 
 
 def _lowered(implementation: Implementation) -> Expect:

@@ -86,6 +86,20 @@ def exact_gradient(program: Program) -> tuple[np.ndarray, int]:
     return answer
 
 
+def cheap_kind(program: Program, most: int) -> Kind | None:
+    """The first kind of exact reference that takes no more than so many points x rows; None where there is none."""
+    program = program.in_float64()
+    if not isinstance(_closed_form(program), str):
+        return "closed_form"
+    found = sites(program)
+    rows = max(math.prod(site.q.batch_shape) for site in found.values() if not site.nested)
+    if _not_enumerable(program, found) is None and _points(found) * rows <= most:
+        return "enumeration"
+    if _not_integrable(program, found) is None and _points(found, ORDERS[1]) * rows <= most:
+        return "quadrature"
+    return None
+
+
 def check_exact(program: Program) -> None:
     """ConfigurationError where neither an enumeration nor a quadrature is possible."""
     found = sites(program)

@@ -88,7 +88,7 @@ def tune(estimator: Estimator, program: Program, seen: Probe, settings: TuneSett
 
 def _minimise(estimator: Estimator, program: Program, seen: Probe, settings: TuneSettings, seed: int, stream: str) -> list[float]:
     """Adam on the estimator's own parameters; the loss on the way, averaged over pieces of it. ConfigurationError where it diverges."""
-    loss_of = _second_moment(estimator, program, seen) if settings.kind == "variance" else _regression(estimator, program)
+    loss_of = second_moment(estimator, program, seen) if settings.kind == "variance" else regression(estimator, program)
     own = list(estimator.parameters())
     optimiser = torch.optim.Adam(own, lr=settings.learning_rate)
     losses: list[Tensor] = []
@@ -117,13 +117,13 @@ def _minimise(estimator: Estimator, program: Program, seen: Probe, settings: Tun
 Loss = Callable[[Block, int], Tensor]
 
 
-def _second_moment(estimator: Estimator, program: Program, seen: Probe) -> Loss:
+def second_moment(estimator: Estimator, program: Program, seen: Probe) -> Loss:
     """E|g|^2, which for an unbiased estimator is its variance and a constant."""
     route = materialising(program, estimator, seen)
     return lambda block, replicates: route.gradients(block, 0, replicates).square().sum(1).mean()
 
 
-def _regression(estimator: Estimator, program: Program) -> Loss:
+def regression(estimator: Estimator, program: Program) -> Loss:
     """The estimator's own loss, summed over its sites."""
 
     def loss(block: Block, replicates: int) -> Tensor:

@@ -14,6 +14,7 @@ from gsx.records import ConfigurationError, GsxError
 
 COMMANDS = {
     "run": "one measurement, or with -m a sweep",
+    "train": "optimise parameters with an estimator, and measure others on the way",
     "report": "tables and figures of stored results",
     "check": "the contract, run on any estimator, your own included",
     "data": "which data sets are here; fetching those that are not",

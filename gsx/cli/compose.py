@@ -38,7 +38,7 @@ def config_folder() -> Path:
 
 
 @contextmanager
-def one_line_errors(overrides: list[str]) -> Iterator[None]:
+def one_line_errors(overrides: list[str], config_name: str = "config") -> Iterator[None]:
     """Hydra's and OmegaConf's exceptions as a ConfigurationError that names key, value and rule."""
     try:
         yield
@@ -50,17 +50,17 @@ def one_line_errors(overrides: list[str]) -> Iterator[None]:
             if isinstance(cause, ConfigurationError):
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
-        raise ConfigurationError(_explain(error, overrides)) from error
+        raise ConfigurationError(_explain(error, overrides, config_name)) from error
 
 
-def _explain(error: Exception, overrides: list[str]) -> str:
+def _explain(error: Exception, overrides: list[str], config_name: str) -> str:
     text = str(error)
     if unknown := re.search(r"Could not override '([^']+)'", text):
         key = unknown[1]
         given = next((override for override in overrides if override.lstrip("+~").startswith(f"{key}=")), key)
         others = [override for override in overrides if override != given]
         group, dot, _ = key.rpartition(".")
-        siblings = [known for known in _keys(others) if known.rpartition(".")[0] == group]
+        siblings = [known for known in _keys(others, config_name) if known.rpartition(".")[0] == group]
         return f"{given}: unknown key{did_you_mean(key, siblings)}" if siblings or not dot else f"{given}: unknown group {group}"
     if option := re.search(r"Could not find '([^']+)/([^/']*)'", text):
         known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
@@ -77,7 +77,7 @@ def _explain(error: Exception, overrides: list[str]) -> str:
     return text.strip().splitlines()[0]
 
 
-def _keys(overrides: list[str]) -> list[str]:
+def _keys(overrides: list[str], config_name: str) -> list[str]:
     """Every key of the configuration, dotted."""
 
     def walk(node: Any, prefix: str) -> Iterator[str]:
@@ -87,7 +87,7 @@ def _keys(overrides: list[str]) -> list[str]:
                 yield from walk(value, f"{prefix}{key}.")
 
     try:
-        return list(walk(OmegaConf.to_container(compose("config", overrides=overrides)), ""))
+        return list(walk(OmegaConf.to_container(compose(config_name, overrides=overrides)), ""))
     except HydraException:
         return []
 
@@ -110,22 +110,22 @@ def composing(config_dir: str | None = None) -> Iterator[None]:
     GlobalHydra.instance().clear()
 
 
-def cells(overrides: list[str], multirun: bool) -> tuple[list[list[str]], bool]:
+def cells(overrides: list[str], multirun: bool, config_name: str = "config") -> tuple[list[list[str]], bool]:
     """The overrides of each job, and whether they are a sweep (by ``-m`` or by an experiment's own ``hydra.mode``).
 
     To be called within `composing`. A sweeper other than Hydra's basic one chooses its cells as it goes: then none are given.
     """
     loader = GlobalHydra.instance().config_loader()
     parser = OverridesParser.create(config_loader=loader)
-    with one_line_errors(overrides):
+    with one_line_errors(overrides, config_name):
         parsed = parser.parse_overrides(overrides)
         # Whether this is a sweep, and over what, is for an experiment or Hydra's own keys to say; the rest belongs to the cells.
         deciding = [override for override in parsed if override.is_hydra_override() or override.key_or_group == "experiment"]
         fixed = [override.input_line or "" for override in deciding if not override.is_sweep_override()]
-        config = compose("config", overrides=fixed, return_hydra_config=True)
+        config = compose(config_name, overrides=fixed, return_hydra_config=True)
         multirun = multirun or str(config.hydra.mode) == "RunMode.MULTIRUN"
         if not multirun:
-            compose("config", overrides=overrides)  # refuses a sweep without -m
+            compose(config_name, overrides=overrides)  # refuses a sweep without -m
             return [overrides], False
         if not str(config.hydra.sweeper._target_).endswith(".BasicSweeper"):
             return [], True
@@ -153,10 +153,10 @@ def _meets_each_cell(override: Override) -> bool:
     return nested and override.type == OverrideType.CHANGE and not override.is_sweep_override()
 
 
-def composed(overrides: list[str]) -> dict[str, Any]:
+def composed(overrides: list[str], config_name: str = "config") -> dict[str, Any]:
     """The configuration of one job as plain data, Hydra's own part left out."""
-    with one_line_errors(overrides):
-        return plain(compose("config", overrides=overrides))
+    with one_line_errors(overrides, config_name):
+        return plain(compose(config_name, overrides=overrides))
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -15,13 +15,13 @@ log = logging.getLogger("gsx")
 EVERY = 5.0
 
 
-def progress(what: str, replicates: int) -> Callable[[int], None]:
-    """A function that is told of finished replicates."""
-    return _bar(what, replicates) if sys.stderr.isatty() else _lines(what, replicates)
+def progress(what: str, replicates: int, unit: str = "replicates") -> Callable[[int], None]:
+    """A function that is told of finished replicates, or of whatever else is counted."""
+    return _bar(what, replicates, unit) if sys.stderr.isatty() else _lines(what, replicates, unit)
 
 
-def _bar(what: str, replicates: int) -> Callable[[int], None]:
-    bar = tqdm(total=replicates, desc=what, unit=" replicates", unit_scale=True, leave=False, smoothing=0.1)
+def _bar(what: str, replicates: int, unit: str) -> Callable[[int], None]:
+    bar = tqdm(total=replicates, desc=what, unit=f" {unit}", unit_scale=True, leave=False, smoothing=0.1)
 
     def advance(done: int) -> None:
         bar.update(done)
@@ -31,7 +31,7 @@ def _bar(what: str, replicates: int) -> Callable[[int], None]:
     return advance
 
 
-def _lines(what: str, replicates: int) -> Callable[[int], None]:
+def _lines(what: str, replicates: int, unit: str) -> Callable[[int], None]:
     started = last = time.monotonic()
     resumed_at: int | None = None
     total = 0
@@ -45,7 +45,7 @@ def _lines(what: str, replicates: int) -> Callable[[int], None]:
         if now - last >= EVERY and total < replicates and total > resumed_at:
             last = now
             rate = (total - resumed_at) / (now - started)
-            log.info(f"{what}: {total:,} of {replicates:,} replicates, {rate:,.0f} a second, {(replicates - total) / rate:.0f} s left")
+            log.info(f"{what}: {total:,} of {replicates:,} {unit}, {rate:,.0f} a second, {(replicates - total) / rate:.0f} s left")
 
     return advance
 

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,15 +132,22 @@ def prepared(given: str) -> Measurement:
 
 def folder_name(measurement: Measurement) -> str:
     """``<readable-slug>-<result_id[:12]>``: model and estimator with what is not as usual about them, and N."""
+    words = [*telling_words(measurement.config, measurement.configuration.plugins), f"n{measurement.estimator.num_samples}"]
+    return f"{'-'.join(words)[:100]}-{measurement.result_id[:12]}"
+
+
+def telling_words(config: Mapping[str, Any], plugins: list[str]) -> list[str]:
+    """The model and the estimator, each with what is not as usual about it."""
     words = []
     rooms: tuple[tuple[Room, str], ...] = (("models", "model"), ("estimators", "estimator"))
     for room, group in rooms:
-        chosen = measurement.config[group]
-        usual = schema(find(room, chosen["name"], measurement.configuration.plugins))
+        chosen = config[group]
+        usual = schema(find(room, chosen["name"], plugins))
         words.append(chosen["name"])
-        words += [f"{key}_{_safe(value)}" for key, value in chosen.items() if key != "name" and value != usual[key].default]
-    words.append(f"n{measurement.estimator.num_samples}")
-    return f"{'-'.join(words)[:100]}-{measurement.result_id[:12]}"
+        words += [f"{key}_{_safe(value)}" for key, value in chosen.items() if key in usual and value != usual[key].default]
+        if "checkpoint" in chosen:
+            words.append(f"at_{chosen['checkpoint'][:8]}")
+    return words
 
 
 def _safe(value: Any) -> str:

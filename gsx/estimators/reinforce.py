@@ -86,6 +86,13 @@ class Reinforce(Estimator):
             self._learnt[key] = old + torch.where(total > 0, (weight * (f - old)).sum(0) / total, 0.0)
             self._weights[key] = total
 
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """What was learnt, for a checkpoint; of a moving average that is all there is to keep."""
+        return {" ".join(key): learnt for key, learnt in self._learnt.items()}
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        self._learnt = {tuple(key.split(" ")): learnt for key, learnt in state.items()}  # type: ignore[misc]
+
     def tuned(self) -> dict[str, Any]:
         """Of a baseline of many numbers, their mean."""
         per_parameter = self.baseline == "optimal"

@@ -7,19 +7,25 @@ file is None.
 """
 
 from gsx.store.files import atomic_write
-from gsx.store.find import find_runs
+from gsx.store.find import find_runs, find_trainings
 from gsx.store.reference import StoredReference
 from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments, check_fingerprint
 from gsx.store.table import TABLE_COLUMNS, CoordinateTable
+from gsx.store.training import State, TrainingDirectory, read_parameters, write_parameters
 
 __all__ = [
     "TABLE_COLUMNS",
     "CoordinateTable",
     "RunDirectory",
+    "State",
     "StoredReference",
     "StoredSegments",
+    "TrainingDirectory",
     "atomic_write",
     "check_fingerprint",
     "find_runs",
+    "find_trainings",
+    "read_parameters",
+    "write_parameters",
 ]

@@ -1,4 +1,4 @@
-"""Runs below a folder."""
+"""Runs and trainings below a folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,30 @@ from pathlib import Path
 from gsx.records import ConfigurationError
 from gsx.store.files import environment_fault
 from gsx.store.run_directory import RunDirectory
+from gsx.store.training import TrainingDirectory
+
+#: How the folders of trainings begin.
+TRAINING = "train-"
 
 
 def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
     """Every folder at or below `paths` that holds a result, a checkpoint, an error or at least a lock, which is what a run killed before
     its first checkpoint leaves; in the order of their paths, each once.
 
-    Symbolic links, hidden folders and references are not entered. ConfigurationError for a path that is no folder; EnvironmentFault for
-    one that cannot be read, because a report that silently leaves a result out is wrong.
+    Symbolic links, hidden folders, references and trainings are not entered. ConfigurationError for a path that is no folder;
+    EnvironmentFault for one that cannot be read, because a report that silently leaves a result out is wrong.
     """
+    marks = {"result.json", "segments.npz", "error.txt", ".lock"}
+    return (RunDirectory(path) for path in _folders(paths, marks) if not path.resolve().name.startswith(TRAINING))
+
+
+def find_trainings(paths: Iterable[Path]) -> Iterator[TrainingDirectory]:
+    """The same, of trainings."""
+    marks = {"training.json", "error.txt", ".lock"}
+    return (TrainingDirectory(path) for path in _folders(paths, marks) if path.resolve().name.startswith(TRAINING))
+
+
+def _folders(paths: Iterable[Path], marks: set[str]) -> list[Path]:
     found: dict[str, Path] = {}
 
     def fault(error: OSError) -> None:
@@ -29,6 +44,6 @@ def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
             raise ConfigurationError(f"{path}: no such folder")
         for folder, subfolders, files in os.walk(path, onerror=fault):
             subfolders[:] = [name for name in subfolders if not name.startswith((".", "reference-"))]
-            if not {"result.json", "segments.npz", "error.txt", ".lock"}.isdisjoint(files):
+            if not marks.isdisjoint(files):
                 found.setdefault(os.path.realpath(folder), Path(folder))
-    return (RunDirectory(path) for path in sorted(found.values()))
+    return sorted(found.values())

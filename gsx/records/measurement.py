@@ -1,9 +1,4 @@
-"""What a measurement leaves behind, as plain data: the vocabulary shared by the engine, the store, the statistics and the report.
-
-Nothing here computes a statistic or touches a disk, and nothing here imports torch: a report must be able to read ten thousand results
-without paying two seconds for a tensor library. Not even numpy is imported before it is used: every command, and every TAB, meets this
-module first.
-"""
+"""What a measurement leaves behind, as plain data."""
 
 from __future__ import annotations
 
@@ -34,42 +29,6 @@ STATISTICS = (
 
 #: The verdicts on bias.
 VERDICTS = ("unbiased", "biased", "inconclusive", "self_referenced", "deterministic", "nonfinite")
-
-
-class GsxError(Exception):
-    """A fault the user can act on: one line, and the exit code of the command that meets it."""
-
-    exit_code = 1
-
-
-class ConfigurationError(GsxError, ValueError):
-    """A key, a value and the rule it breaks. Raised before any work."""
-
-    exit_code = 2
-
-
-class MissingData(GsxError):
-    """A data set that is not on this machine, with the commands that would fetch it."""
-
-    exit_code = 3
-
-
-class EnvironmentFault(GsxError):
-    """Disk, memory or permissions."""
-
-    exit_code = 5
-
-
-class IntegrityError(GsxError):
-    """A file that is torn, corrupted or foreign, or results that must not be mixed."""
-
-    exit_code = 6
-
-
-class Busy(GsxError):
-    """Another process holds the run directory."""
-
-    exit_code = 7
 
 
 @dataclass(frozen=True)
@@ -327,8 +286,3 @@ class Result:
             moments_sha256=data["moments_sha256"],
             provenance=data["provenance"],
         )
-
-
-def canonical_json(data: Any) -> str:
-    """One text for one value: sorted keys, no white space, shortest round-trip floats, no NaN."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)

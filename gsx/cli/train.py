@@ -1,0 +1,125 @@
+"""`gsx train`: every training is checked before the first one starts; each owns a folder, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra._internal.utils import get_args_parser
+
+from gsx.cli.arguments import Parser
+from gsx.cli.compose import HYDRA, cells, composed, composing, config_folder, one_line_errors
+from gsx.cli.progress import progress, silent
+from gsx.cli.run import telling_words
+from gsx.cli.train_summary import describe, table
+from gsx.records import Busy, ConfigurationError, GsxError
+from gsx.store import TrainingDirectory
+from gsx.training import Session, TrainingConfiguration
+
+log = logging.getLogger("gsx")
+
+CONFIG = "train"
+
+
+def command(arguments: list[str]) -> int:
+    dry_run, quiet = "--dry-run" in arguments, bool({"-q", "--quiet"} & set(arguments))
+    arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
+    parser = get_args_parser()
+    parser.error = Parser(prog="gsx train").error  # type: ignore[method-assign]
+    flags = parser.parse_intermixed_args(arguments)
+    if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
+        _hydra(arguments)
+        return 0
+    with composing(flags.config_dir):
+        overrides, sweep = cells(flags.overrides, flags.multirun, CONFIG)
+        if not overrides:
+            raise ConfigurationError("hydra/sweeper: gsx train sweeps over what it is given; a sweeper that searches is for gsx run")
+        planned = [plan(cell) for cell in overrides]
+    if dry_run:
+        for cell in planned:
+            print(f"{cell.state:<11}{cell.shown}  steps={cell.session.configuration.steps} seeds={cell.session.configuration.seeds}")
+        return 0
+    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
+    states = [_run(cell, quiet, sweep) for cell in planned]
+    trainings = [TrainingDirectory(cell.folder).read() for cell in planned]
+    if not sweep:
+        (training,) = trainings
+        assert training is not None
+        print(describe(training, planned[0].shown))
+        return 0
+    rows = [(state, cell.what, training, cell.shown) for state, cell, training in zip(states, planned, trainings, strict=True)]
+    print(table(rows))
+    print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "failed") if s in states))
+    return 1 if "failed" in states else 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training as it is before anything runs."""
+
+    session: Session
+    folder: Path
+    state: str  # complete | unfinished | new
+
+    @property
+    def shown(self) -> str:
+        """The folder as the user would type it."""
+        return os.path.relpath(self.folder)
+
+    @property
+    def what(self) -> str:
+        return f"{self.session.model.name} {self.session.chosen}"
+
+
+def plan(overrides: list[str]) -> Cell:
+    """Check a training and look where it stands. Whatever is wrong with its configuration is raised here, before any work."""
+    session = Session(TrainingConfiguration.of(composed(overrides, CONFIG)))
+    configuration = session.configuration
+    words = ["train", *telling_words(session.config, configuration.plugins), f"n{session.config['num_samples']}"]
+    folder = Path.cwd() / "outputs" / configuration.name / f"{'-'.join(words)[:100]}-{session.training_id[:12]}"
+    state = "new"
+    if not configuration.force:
+        if session.complete(TrainingDirectory(folder)):
+            state = "complete"
+        elif any(folder.glob("state-seed*.npz")):
+            state = "unfinished"
+    return Cell(session, folder, state)
+
+
+def _run(cell: Cell, quiet: bool, sweep: bool) -> str:
+    """What became of it. In a sweep a failure is written down, and the others go on."""
+    if cell.state == "complete":
+        if not quiet:
+            print(f"{cell.shown}: complete already; force=true starts anew", file=sys.stderr)
+        return "skipped"
+    bar: Callable[[str, int], Callable[[int], None]] = silent if quiet else functools.partial(progress, unit="steps")
+    try:
+        cell.session.run(cell.folder, bar)
+    except Exception as error:
+        if not isinstance(error, Busy):
+            # A fault of the user's is one line; one of ours needs its traceback.
+            TrainingDirectory(cell.folder).write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
+        if not sweep:
+            raise
+        log.error("failed: %s: %s", cell.shown, error)
+        return "failed"
+    return "ran"
+
+
+def _hydra(arguments: list[str]) -> None:
+    """What Hydra answers itself: help, and the configuration as it is composed. It reads sys.argv."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, do not print and exit
+    before, sys.argv = sys.argv, ["gsx", *arguments]
+    try:
+        with one_line_errors(arguments, CONFIG):
+            hydra.main(config_path=str(config_folder()), config_name=CONFIG, **HYDRA)(json.dumps)()
+    finally:
+        sys.argv = before

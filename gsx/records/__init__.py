@@ -1,0 +1,50 @@
+"""What gsx leaves behind, as plain data: the vocabulary shared by the engine, the store, the statistics and the report.
+
+Nothing here computes a statistic or touches a disk, and nothing here imports torch: a report must be able to read ten thousand results
+without paying two seconds for a tensor library. Not even numpy is imported before it is used: every command, and every TAB, meets this
+room first.
+"""
+
+from gsx.records.canonical import canonical_json
+from gsx.records.faults import Busy, ConfigurationError, EnvironmentFault, GsxError, IntegrityError, MissingData
+from gsx.records.measurement import (
+    SCHEMA_VERSION,
+    STATISTICS,
+    VERDICTS,
+    Analysis,
+    Coordinates,
+    Cost,
+    Interval,
+    Layout,
+    Reference,
+    Result,
+    Segments,
+    Verdict,
+)
+from gsx.records.training import METRICS, Parameters, Point, Training
+
+__all__ = [
+    "METRICS",
+    "SCHEMA_VERSION",
+    "STATISTICS",
+    "VERDICTS",
+    "Analysis",
+    "Busy",
+    "ConfigurationError",
+    "Coordinates",
+    "Cost",
+    "EnvironmentFault",
+    "GsxError",
+    "IntegrityError",
+    "Interval",
+    "Layout",
+    "MissingData",
+    "Parameters",
+    "Point",
+    "Reference",
+    "Result",
+    "Segments",
+    "Training",
+    "Verdict",
+    "canonical_json",
+]
