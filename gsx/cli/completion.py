@@ -58,8 +58,20 @@ def suggestions(line: str) -> list[str]:
     if words[0] == "data":
         sources = {"--from": ["npm", "debian"]}.get(words[-2], ["mnist", "fashion_mnist", "--from", "--root"])
         return [word for word in (["list", "fetch"] if len(words) == 2 else sources) if word.startswith(words[-1])]
-    choices = {"list": ["estimators", "models", "experiments", "devices", "data"], "completion": list(SCRIPTS)}
-    return [word for word in choices.get(words[0], []) if word.startswith(words[-1])]
+    choices = {
+        "list": lambda: ["estimators", "models", "experiments", "devices", "data"],
+        "completion": lambda: list(SCRIPTS),
+        "reproduce": _experiments,
+    }
+    offered = choices.get(words[0], list)()
+    return [word for word in offered if word.startswith(words[-1])]
+
+
+def _experiments() -> list[str]:
+    from gsx.cli.compose import config_folders
+    from gsx.experiment import experiments
+
+    return [*experiments(config_folders()), "all", "--quick", "--dry-run"]
 
 
 def _overrides(line: str) -> list[str]:

@@ -6,6 +6,15 @@ checks every declared size before it allocates one, and runs nothing: no pickle,
 file is None.
 """
 
+from gsx.store.experiment import (
+    PlannedCell,
+    PlannedStep,
+    StoredExperiment,
+    find_experiments,
+    read_experiment,
+    read_training,
+    write_experiment,
+)
 from gsx.store.files import atomic_write
 from gsx.store.find import find_runs, find_trainings
 from gsx.store.reference import StoredReference
@@ -17,15 +26,22 @@ from gsx.store.training import State, TrainingDirectory, read_parameters, write_
 __all__ = [
     "TABLE_COLUMNS",
     "CoordinateTable",
+    "PlannedCell",
+    "PlannedStep",
     "RunDirectory",
     "State",
+    "StoredExperiment",
     "StoredReference",
     "StoredSegments",
     "TrainingDirectory",
     "atomic_write",
     "check_fingerprint",
+    "find_experiments",
     "find_runs",
     "find_trainings",
+    "read_experiment",
     "read_parameters",
+    "read_training",
+    "write_experiment",
     "write_parameters",
 ]
