@@ -55,7 +55,7 @@ def test_killed_at_any_moment(tmp_path: Path, inside: Inside) -> None:
     moments, killed = random.Random(3), 0
     for workers in (2, 1):
         with running(*LEARNING, f"workers={workers}", "name=killed", cwd=tmp_path) as process:
-            wait_for(lambda: [*tmp_path.glob("outputs/killed/*/state-*"), *tmp_path.glob("outputs/killed/*/training.json")], process)
+            wait_for(lambda: [*tmp_path.glob("outputs/killed/*/state-*"), *tmp_path.glob("outputs/killed/*/training.json")], process, 200)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(moments.uniform(0.1, 0.7))
             killed += process.poll() is None
