@@ -25,11 +25,13 @@ from gsx.provenance import fingerprint, provenance
 from gsx.records import ConfigurationError, IntegrityError, Interval, Parameters, Point, Training
 from gsx.statistics import student_t_quantile
 from gsx.store import State, TrainingDirectory, check_fingerprint
+from gsx.training import events
 from gsx.training.configuration import TrainingConfiguration
 from gsx.training.evaluate import ExactLoss
 from gsx.training.rows import Rows, split
 from gsx.training.trajectory import FINAL, Trajectory
 from gsx.training.variance import Truth
+from gsx.training.workers import run_seeds
 
 
 class Session:
@@ -38,6 +40,8 @@ class Session:
     @one_thread_each()
     def __init__(self, configuration: TrainingConfiguration, model: Model | None = None, estimator: Estimator | None = None) -> None:
         keep_freed_memory()
+        if configuration.tensorboard:
+            events.check()
         self.configuration = configuration
         dataset = None if model is not None else configuration.dataset()
         seed = int(configuration.model.get("seed", 0))
@@ -138,8 +142,6 @@ class Session:
                 return stored
             self._check(folder)
             try:
-                from gsx.training.workers import run_seeds
-
                 run_seeds(self, directory, progress)
             finally:
                 found = {seed: folder.read_state(seed) for seed in self.configuration.all_seeds}
@@ -169,9 +171,7 @@ class Session:
     def _watcher(self, seed: int, directory: Path | None, step: int) -> Callable[[Point], None]:
         if not self.configuration.tensorboard or directory is None:
             return lambda point: None
-        from gsx.training.events import watcher
-
-        return watcher(directory / "tensorboard" / f"seed{seed}", step)
+        return events.watcher(directory / "tensorboard" / f"seed{seed}", step)
 
     def complete(self, folder: TrainingDirectory) -> Training | None:
         """The finished training in a folder, with the files it declares, or None. IntegrityError where damaged."""

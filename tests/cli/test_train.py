@@ -1,0 +1,182 @@
+"""`gsx train` as a user meets it: killed and resumed, swept, refused, and measured at what it has learnt."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gsx.store import TrainingDirectory
+from tests.cli.conftest import Inside
+from tests.cli.process import flip, gsx, one_line, running, wait_for
+
+SMALL = ("train", "estimator=rloo", "steps=40", "model.logits=[0.5,-1]", "evaluate_every=20")
+
+
+def training(folder: Path) -> tuple[Path, dict[str, Any]]:
+    (path,) = folder.rglob("training.json")
+    return path.parent, json.loads(path.read_text(encoding="utf-8"))
+
+
+def numbers(folder: Path) -> list[str]:
+    """The lines of a curve, but for the time they took."""
+    return [line for line in (folder / "curve.csv").read_text().splitlines() if ",seconds," not in line]
+
+
+#: Estimators that learn for themselves, several seeds, and checkpoints at every other step.
+LEARNING = (
+    "train",
+    "model.logits=[0.5,-1]",
+    "estimator=rebar",
+    "probe=[nvil,{name: reinforce, baseline: moving_average, warmup: 4}]",
+    "probe_replicates=32",
+    "probe_every=100",
+    "reference.kind=none",
+    "evaluate_every=100",
+    "seeds=2",
+    "steps=300",
+    "checkpoint_every=20",
+)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(tmp_path: Path, inside: Inside) -> None:
+    """SIGKILL, other workers than before: the same parameters and the same curve, to the last bit."""
+    code, _, err = inside(*LEARNING, "workers=1", "name=whole", "checkpoint_every=150", "-q")
+    assert code == 0, err
+    whole, body = training(tmp_path / "outputs" / "whole")
+    moments, killed = random.Random(3), 0
+    for workers in (2, 1):
+        with running(*LEARNING, f"workers={workers}", "name=killed", cwd=tmp_path) as process:
+            wait_for(lambda: [*tmp_path.glob("outputs/killed/*/state-*"), *tmp_path.glob("outputs/killed/*/training.json")], process, 200)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(moments.uniform(0.1, 0.7))
+            killed += process.poll() is None
+    assert killed >= 1
+    gsx(*LEARNING, "workers=2", "name=killed", cwd=tmp_path)
+    pieces, other = training(tmp_path / "outputs" / "killed")
+    assert other["status"] == "complete" and other["training_id"] == body["training_id"]
+    assert other["parameters"] == body["parameters"] and len(set(body["parameters"].values())) == 2
+    assert numbers(pieces) == numbers(whole)
+    assert not list(pieces.rglob("*.tmp"))
+
+
+def test_the_life_of_a_training(empty: Path, inside: Inside) -> None:
+    code, out, err = inside(*SMALL, "--dry-run")
+    assert code == 0 and out.startswith("new ") and not (empty / "outputs").exists(), err
+    code, out, err = inside(*SMALL, "-q")
+    assert code == 0 and "exact loss" in out and "variance of rloo" in out and err == ""
+    folder, body = training(empty)
+    assert re.fullmatch(r"train-bernoulli_toy-logits_0.5_-?_?1-rloo-n2-[0-9a-f]{12}", folder.name), folder.name
+    assert body["status"] == "complete" and body["seeds"] == [0]
+    assert "complete" in inside(*SMALL, "--dry-run")[1]
+    before = (folder / "training.json").read_bytes()
+    code, _, err = inside(*SMALL)
+    assert code == 0 and "complete already" in err and (folder / "training.json").read_bytes() == before
+    # A damaged curve is said, and force=true is the way out.
+    flip(folder / "curve.csv", b"variance", 2)
+    code, _, err = inside(*SMALL)
+    assert code == 6 and "curve.csv" in one_line(err) and "force=true starts anew" in err
+    assert inside(*SMALL, "force=true", "-q")[0] == 0
+    assert training(empty)[1]["parameters"] == body["parameters"]
+
+
+def test_a_run_at_trained_parameters(empty: Path, inside: Inside) -> None:
+    """Of the folder, of the file, of a copy of it: the same result, for the parameters are what is meant; another one without them."""
+    assert inside(*SMALL, "-q")[0] == 0
+    folder, _ = training(empty)
+    copied = empty / "elsewhere.npz"
+    copied.write_bytes((folder / "parameters-seed0.npz").read_bytes())
+    run = ("run", "model.logits=[0.5,-1]", "num_replicates=1024", "--dry-run")
+    shown = [inside(*run, f"model.checkpoint={path}")[1] for path in (folder, folder / "parameters-seed0.npz", copied)]
+    assert shown[0] == shown[1] == shown[2] and "-at_" in shown[0]
+    assert inside(*run)[1] != shown[0] and "-at_" not in inside(*run)[1]
+    code, out, err = inside(*run[:-1], f"model.checkpoint={copied}")
+    assert code == 0 and "unbiased" in out, err
+    # A training goes on from there.
+    code, _, err = inside(*SMALL, f"model.checkpoint={folder}", "name=more", "-q")
+    assert code == 0, err
+    first = TrainingDirectory(folder).read()
+    second = TrainingDirectory(training(empty / "outputs" / "more")[0]).read()
+    assert first is not None and second is not None
+    ends, starts = ([p.value for p in one.curve if p.metric == "exact_loss"] for one in (first, second))
+    assert starts[0] == pytest.approx(ends[-1], abs=1e-12)
+
+
+def test_a_sweep(empty: Path, inside: Inside) -> None:
+    code, out, err = inside("train", "-m", "estimator=rloo,exact", "steps=5", "seed=0,1")
+    assert code == 0 and "4 trainings: 4 ran" in out, err
+    assert "4 trainings: 4 skipped" in inside("train", "-m", "estimator=rloo,exact", "steps=5", "seed=0,1")[1]
+    code, out, err = inside(
+        "train", "-m", "optimizer=sgd", "model=gaussian_toy", "estimator=reparameterization", "optimizer.lr=0.01,1e38", "steps=9"
+    )
+    assert code == 1 and "1 ran, 1 failed" in out, err
+    (said,) = empty.rglob("error.txt")
+    assert "diverges" in said.read_text()
+
+
+REFUSED = {
+    "train steps=0": ["steps=0", "at least 1"],
+    "train step=10": ["step=10", "did you mean steps?"],
+    "train optimizer=adamm": ["optimizer=adamm", "unknown", "adam"],
+    "train optimizer.lrr=1": ["optimizer.lrr=1", "unknown key", "optimizer.lr"],
+    "train num_replicates=3": ["num_replicates=3", "unknown key"],
+    "train probe=rloo": ["probe=rloo", "list"],
+    "train estimator=concrete model=gaussian_toy": ["estimator=concrete", "Bernoulli"],
+    "train schedule={learning_rate:3}": ["schedule.learning_rate=3"],
+    "train model=binary_vae data=mnist data.root=nowhere": ["mnist", "nowhere"],
+    "run model.checkpoint=nowhere": ["model.checkpoint=nowhere", "no such file"],
+    "train steps=1,2": ["steps=1,2", "-m"],
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_refusals(words: str, empty: Path, inside: Inside) -> None:
+    code, out, err = inside(*words.split())
+    assert code == (3 if "mnist" in words else 2) and out == "" and not (empty / "outputs").exists()
+    said = one_line(err)
+    assert all(part in said for part in REFUSED[words]), said
+
+
+def test_a_checkpoint_of_another_model(empty: Path, inside: Inside) -> None:
+    assert inside(*SMALL, "-q")[0] == 0
+    folder, _ = training(empty)
+    code, _, err = inside("run", "model=binary_vae", f"model.checkpoint={folder}")
+    assert code == 2 and "model.checkpoint: holds" in one_line(err)
+    code, _, err = inside("run", f"model.checkpoint={folder}")
+    assert code == 2 and "logits is [2], and bernoulli_toy's is [8]" in one_line(err)
+    flip(folder / "parameters-seed0.npz", b"param.logits.npy", 150)
+    code, _, err = inside("run", "model.logits=[0.5,-1]", f"model.checkpoint={folder}")
+    assert code == 6 and "parameters-seed0.npz" in one_line(err)
+
+
+def test_a_checkpoint_of_other_versions(empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert inside(*SMALL, "-q")[0] == 0
+    folder, _ = training(empty)
+    (folder / "training.json").unlink()
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    code, _, err = inside(*SMALL)
+    assert code == 6 and "torch was" in one_line(err)
+
+
+def test_tensorboard_is_an_extra(empty: Path, inside: Inside) -> None:
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        code, _, err = inside(*SMALL, "tensorboard=true")
+        assert code == 2 and "pip install gsx[tensorboard]" in one_line(err)
+        return
+    assert inside(*SMALL, "tensorboard=true", "-q")[0] == 0
+    assert list(empty.rglob("events.out.tfevents.*"))
+
+
+def test_help(empty: Path) -> None:
+    out = gsx("train", "--help", cwd=empty).stdout
+    assert "gsx train optimises" in out and "optimizer: adam, rmsprop, sgd" in out
