@@ -1,4 +1,4 @@
-"""What an estimate draws, as independent axes: each a few of its uniforms, with the cells in which what is drawn from them stays the same."""
+"""What an estimate draws, as independent axes: each a few of its uniforms, and the cells in which what is drawn from them is the same."""
 
 from __future__ import annotations
 

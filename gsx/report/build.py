@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.records import EnvironmentFault
-from gsx.report import bias, canvas, comparison, frontier, index, relative, single, sweeps, tables
+from gsx.report import advice, bias, canvas, comparison, frontier, index, relative, single, sweeps, tables
 from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
 from gsx.store import atomic_write
@@ -49,6 +49,12 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Rep
     if len(compared):
         files["tables/relative_variance.csv"] = tables.csv(compared)
         files["tables/relative_variance.md"] = relative.markdown(compared)
+
+    advised = advice.table(groups, baseline)
+    if advised is not None:
+        files["tables/advice.csv"] = advised.csv()
+        files["tables/advice.md"] = advised.markdown()
+        files["tables/advice.tex"] = advised.latex()
 
     every = list(_unique(_plots(groups, alone=len(table) == 1)))
     drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
