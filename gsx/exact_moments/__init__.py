@@ -135,9 +135,9 @@ def _parts(together: np.ndarray) -> Iterator[tuple[int, ...]]:
         while reached:
             a = reached.pop()
             part.add(a)
-            reached |= set(np.flatnonzero(together[a])) - part
+            reached |= {int(b) for b in np.flatnonzero(together[a])} - part
         left -= part
-        yield tuple(sorted(int(a) for a in part))
+        yield tuple(sorted(part))
 
 
 # --------------------------------------------------------------------------------------------------------- what is drawn, and replayed
@@ -176,8 +176,10 @@ class _Nodes(Block):
     def __init__(self, at: np.ndarray, requests: list[Request], program: Program) -> None:
         super().__init__(0, "nodes", 0, program.dtype, program.device)
         sizes = [math.prod(request.shape) for request in requests]
-        parts = torch.from_numpy(at).to(program.device).split(sizes, 1)
-        self._numbers = {(request.site, request.draw): part for request, part in zip(requests, parts, strict=True)}
+        parts = torch.from_numpy(at).to(program.device).tensor_split(np.cumsum(sizes)[:-1].tolist(), 1)
+        self._numbers: dict[tuple[str, int], Tensor] = {
+            (request.site, request.draw): part for request, part in zip(requests, parts, strict=True)
+        }
 
     def draw(self, site: str, draw: int, shape: Shape, start: int = 0, stop: int = 1) -> Tensor:
         return self._numbers[site, draw][start:stop].reshape(stop - start, *shape)

@@ -84,7 +84,7 @@ class Ranking(Axis):
         arrival = np.cumsum(rng.exponential(size=orders.shape) / (1 + first - np.cumsum(first, 1)), 1)
         hazard = arrival[:, -1:] * rate + rng.exponential(size=(len(cell), len(rate)))  # of those who come later, or never
         np.put_along_axis(hazard, orders, first * arrival, 1)
-        return np.exp(-np.maximum(hazard, 2.0**-52))
+        return np.asarray(np.exp(-np.maximum(hazard, 2.0**-52)))
 
 
 class DirichletCopula(Axis):
@@ -143,6 +143,6 @@ def axes_of(requests: list[Request], estimator: Estimator) -> Iterator[Axis]:
         elif isinstance(request.q, Bernoulli):
             p = np.broadcast_to(request.q.mean.numpy(force=True), request.shape).ravel()
             # A draw jumps at 1 - p, that from the mirrored number at p.
-            yield from (Interval(position, [1 - at, at]) for position, at in zip(positions.ravel(), p, strict=True))
+            yield from (Interval(int(position), [1 - at, at]) for position, at in zip(positions.ravel(), p, strict=True))
         else:
-            yield from (Interval(position, []) for position in positions.ravel())
+            yield from (Interval(int(position), []) for position in positions.ravel())

@@ -61,7 +61,14 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Rep
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures")]
     counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
     files["report.md"] = index.page(
-        table, files["tables/summary.md"], counts, list(files), drawn, [plot.name for plot in left], [cell.name for cell in duplicates]
+        table,
+        files["tables/summary.md"],
+        counts,
+        list(files),
+        drawn,
+        [plot.name for plot in left],
+        [cell.name for cell in duplicates],
+        advised,
     )
     for name, text in files.items():
         atomic_write(out / name, text.encode())

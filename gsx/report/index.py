@@ -10,6 +10,7 @@ from pathlib import PurePath
 from gsx.report import escape
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell
+from gsx.report.table import Table
 
 #: A longer summary is linked, not printed in the page.
 MOST_ROWS_INLINE = 200
@@ -24,6 +25,7 @@ def page(
     figures: Sequence[Plot],
     left: Sequence[str],
     duplicates: Sequence[str],
+    advised: Table | None = None,
 ) -> str:
     parts = ["# Report", f"{len(table)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items()) + "."]
     if duplicates:
@@ -38,6 +40,8 @@ def page(
     if len(table) <= MOST_ROWS_INLINE:
         parts.append(summary.strip())
     parts.append("\n".join(f"- [{name}]({name})" for name in tables))
+    if advised is not None:
+        parts += [f"## {advised.title}", advised.markdown().strip()]
     parts.append("## Figures")
     for plot in figures:
         links = ", ".join(f"[{kind}](figures/{plot.name}.{kind})" for kind in ("pdf", "svg", "csv"))
