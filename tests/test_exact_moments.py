@@ -140,7 +140,7 @@ def test_independent_parts_are_found() -> None:
 @pytest.mark.parametrize(
     ("model", "estimator", "n"),
     [
-        ({"name": "bernoulli_toy", "logits": [0.3], "target": 0.49}, {"name": "rebar", "temperature": 0.3}, 1),
+        ({"name": "bernoulli_toy", "logits": [0.3], "target": 0.49}, {"name": "rebar"}, 1),
         (TOY, {"name": "st_gumbel"}, 2),
         (TOY, {"name": "concrete"}, 1),
         (TOY, {"name": "arms"}, 4),
