@@ -23,7 +23,7 @@ from gsx.estimators.exact import Exact
 from gsx.identity import moments_id, reference_id, result_id, source
 from gsx.models.base import Model
 from gsx.moments import moments
-from gsx.probe import probe
+from gsx.probe import probe, sites
 from gsx.process import keep_freed_memory, one_thread_each
 from gsx.program import Program
 from gsx.provenance import fingerprint, peak_bytes, provenance
@@ -228,9 +228,18 @@ class Measurement:
             tuning=self._tuning,
             moments_sha256=segments.digest(),
             provenance=provenance(self.program.device, self.workers),
+            facts=self._facts(),
             coordinates=analysis.coordinates,
             segments=segments,
         )
+
+    def _facts(self) -> dict[str, Any]:
+        found = sites(self.program) if self.exact else self.seen.sites
+        return {
+            "distributions": sorted({type(site.q).__name__ for site in found.values()}),
+            "needs_cost_gradient": self.estimator.needs_cost_gradient,
+            "unbiased": self.estimator.biased_because(self.model) is None,
+        }
 
     def _rarest_draws(self) -> float | None:
         """How often the least probable state of any discrete coordinate is expected in all draws together; None without one."""

@@ -226,6 +226,8 @@ class Result:
     tuning: dict[str, Any]  # what was tuned before the measuring, and then frozen; {} where nothing was
     moments_sha256: str
     provenance: dict[str, Any]
+    #: What holds of the estimator on this model: needs_cost_gradient, unbiased, distributions; {} in results from before they were stored.
+    facts: dict[str, Any] = field(default_factory=dict)
     coordinates: Coordinates | None = field(default=None, repr=False, compare=False)
     segments: Segments | None = field(default=None, repr=False, compare=False)
 
@@ -256,6 +258,7 @@ class Result:
             "tuning": self.tuning,
             "moments_sha256": self.moments_sha256,
             "provenance": self.provenance,
+            "facts": self.facts,
         }
 
     @classmethod
@@ -285,4 +288,5 @@ class Result:
             tuning=data["tuning"],
             moments_sha256=data["moments_sha256"],
             provenance=data["provenance"],
+            facts=data.get("facts", {}),
         )

@@ -26,6 +26,7 @@ def page(
     figures: Sequence[Plot],
     left: Sequence[str],
     duplicates: Sequence[str],
+    advised: Table | None = None,
 ) -> str:
     parts = ["# Report", f"{len(table)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items()) + "."]
     if duplicates:
@@ -41,6 +42,8 @@ def page(
     if len(table) <= MOST_ROWS_INLINE:
         parts.append(summary.strip())
     parts.append("\n".join(f"- [{name}]({name})" for name in tables))
+    if advised is not None:
+        parts += [f"## {advised.title}", advised.markdown().strip()]
     parts.append("## Figures")
     for plot in figures:
         links = ", ".join(f"[{kind}](figures/{plot.name}.{kind})" for kind in ("pdf", "svg", "csv"))

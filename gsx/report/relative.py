@@ -32,8 +32,8 @@ def _rows(group: Group, baseline: str) -> Iterator[dict[str, Any]]:
         if cell is base:
             continue
         if id(base) not in held:
-            held[id(base)] = _segments(base)
-        ratio, errors, remark = _ratio(own, _segments(cell), result_of(base), held[id(base)])
+            held[id(base)] = moments_of(base)
+        ratio, errors, remark = ratio_of(own, moments_of(cell), result_of(base), held[id(base)])
         row: dict[str, Any] = {"model": group.label, "label": cell.label, "baseline": base.label, "num_samples": own.num_samples}
         row |= {"baseline_num_samples": result_of(base).num_samples} | columns("relative_variance", ratio)
         if own.num_samples != result_of(base).num_samples:
@@ -66,7 +66,7 @@ def paired(a: Result, b: Result) -> bool:
     return all(a.config.get(key) == b.config.get(key) for key in ("seed", "block_size")) and a.blocks == b.blocks
 
 
-def _segments(cell: Cell) -> Segments | str:
+def moments_of(cell: Cell) -> Segments | str:
     """The moments, or why there are none."""
     try:
         stored = cell.directory.read_segments()
@@ -75,7 +75,7 @@ def _segments(cell: Cell) -> Segments | str:
     return stored.segments if stored is not None else "no moments"
 
 
-def _ratio(own: Result, a: Segments | str, base: Result, b: Segments | str) -> tuple[Interval | None, str, str]:
+def ratio_of(own: Result, a: Segments | str, base: Result, b: Segments | str) -> tuple[Interval | None, str, str]:
     if isinstance(a, str) or isinstance(b, str):
         return None, "", a if isinstance(a, str) else f"baseline: {b}"
     if a.mean.shape != b.mean.shape:

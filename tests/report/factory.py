@@ -49,6 +49,8 @@ def make(
     data: Any = "none",
     tuning: dict[str, Any] | None = None,
     provenance: dict[str, Any] | None = None,
+    facts: dict[str, Any] | None = None,
+    evaluations: int | None = None,
     with_segments: bool = True,
     with_coordinates: bool = True,
 ) -> Path:
@@ -88,7 +90,7 @@ def make(
         "snr": interval(0.4 / max(variance, 1e-9), 0.02),
         "cosine": None if bias else Interval(0.99995, 0.00003, (0.9999, 1.0)),
         "cosine_single": None,
-        "variance_times_evaluations": interval(variance * samples, 0.01),
+        "variance_times_evaluations": interval(variance * (evaluations or samples), 0.01),
         "variance_times_time_ratio": None,
     }
     numbers |= summary or {}
@@ -106,11 +108,12 @@ def make(
         parameters={key: {"shape": list(shape), "variance": numbers["variance"]} for key, shape, _ in layout.slices()},
         reference={"id": "abc", "kind": "enumeration", "estimator": None, "error": {"max": 0.0, "norm": 0.0}},
         verdict=Verdict(status_of_bias, float(np.abs(z).max()) if variance else None, 0.2, 1e-4, 1e-3),
-        cost=Cost(samples, 0 if estimator == "reinforce" else samples, 3 * samples, 1.25, 1.02),
+        cost=Cost(evaluations or samples, 0 if estimator == "reinforce" else samples, 3 * samples, 1.25, 1.02),
         nonfinite={"replicates": 0, "coordinates": 0, "first_block": None},
         tuning=tuning or {},
         moments_sha256=hashlib.sha256(result_id.encode()).hexdigest(),
         provenance=provenance or {"command": ["/opt/venv/bin/gsx", "run", f"estimator={estimator}"]},
+        facts=facts or {},
         coordinates=coordinates if with_coordinates else None,
     )
     path = root / name / (folder or f"{estimator}-{result_id[:12]}")

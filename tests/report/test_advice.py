@@ -1,0 +1,131 @@
+"""The advice: budgets, the crossing from biased to unbiased, ties within error, and who may take part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import gsx
+from gsx.records import Interval, Result
+from gsx.report import advice
+from gsx.report.collect import collect
+from gsx.report.table import Table
+from tests.report import factory
+
+
+def make(root: Path, estimator: str, *, gradient: bool = False, unbiased: bool = True, seconds: float = 1.0, **settings: Any) -> None:
+    """A run of time ratio 1.02; ``seconds`` is the variance times it, relative to the variance."""
+    facts = {"needs_cost_gradient": gradient, "unbiased": unbiased, "distributions": ["Bernoulli"]}
+    timed = {"variance_times_time_ratio": factory.interval(settings["variance"] * seconds, 0.01)}
+    factory.make(root, estimator, facts=facts, **{"summary": timed} | settings)
+
+
+def advised(root: Path, baseline: str = "reinforce") -> Table:
+    table = advice.table(collect([root])[0], baseline)
+    assert table is not None
+    return table
+
+
+def row(table: Table, budget: int, cost: str = "with its gradient", equal: str = "evaluations") -> dict[str, Any]:
+    frame: pd.DataFrame = table.frame
+    (found,) = frame[(frame.budget == budget) & (frame.cost == cost) & (frame.equal == equal)].to_dict("records")
+    return {str(key): value for key, value in found.items()}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    make(tmp_path, "reinforce", variance=0.1)
+    make(tmp_path, "concrete", gradient=True, unbiased=False, variance=0.001, bias=0.05)
+    return tmp_path
+
+
+def test_a_biased_estimator_is_best_until_its_bias_shows(study: Path) -> None:
+    """0.1 / B against 0.001 / B + 0.0025: the lines cross at B = 39.6."""
+    table = advised(study)
+    assert [row(table, budget)["estimator"] for budget in advice.BUDGETS] == ["concrete"] * 2 + ["reinforce"] * 3
+    assert row(table, 10)["mse"] == pytest.approx(0.0026, rel=0.05)
+    assert row(table, 10)["ratio"] == pytest.approx(0.26, rel=0.05)
+    assert row(table, 10)["ratio_ci_low"] < row(table, 10)["ratio"] < row(table, 10)["ratio_ci_high"]
+    assert row(table, 100)["mse"] == pytest.approx(0.001) and row(table, 100)["ratio"] == 1
+    assert {row(table, budget, "black box")["estimator"] for budget in advice.BUDGETS} == {"reinforce"}
+    assert len([line for line in table.body if line[2:4] == ["with its gradient", "evaluations"]]) == 2  # alike budgets share a line
+
+
+def test_a_bias_that_is_forgotten_would_be_seen(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advice.Candidate, "error", lambda self, budget: self.noise.value / budget)
+    with pytest.raises(AssertionError):
+        test_a_biased_estimator_is_best_until_its_bias_shows(study)
+
+
+def test_a_dearer_estimate_must_be_affordable_and_earn_its_price(tmp_path: Path) -> None:
+    make(tmp_path, "reinforce", variance=0.1)
+    make(tmp_path, "rloo", variance=0.01, samples=2)
+    make(tmp_path, "local_expectation", variance=1e-5, evaluations=400)
+    table = advised(tmp_path)
+    assert [row(table, budget)["estimator"] for budget in advice.BUDGETS] == [
+        "reinforce",
+        "rloo",
+        "rloo",
+        "local_expectation",
+        "local_expectation",
+    ]
+    assert row(table, 10)["mse"] == pytest.approx(0.01 * 2 / 10)
+    assert row(table, 10)["ratio"] == pytest.approx(0.2)
+
+
+def test_equal_time_may_choose_another(tmp_path: Path) -> None:
+    make(tmp_path, "reinforce", variance=0.1)
+    make(tmp_path, "rloo", variance=0.08, seconds=3.0)
+    table = advised(tmp_path)
+    assert row(table, 10)["estimator"] == "rloo"
+    assert row(table, 10, equal="time")["estimator"] == "reinforce"
+
+
+def test_ties_are_named_and_clear_winners_have_none(tmp_path: Path) -> None:
+    make(tmp_path, "reinforce", variance=0.1)
+    make(tmp_path, "dice", variance=0.1002)
+    make(tmp_path, "rloo", variance=0.12)
+    table = advised(tmp_path)
+    best = row(table, 100)
+    assert {best["label"], best["ties"]} == {"reinforce", "dice"}
+    assert row(table, 100, equal="time")["ties"] in ("reinforce", "dice")
+
+
+def test_no_variance_at_all(tmp_path: Path) -> None:
+    zero = Interval(0.0, 0.0, (0.0, 0.0))
+    make(tmp_path, "reinforce", variance=0.1)
+    for name in ("disarm", "local_expectation"):
+        numbers = dict.fromkeys(("variance", "bias_sq", "variance_times_evaluations", "variance_times_time_ratio"), zero)
+        make(tmp_path, name, variance=0.0, verdict="deterministic", summary=numbers)
+    best = row(advised(tmp_path), 1)
+    assert (best["label"], best["ties"], best["mse"], best["ratio"]) == ("disarm", "local_expectation", 0, 0)
+
+
+def test_what_cannot_be_advised_is_said(study: Path) -> None:
+    factory.make(study, "arm", variance=1e-9)  # an old result, without facts
+    make(study, "exact", variance=0.01)
+    make(study, "st_gumbel", variance=1e-9, unbiased=False, verdict="self_referenced")
+    table = advised(study)
+    assert "arm" not in set(table.frame.estimator) | set(table.frame.ties)
+    (left,) = [note for note in table.notes if note.startswith("Left out")]
+    for text in ("stored before results said", "exact, no estimator", "its bias is not known"):
+        assert text in left
+    for text in (table.csv(), table.markdown(), table.latex()):
+        assert "reinforce" in text and "concrete" in text
+
+
+def test_one_estimator_needs_no_advice(tmp_path: Path) -> None:
+    make(tmp_path, "reinforce", variance=0.1)
+    assert advice.table(collect([tmp_path])[0], "reinforce") is None
+
+
+def test_a_measurement_says_what_its_estimator_needs() -> None:
+    result = gsx.measure({"name": "discontinuous_toy"}, "reparameterization", num_replicates=1024, workers=1)
+    assert result.facts == {"distributions": ["Normal"], "needs_cost_gradient": True, "unbiased": False}
+    body = result.as_json()
+    assert Result.from_json(body).facts == result.facts
+    del body["facts"]  # as results were before
+    assert Result.from_json(body).facts == {}
