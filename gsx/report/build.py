@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gsx.records import EnvironmentFault
 from gsx.report import bias, canvas, comparison, frontier, index, relative, single, sweeps, tables
-from gsx.report.canvas import Plot
 from gsx.report import html as pages
+from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
 from gsx.store import atomic_write
 
@@ -62,7 +62,9 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", html: 
     if html:
         # As they lie beside the page, whatever wrote them.
         shown = [(plot, (out / "figures" / f"{plot.name}.svg").read_text(encoding="utf-8")) for plot in drawn]
-        files["report.html"] = pages.page(table, counts, [], others, shown, [plot.name for plot in left], [cell.name for cell in duplicates])
+        files["report.html"] = pages.page(
+            table, counts, [], others, shown, [plot.name for plot in left], [cell.name for cell in duplicates]
+        )
     for name, text in files.items():
         atomic_write(out / name, text.encode())
     return Report(tuple(sorted([out / name for name in files] + figures)), counts, files["tables/summary.md"])

@@ -38,7 +38,12 @@ Section = dict[str, Any]
 def details(row: Row) -> dict[str, Any]:
     cell = row.cell
     mark = STATES.get(cell.state)
-    state = {"run": cell.name, "state": f"{cell.state}: {mark.meaning}" if mark else cell.state, "reason": cell.reason, "notes": row.remarks}
+    state = {
+        "run": cell.name,
+        "state": f"{cell.state}: {mark.meaning}" if mark else cell.state,
+        "reason": cell.reason,
+        "notes": row.remarks,
+    }
     sections = [_pairs("State", state if cell.state != "complete" else {"run": cell.name, "notes": row.remarks}), *_measured(cell)]
     return {"title": row.label, "model": row.model, "verdict": row.verdict, "sections": [*filter(None, sections), *_commands(cell)]}
 
@@ -66,7 +71,8 @@ def _measured(cell: Cell) -> Iterator[Section | None]:
     )
     columns = {"variance": "variance", "bias_sq": "bias²", "mse": "MSE", "snr": "SNR", "cosine": "cosine"}
     body = [
-        [_line(name), _line(entry.get("shape")), *(_texts(entry.get(key))[0] for key in columns)] for name, entry in result.parameters.items()
+        [_line(name), _line(entry.get("shape")), *(_texts(entry.get(key))[0] for key in columns)]
+        for name, entry in result.parameters.items()
     ]
     yield {"title": "Parameters", "head": ["parameter", "shape", *columns.values()], "rows": body}
     yield _pairs(
@@ -110,7 +116,10 @@ def _commands(cell: Cell) -> Iterator[Section]:
             again = {"text": f"No command says this configuration: {reason}."}
         yield {"title": "Measure it again"} | again
     elif cell.state in ("failed", "partial"):
-        yield {"title": "Measure it again", "text": "The command that was given, once more: what is complete is skipped, what is not resumes."}
+        yield {
+            "title": "Measure it again",
+            "text": "The command that was given, once more: what is complete is skipped, what is not resumes.",
+        }
     redraw = shlex.join(["gsx", "report", f"outputs/{cell.name}", "--html"])
     yield {"title": "Draw it again"} | ({"code": redraw} if redraw.isprintable() else {"text": "The name of its folder is not printable."})
     typed = _mapping(cell.result.provenance if cell.result else None).get("command")

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gsx.report import escape, tables
+from gsx.report import escape, rounding, tables
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell
 from gsx.report.html import bars, details, marks, runs, svg
@@ -67,6 +67,7 @@ def page(
         findings=findings,
         others=others,
         order=_order,
+        numeric_columns=_numeric_columns,
         line=escape.line,
         drawings=drawings,
         left=left,
@@ -91,7 +92,18 @@ def _json(data: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
+_NUMBER = r"[+-]?\d+(?:\.\d+)?"
+_CELL = re.compile(rf"\[?({_NUMBER})(?:\(\d+\))?(e[+-]?\d+)?(?:\s*(?:±|,).*)?[\]%×]?\Z")
+
+
 def _order(text: str) -> str:
-    """What a cell of a table sorts by where it begins with a number, written with its error or without: 1.234(5)e-3."""
-    found = re.match(r"\s*([+-]?\d+(?:\.\d+)?)(?:\(\d+\))?(e[+-]?\d+)?", text.replace("−", "-"))
+    """What a cell of a table sorts by where it is a number, with its error, 1.234(5)e-3, or an interval; nothing where it is neither."""
+    found = _CELL.match(text.replace("−", "-"))
     return (found[1] + (found[2] or "")) if found else ""
+
+
+def _numeric_columns(table: Table) -> set[int]:
+    """Those that hold numbers and nothing else; a column in doubt is text."""
+    cells = [[escape.line(row[i]) for row in table.body] for i in range(table.words, len(table.headings))]
+    told = [[text for text in column if text not in ("", rounding.ABSENT)] for column in cells]
+    return {table.words + i for i, column in enumerate(told) if column and all(map(_order, column))}

@@ -69,7 +69,9 @@ def rows(table: Sequence[tuple[str, Cell]]) -> list[Row]:
         remarks = [*notes.of(cell), cell.reason or "", (result.verdict.reason or "") if result else ""]
         verdict = result.verdict.status.replace("_", "-") if result else ""
         numbers = list(_numbers(cell, {key: scales[model, key] for key in DRAWN}))
-        made.append(Row(anchor, cell, escape.line(model or "?"), name, label, verdict, numbers, escape.line("; ".join(filter(None, remarks)))))
+        made.append(
+            Row(anchor, cell, escape.line(model or "?"), name, label, verdict, numbers, escape.line("; ".join(filter(None, remarks))))
+        )
     return made
 
 
