@@ -45,7 +45,8 @@ def page(browser: Browser, study: str) -> Iterator[Browser]:
 
 COLUMN = """(heading, rows = '#all tbody tr') => {
     const at = [...document.querySelectorAll('#all thead th')].findIndex((th) => th.textContent.trim() === heading);
-    return [...document.querySelectorAll(rows)].filter((row) => !row.hidden).map((row) => row.cells[at].dataset.v ?? row.cells[at].textContent.trim());
+    const shown = [...document.querySelectorAll(rows)].filter((row) => !row.hidden);
+    return shown.map((row) => row.cells[at].dataset.v ?? row.cells[at].textContent.trim());
 }"""
 
 
@@ -118,7 +119,7 @@ def test_a_run_opens_and_closes_by_keyboard(page: Browser) -> None:
     titles = page.script("[...document.querySelectorAll('#run h3')].map((h) => h.textContent)")
     assert {"Statistics", "Verdict on bias", "Parameters", "Reference", "Configuration", "Measure it again", "Draw it again"} <= set(titles)
     command = page.script("document.querySelector('#run code').textContent")
-    assert command.startswith("gsx run estimator=") or command.startswith("gsx report outputs/")
+    assert command.startswith(("gsx run estimator=", "gsx report outputs/"))
     page.press("Tab")
     assert page.script("document.activeElement.textContent") == "All runs"
     assert page.script("getComputedStyle(document.activeElement).outlineStyle") == "solid"  # the focus is seen
@@ -129,9 +130,8 @@ def test_a_run_opens_and_closes_by_keyboard(page: Browser) -> None:
 def test_no_key_is_trapped(page: Browser) -> None:
     """Tab alone walks from the skip link through controls, headings and rows to the end."""
     page.script("document.querySelectorAll('#all tbody tr:nth-child(n+4)').forEach((row) => row.remove())")
-    wanted = page.script(
-        "[...document.querySelectorAll('a, button, select, input, summary, [tabindex=\"0\"]')].filter((e) => e.offsetParent || e.classList.contains('skip')).length"
-    )
+    reachable = "[...document.querySelectorAll('a, button, select, input, summary, [tabindex=\"0\"]')]"
+    wanted = page.script(f"{reachable}.filter((e) => e.offsetParent || e.classList.contains('skip')).length")
     page.script("window.seen = new Set(); document.addEventListener('focusin', (event) => seen.add(event.target))")
     for _ in range(wanted):
         page.call("Input.dispatchKeyEvent", type="keyDown", key="Tab", code="Tab", windowsVirtualKeyCode=9)
@@ -165,7 +165,7 @@ CONTRAST = """(() => {
     };
     const pairs = ['text', 'quiet', 'accent'].flatMap((text) => ['ground', 'panel', 'raised'].map((ground) => [text, ground]));
     pairs.push(...['good', 'bad', 'warn', 'calm'].map((tone) => [tone, `${tone}-ground`]));
-    return pairs.map(([a, b]) => [light(`--${a}`), light(`--${b}`)].sort()).map(([a, b]) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
+    return pairs.map((pair) => pair.map((name) => light(`--${name}`) + 0.05)).map((pair) => Math.max(...pair) / Math.min(...pair));
 })()"""
 
 

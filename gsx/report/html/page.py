@@ -12,7 +12,6 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from gsx.report import escape, rounding, tables
 from gsx.report.canvas import Plot
@@ -20,12 +19,14 @@ from gsx.report.collect import Cell
 from gsx.report.html import bars, details, marks, runs, svg
 from gsx.report.table import Table
 
+POLICY = "default-src 'none'; img-src data:; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+
 
 @dataclass(frozen=True)
 class Drawing:
     anchor: str
     plot: Plot
-    svg: Markup
+    svg: str
 
 
 def page(
@@ -40,10 +41,7 @@ def page(
     """report.html: `findings` are shown before the runs, `others` after them; a figure is its plot and the text of its SVG file."""
     rows = runs.rows(table)
     sheet = svg.Sheet()
-    drawings = [
-        Drawing(f"figure-{i}", plot, Markup(svg.inline(text, f"f{i}-", sheet)))  # nothing but drawing elements is left in it
-        for i, (plot, text) in enumerate(figures, 1)
-    ]
+    drawings = [Drawing(f"figure-{i}", plot, svg.inline(text, f"f{i}-", sheet)) for i, (plot, text) in enumerate(figures, 1)]
     style = _asset("style.css") + sheet.css()
     script = _asset("script.js")
     verdicts = [row.verdict for row in rows if row.verdict]
@@ -51,9 +49,9 @@ def page(
         autoescape=True, undefined=StrictUndefined, loader=PackageLoader("gsx.report.html"), trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("report.html.j2").render(
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'",
-        style=Markup(style),
-        script=Markup(script),
+        policy=POLICY.format(style=_hash(style), script=_hash(script)),
+        style=style,
+        script=script,
         names=", ".join(dict.fromkeys(escape.line(row.cell.name.partition("/")[0], 60) for row in rows)),
         rows=rows,
         headings=runs.HEADINGS,
@@ -86,10 +84,10 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _json(data: Any) -> Markup:
+def _json(data: Any) -> str:
     """For a script element, which ends at the first `</script` whatever is around it: no <, >, & and nothing beyond ASCII is left."""
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 _NUMBER = r"[+-]?\d+(?:\.\d+)?"

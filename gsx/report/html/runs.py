@@ -58,7 +58,8 @@ def rows(table: Sequence[tuple[str, Cell]]) -> list[Row]:
     for model, cell in table:
         cells_of[model].append(cell)
     scales = {(model, name): Scale(_intervals(cells, name)) for model, cells in cells_of.items() for name in DRAWN}
-    made, anchors = [], set()
+    made: list[Row] = []
+    anchors: set[str] = set()
     for model, cell in table:
         anchor = base = f"run-{escape.slug(cell.name)}"
         while anchor in anchors:

@@ -1,4 +1,4 @@
-"""A figure's SVG as part of a page: only drawing elements, ids of its own, and styles as classes, which the content policy can vouch for."""
+"""A figure's SVG as part of a page: drawing elements only, ids of its own, styles as classes, which a content policy can vouch for."""
 
 from __future__ import annotations
 
