@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gsx.records import Interval
 
-WIDTH, HEIGHT, MARGIN = 96, 12, 5
+WIDTH, HEIGHT, MARGIN = 80, 12, 5
 
 
 @dataclass(frozen=True)

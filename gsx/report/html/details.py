@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from gsx.records import Interval, canonical_json
-from gsx.report import escape, labels, rerun, rounding
+from gsx.report import escape, labels, notes, rerun, rounding
 from gsx.report.collect import Cell
 from gsx.report.html.marks import STATES, VERDICTS
 from gsx.report.html.runs import Row, number
@@ -37,15 +37,11 @@ Section = dict[str, Any]
 
 def details(row: Row) -> dict[str, Any]:
     cell = row.cell
-    mark = STATES.get(cell.state)
-    state = {
-        "run": cell.name,
-        "state": f"{cell.state}: {mark.meaning}" if mark else cell.state,
-        "reason": cell.reason,
-        "notes": row.remarks,
-    }
-    sections = [_pairs("State", state if cell.state != "complete" else {"run": cell.name, "notes": row.remarks}), *_measured(cell)]
-    return {"title": row.label, "model": row.model, "verdict": row.verdict, "sections": [*filter(None, sections), *_commands(cell)]}
+    state = f"{cell.state}: {STATES[cell.state].meaning}" if cell.state in STATES else cell.state
+    told = {"run": cell.name, "state": state, "reason": cell.reason, "notes": "; ".join(notes.of(cell))}
+    sections = [_pairs("Run", told), *_measured(cell), *_commands(cell)]
+    model = row.model if cell.result is not None else ""
+    return {"title": row.label, "model": model, "sections": [section for section in sections if section]}
 
 
 def _measured(cell: Cell) -> Iterator[Section | None]:
@@ -56,8 +52,6 @@ def _measured(cell: Cell) -> Iterator[Section | None]:
     status = verdict.status.replace("_", "-")
     error = _mapping(reference.get("error"))
     kind = str(reference.get("kind"))
-    body = [[title, *_texts(result.summary.get(name))] for name, title in STATISTICS.items()]
-    yield {"title": "Statistics", "head": ["", "value", "95 % interval"], "rows": body}
     yield _pairs(
         "Verdict on bias",
         {
@@ -69,6 +63,8 @@ def _measured(cell: Cell) -> Iterator[Section | None]:
             "relative to the largest reference": _concise(verdict.delta_min_relative),
         },
     )
+    body = [[title, *_texts(result.summary.get(name))] for name, title in STATISTICS.items()]
+    yield {"title": "Statistics", "head": ["", "value", "95 % interval"], "rows": body}
     columns = {"variance": "variance", "bias_sq": "bias²", "mse": "MSE", "snr": "SNR", "cosine": "cosine"}
     body = [
         [_line(name), _line(entry.get("shape")), *(_texts(entry.get(key))[0] for key in columns)]

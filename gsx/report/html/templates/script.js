@@ -146,9 +146,9 @@ function runPages() {
     }
     const badges = [...rowOf(id).cells[2].children].map((badge) => badge.cloneNode(true));
     const head = element("div", { class: "run-head" }, element("h1", {}, run.title), ways);
-    const lead = element("p", { class: "lead" }, `on ${run.model} `, ...badges);
+    const lead = element("p", { class: "lead" }, run.model ? `on ${run.model} ` : "", ...badges);
     page.replaceChildren(head, lead, element("div", { class: "sections" }, ...run.sections.map(panel)));
-    document.title = `${run.title} on ${run.model}`;
+    document.title = [run.title, run.model].filter(Boolean).join(" on ");
   };
   const route = () => {
     const id = decodeURIComponent(location.hash.slice(1));
