@@ -221,21 +221,24 @@ def test_five_hundred_runs(browser: Browser, tmp_path: Path) -> None:
     (cell,) = group.cells
     assert cell.result is not None
     config = cell.result.config | {"model": {"name": "bernoulli_toy", "logits": [0.1] * 50}}
-    results = [
-        dataclasses.replace(
-            cell.result, config=config, summary=cell.result.summary | {"variance": factory.interval(0.001 * (i * 7 % 500), 0.01)}
-        )
-        for i in range(500)
-    ]
+    summaries = [cell.result.summary | {"variance": factory.interval(0.001 * (i * 7 % 500), 0.01)} for i in range(500)]
+    results = [dataclasses.replace(cell.result, config=config, summary=summary) for summary in summaries]
     cells = [dataclasses.replace(cell, name=f"default/run-{i}", label=f"concrete {i}", result=result) for i, result in enumerate(results)]
     file = tmp_path / "report.html"
     file.write_text(html.page([(group.label, each) for each in cells], {"complete": 500}, [], [], [], [], []), encoding="utf-8")
     assert file.stat().st_size < 5e6
-    assert browser.open(file.as_uri()) < 3
-    took = browser.script(
-        "(() => { const begin = performance.now(); document.querySelector('#all thead th:nth-child(7) button').click(); "
-        "document.body.offsetHeight; return performance.now() - begin; })()"
-    )
+    browser.open("about:blank")
+    before = busy(browser)
+    browser.open(file.as_uri())
+    assert 0 < busy(browser) - before < 3
+    before = busy(browser)
+    browser.script("document.querySelector('#all thead th:nth-child(7) button').click(); document.body.offsetHeight")
+    assert busy(browser) - before < 1
     numbers = [float(value) for value in column(browser, "variance")]
     assert len(numbers) == 500 and numbers == sorted(numbers)
-    assert took < 1500 and browser.complaints == []
+    assert browser.complaints == []
+
+
+def busy(browser: Browser) -> float:
+    """Processor seconds of the page's thread: what a loaded machine does not change much."""
+    return next(metric["value"] for metric in browser.call("Performance.getMetrics")["metrics"] if metric["name"] == "ThreadTime")
