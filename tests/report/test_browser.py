@@ -87,6 +87,16 @@ def test_sorting_by_keyboard(page: Browser) -> None:
     assert page.script("document.getElementById('said').textContent") == "in the order of the report"
 
 
+def test_what_has_no_value_comes_last_both_ways(page: Browser) -> None:
+    """The deterministic run in the middle of the table has no signal-to-noise ratio."""
+    there = [text not in ("–", "") for text in column(page, "SNR")]
+    assert there != sorted(there, reverse=True)
+    for _ in range(2):
+        page.script("document.querySelector('#all thead th:nth-child(9) button').click()")
+        there = [text not in ("–", "") for text in column(page, "SNR")]
+        assert there == sorted(there, reverse=True)
+
+
 def test_filtering(page: Browser) -> None:
     total = len(column(page, "estimator"))
     focus(page, "#text")
