@@ -12,9 +12,11 @@ def command(arguments: list[str]) -> int:
     parser = Parser(prog="gsx report", description="Tables and figures from stored results only.")
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], metavar="PATH", help="run folders, or folders of them")
     parser.add_argument("--out", type=Path, default=Path("outputs/report"), metavar="DIR", help="where to write (outputs/report)")
+    parser.add_argument("--html", action="store_true", help="report.html too: one file to open, sort, filter and explore")
     chosen = parser.parse_args(arguments)
-    done = report(chosen.paths, chosen.out)
+    done = report(chosen.paths, chosen.out, html=chosen.html)
     print(done.table)
     counts = ", ".join(f"{count} {state}" for state, count in done.counts.items() if count)
-    print(f"{counts}; {len(done.files)} files in {chosen.out}, beginning with {chosen.out / 'report.md'}")
+    first = "report.html" if chosen.html else "report.md"
+    print(f"{counts}; {len(done.files)} files in {chosen.out}, beginning with {chosen.out / first}")
     return 0

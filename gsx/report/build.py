@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gsx.records import EnvironmentFault
 from gsx.report import bias, canvas, comparison, frontier, index, relative, single, sweeps, tables
+from gsx.report import html as pages
 from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
 from gsx.report.scoreboard import scoreboard
@@ -27,14 +28,14 @@ class Report:
     table: str
 
 
-def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Report:
-    """Reads every run below `paths` and writes `out`/report.md, tables/ and figures/.
+def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", html: bool = False) -> Report:
+    """Reads every run below `paths` and writes `out`/report.md, tables/ and figures/, and with `html` report.html.
 
     `baseline` is the estimator that variances are compared with. Raises ConfigurationError where there is no run to report on, and
     EnvironmentFault where `out` cannot be written; a run that cannot be read is a row of the table.
     """
     paths, out = [Path(path) for path in paths], Path(out)
-    groups, others, duplicates = collect(paths)
+    groups, without, duplicates = collect(paths)
     try:
         for folder in (out / "tables", out / "figures"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -42,14 +43,15 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Rep
         raise EnvironmentFault(f"{fault.filename}: cannot be created: {fault.strerror}") from fault
 
     files: dict[str, str] = {}
-    table = tables.rows(groups, others)
+    table = tables.rows(groups, without)
     files["tables/summary.csv"] = tables.csv(tables.summary(table))
     files["tables/summary.md"] = tables.markdown(table)
     files["tables/summary.tex"] = tables.latex(table)
     compared = relative.table(groups, baseline)
-    if len(compared):
-        files["tables/relative_variance.csv"] = tables.csv(compared)
-        files["tables/relative_variance.md"] = relative.markdown(compared)
+    others = [compared] if compared else []
+    for other in others:
+        files |= {f"tables/{other.name}.csv": other.csv(), f"tables/{other.name}.md": other.markdown()}
+        files |= {f"tables/{other.name}.tex": other.latex()}
 
     further = [found for found in (scoreboard(paths),) if found is not None]
     for found in further:
@@ -69,6 +71,12 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Rep
         [plot.name for plot in left],
         [cell.name for cell in duplicates],
     )
+    if html:
+        # As they lie beside the page, whatever wrote them.
+        shown = [(plot, (out / "figures" / f"{plot.name}.svg").read_text(encoding="utf-8")) for plot in drawn]
+        files["report.html"] = pages.page(
+            table, counts, [], others, shown, [plot.name for plot in left], [cell.name for cell in duplicates]
+        )
     for name, text in files.items():
         atomic_write(out / name, text.encode())
     return Report(tuple(sorted([out / name for name in files] + figures)), counts, files["tables/summary.md"])

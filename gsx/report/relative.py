@@ -10,15 +10,26 @@ import pandas as pd
 from gsx.records import GsxError, Interval, Result, Segments
 from gsx.report import escape, rounding
 from gsx.report.collect import Cell, Group, result_of
-from gsx.report.tables import aligned, columns
+from gsx.report.table import Table
+from gsx.report.tables import columns
 from gsx.statistics import relative_variance
 
 HEADINGS = ["model", "estimator", "baseline", "variance / baseline", "95 % interval", "errors", "notes"]
+NOTE = (
+    "Variance of one N-sample estimate over the baseline's, with its 95 % interval (delete-one-segment jackknife of the logarithm, "
+    "Student t). "
+    "Paired: seed, block size and blocks agree, so both saw the same random numbers and segments are left out together; "
+    "independent: they do not, and the two errors are added."
+)
 
 
-def table(groups: Sequence[Group], baseline: str) -> pd.DataFrame:
-    """One row per complete run that is not its own baseline; empty where no model has two estimators."""
-    return pd.DataFrame([row for group in groups for row in _rows(group, baseline)], dtype=object)
+def table(groups: Sequence[Group], baseline: str) -> Table | None:
+    """One row per complete run that is not its own baseline; None where no model has two estimators."""
+    frame = pd.DataFrame([row for group in groups for row in _rows(group, baseline)], dtype=object)
+    if not len(frame):
+        return None
+    body = [_printed(row) for row in frame.to_dict("records")]
+    return Table("relative_variance", f"Variance relative to {baseline}", HEADINGS, body, frame, [NOTE], words=3)
 
 
 def _rows(group: Group, baseline: str) -> Iterator[dict[str, Any]]:
@@ -84,23 +95,8 @@ def ratio_of(own: Result, a: Segments | str, base: Result, b: Segments | str) ->
     return relative_variance(a, b, both), "paired" if both else "independent", ""
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    def cells(row: dict[str, Any]) -> list[str]:
-        low, high = row["relative_variance_ci_low"], row["relative_variance_ci_high"]
-        ends = rounding.ABSENT if low is None else f"[{low:.4g}, {high:.4g}]"
-        names = [escape.markdown(row[key]) for key in ("model", "label", "baseline")]
-        return [
-            *names,
-            rounding.concise(row["relative_variance"], row["relative_variance_se"]),
-            ends,
-            row["errors"],
-            escape.markdown(row["notes"]),
-        ]
-
-    note = (
-        "Variance of one N-sample estimate over the baseline's, with its 95 % interval (delete-one-segment jackknife of the logarithm, "
-        "Student t). "
-        "Paired: seed, block size and blocks agree, so both saw the same random numbers and segments are left out together; "
-        "independent: they do not, and the two errors are added."
-    )
-    return aligned(HEADINGS, [cells(row) for row in frame.to_dict("records")], 3) + f"\n- {note}\n"
+def _printed(row: dict[str, Any]) -> list[str]:
+    low, high = row["relative_variance_ci_low"], row["relative_variance_ci_high"]
+    ends = rounding.ABSENT if low is None else f"[{low:.4g}, {high:.4g}]"
+    ratio = rounding.concise(row["relative_variance"], row["relative_variance_se"])
+    return [row["model"], row["label"], row["baseline"], ratio, ends, row["errors"], row["notes"]]

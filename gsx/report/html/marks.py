@@ -1,0 +1,38 @@
+"""What a verdict, a state or a finding looks like and means: a sign and a word, never a colour alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mark:
+    sign: str
+    tone: str  # good | bad | warn | calm: a class of the style sheet
+    meaning: str
+
+
+VERDICTS = {
+    "unbiased": Mark("✓", "good", "no bias found; the largest bias that could have hidden is told with it"),
+    "biased": Mark("✗", "bad", "bias found, and not explained by an event too rare to have been drawn"),
+    "inconclusive": Mark("?", "warn", "something stands out, but the replicates or the data are too few or too skewed to decide"),
+    "self-referenced": Mark("↻", "calm", "the reference is a long run of this same estimator: no statement on its bias"),
+    "deterministic": Mark("=", "calm", "no variance at all, and right"),
+    "nonfinite": Mark("!", "bad", "some replicate was NaN or infinite; nothing is dropped, nothing finite-only is reported"),
+}
+
+STATES = {
+    "complete": Mark("●", "calm", "measured to the end"),
+    "partial": Mark("◐", "warn", "measuring has not finished: the numbers are those of the replicates so far"),
+    "failed": Mark("✗", "bad", "the run stopped with an error"),
+    "unreadable": Mark("⊘", "bad", "the stored result is torn, foreign or not valid"),
+    "missing": Mark("○", "bad", "planned, and not there"),
+}
+
+FINDINGS = {
+    "reproduced": Mark("✓", "good", "measured and published agree within error and tolerance"),
+    "not reproduced": Mark("✗", "bad", "measured and published differ by more than error and tolerance"),
+    "measured": Mark("●", "calm", "nothing published to compare with"),
+}
+
+MARKS = VERDICTS | STATES | FINDINGS

@@ -1,0 +1,107 @@
+"""The page put together: Jinja2 with autoescape, one style sheet and one script vouched for by their hashes, the runs as data."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gsx.report import escape, rounding, tables
+from gsx.report.canvas import Plot
+from gsx.report.collect import Cell
+from gsx.report.html import bars, details, marks, runs, svg
+from gsx.report.table import Table
+
+POLICY = "default-src 'none'; img-src data:; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    anchor: str
+    plot: Plot
+    svg: str
+
+
+def page(
+    table: Sequence[tuple[str, Cell]],
+    counts: Mapping[str, int],
+    findings: Sequence[Table],
+    others: Sequence[Table],
+    figures: Sequence[tuple[Plot, str]],
+    left: Sequence[str],
+    duplicates: Sequence[str],
+) -> str:
+    """report.html: `findings` are shown before the runs, `others` after them; a figure is its plot and the text of its SVG file."""
+    rows = runs.rows(table)
+    sheet = svg.Sheet()
+    drawings = [Drawing(f"figure-{i}", plot, svg.inline(text, f"f{i}-", sheet)) for i, (plot, text) in enumerate(figures, 1)]
+    style = _asset("style.css") + sheet.css()
+    script = _asset("script.js")
+    verdicts = [row.verdict for row in rows if row.verdict]
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, loader=PackageLoader("gsx.report.html"), trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2").render(
+        policy=POLICY.format(style=_hash(style), script=_hash(script)),
+        style=style,
+        script=script,
+        names=", ".join(dict.fromkeys(escape.line(row.cell.name.partition("/")[0], 60) for row in rows)),
+        rows=rows,
+        headings=runs.HEADINGS,
+        words=runs.WORDS,
+        hints=runs.HINTS,
+        counts=[(state, n) for state, n in counts.items() if n],
+        verdicts=[(verdict, verdicts.count(verdict)) for verdict in marks.VERDICTS if verdict in verdicts],
+        marks=marks,
+        models=list(dict.fromkeys(row.model for row in rows)),
+        estimators=sorted({row.estimator for row in rows if row.estimator}),
+        findings=findings,
+        others=others,
+        order=_order,
+        numeric_columns=_numeric_columns,
+        line=escape.line,
+        drawings=drawings,
+        left=left,
+        duplicates=duplicates,
+        footnotes=tables.footnotes(cell for _, cell in table),
+        bar=bars,
+        data=_json(details.embedded(rows)),
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("gsx.report.html") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _json(data: Any) -> str:
+    """For a script element, which ends at the first `</script` whatever is around it: no <, >, & and nothing beyond ASCII is left."""
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+_NUMBER = r"[+-]?\d+(?:\.\d+)?"
+_CELL = re.compile(rf"\[?({_NUMBER})(?:\(\d+\))?(e[+-]?\d+)?(?:\s*(?:±|,).*)?[\]%×]?\Z")
+
+
+def _order(text: str) -> str:
+    """What a cell of a table sorts by where it is a number, with its error, 1.234(5)e-3, or an interval; nothing where it is neither."""
+    found = _CELL.match(text.replace("−", "-"))
+    return (found[1] + (found[2] or "")) if found else ""
+
+
+def _numeric_columns(table: Table) -> set[int]:
+    """Those that hold numbers and nothing else; a column in doubt is text."""
+    cells = [[escape.line(row[i]) for row in table.body] for i in range(table.words, len(table.headings))]
+    told = [[text for text in column if text not in ("", rounding.ABSENT)] for column in cells]
+    return {table.words + i for i, column in enumerate(told) if column and all(map(_order, column))}

@@ -1,0 +1,93 @@
+"""The command that measures a stored result again, from its configuration and the defaults in conf/."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+import gsx
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+#: What Hydra reads as something other than text.
+_NOT_TEXT = {"true", "false", "null", "inf", "nan", "on", "off", "yes", "no"}
+
+
+class Inexpressible(ValueError):
+    """A configuration that no safe command line says: it was not written by gsx, or not by this one."""
+
+
+def command(config: Mapping[str, Any]) -> str:
+    """`gsx run` with every override in which the configuration differs from the defaults. Inexpressible, with the reason."""
+    return shlex.join(["gsx", "run", *overrides(config)])
+
+
+def overrides(config: Mapping[str, Any]) -> list[str]:
+    defaults = _read("config")
+    options = {group: option for entry in defaults["defaults"] if isinstance(entry, dict) for group, option in entry.items()}
+    told: list[str] = []
+    for key, value in config.items():
+        if key in ("estimator", "model", "data", "device") and isinstance(value, Mapping):
+            told += _group(key, value, options[key])
+        elif key in ("reference", "tune") and isinstance(value, Mapping):
+            told += _differing(key, value, _read(f"{key}/{options[key]}"))
+        elif key not in defaults or key in ("defaults", "hydra") or isinstance(value, Mapping):
+            raise Inexpressible(f"{key!r} is no setting of this gsx")
+        elif value != defaults[key]:
+            told.append(f"{key}={_written(value)}")
+    return told
+
+
+def _group(group: str, settings: Mapping[str, Any], default: str) -> Iterator[str]:
+    """The option named after the thing, and what is not as usual about it. One without a file here is a user's own, in a folder of his."""
+    name = settings.get("name")
+    if group == "data" and name == "none":
+        return
+    if not isinstance(name, str) or not _WORD.match(name):
+        raise Inexpressible(f"the name of the {group} is no word")
+    if group in ("estimator", "model") or name != default:
+        yield f"{group}={name}"
+    yield from _differing(group, settings, _read(f"{group}/{name}"))
+
+
+def _differing(group: str, settings: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in settings.items():
+        if not isinstance(key, str) or not _WORD.match(key):
+            raise Inexpressible(f"a key of the {group} is no word")
+        if key != "name" and (key not in usual or value != usual[key]):
+            yield f"{'' if key in usual else '++'}{group}.{key}={_written(value)}"
+
+
+def _written(value: Any) -> str:
+    """As Hydra reads it back. Text in which it would look for quotes, escapes or interpolations is refused: results are strangers'."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_written, value))}]"
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) and _WORD.match(key) for key in value):
+            raise Inexpressible("a key is no word")
+        return "{" + ",".join(f"{key}:{_written(entry)}" for key, entry in value.items()) + "}"
+    if not isinstance(value, str) or not value.isprintable() or any(c in value for c in "'\"\\$"):
+        raise Inexpressible("a value is text that no override can hold")
+    return value if _WORD.match(value) and value.lower() not in _NOT_TEXT else f"'{value}'"
+
+
+@functools.cache
+def _read(name: str) -> dict[str, Any]:
+    """A file of conf/, which lies in the package for a wheel and beside it for a checkout; nothing where there is none."""
+    package = Path(gsx.__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        path = folder / f"{name}.yaml"
+        if path.is_file():
+            read = OmegaConf.to_container(OmegaConf.load(path))
+            assert isinstance(read, dict)
+            return {str(key): value for key, value in read.items()}
+    return {}
