@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsx.cli.arguments import Parser
-from gsx.report import report
+from gsx.report import STYLES, report
 
 
 def command(arguments: list[str]) -> int:
     parser = Parser(prog="gsx report", description="Tables and figures from stored results only.")
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], metavar="PATH", help="run folders, or folders of them")
     parser.add_argument("--out", type=Path, default=Path("outputs/report"), metavar="DIR", help="where to write (outputs/report)")
+    parser.add_argument("--style", choices=STYLES, default="page", help="where the figures will stand, which sets width and letters (page)")
     chosen = parser.parse_args(arguments)
-    done = report(chosen.paths, chosen.out)
+    done = report(chosen.paths, chosen.out, style=chosen.style)
     print(done.table)
     counts = ", ".join(f"{count} {state}" for state, count in done.counts.items() if count)
     print(f"{counts}; {len(done.files)} files in {chosen.out}, beginning with {chosen.out / 'report.md'}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.records import EnvironmentFault
-from gsx.report import bias, canvas, comparison, frontier, index, relative, single, sweeps, tables
+from gsx.report import bias, canvas, comparison, families, frontier, index, relative, single, sweeps, tables
 from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
 from gsx.store import atomic_write
@@ -26,11 +26,12 @@ class Report:
     table: str
 
 
-def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Report:
+def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style: str = "page") -> Report:
     """Reads every run below `paths` and writes `out`/report.md, tables/ and figures/.
 
-    `baseline` is the estimator that variances are compared with. Raises ConfigurationError where there is no run to report on, and
-    EnvironmentFault where `out` cannot be written; a run that cannot be read is a row of the table.
+    `baseline` is the estimator that variances are compared with, `style` where the figures will stand (one of `STYLES`).
+    Raises ConfigurationError where there is no run to report on, and EnvironmentFault where `out` cannot be written; a run that cannot be
+    read is a row of the table.
     """
     paths, out = [Path(path) for path in paths], Path(out)
     groups, others, duplicates = collect(paths)
@@ -52,7 +53,7 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Rep
 
     every = list(_unique(_plots(groups, alone=len(table) == 1)))
     drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
-    figures = [path for plot in drawn for path in canvas.save(plot, out / "figures")]
+    figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
     counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
     files["report.md"] = index.page(
         table, files["tables/summary.md"], counts, list(files), drawn, [plot.name for plot in left], [cell.name for cell in duplicates]
@@ -67,8 +68,10 @@ def _plots(groups: Sequence[Group], alone: bool) -> Iterator[Plot]:
     if alone and groups and groups[0].complete:
         yield from single.plots(groups[0])
     yield from sweeps.over_settings(groups)
+    # A model that is one point of a sweep is in the figures of the sweep.
+    swept = {id(group) for family in families.families(groups) for group in family.groups}
     for kind in (frontier.plots, sweeps.over_samples, comparison.plots, bias.plots):
-        yield from itertools.chain.from_iterable(map(kind, groups))
+        yield from itertools.chain.from_iterable(kind(group) for group in groups if id(group) not in swept)
 
 
 def _unique(plots: Iterator[Plot]) -> Iterator[Plot]:
