@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.records import EnvironmentFault
-from gsx.report import bias, canvas, comparison, families, frontier, index, relative, single, sweeps, tables
+from gsx.report import bias, canvas, comparison, escape, families, frontier, index, relative, single, sweeps, tables, training, trainings
 from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
 from gsx.store import atomic_write
@@ -34,7 +34,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     read is a row of the table.
     """
     paths, out = [Path(path) for path in paths], Path(out)
-    groups, others, duplicates = collect(paths)
+    courses, unfinished = trainings.collect(paths)
+    groups, others, duplicates = collect(paths, may_be_empty=bool(courses))
     try:
         for folder in (out / "tables", out / "figures"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -51,13 +52,15 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
         files["tables/relative_variance.csv"] = tables.csv(compared)
         files["tables/relative_variance.md"] = relative.markdown(compared)
 
-    every = list(_unique(_plots(groups, alone=len(table) == 1)))
+    every = list(_unique(itertools.chain(*map(training.plots, courses), _plots(groups, alone=len(table) == 1))))
     drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
     counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
     files["report.md"] = index.page(
         table, files["tables/summary.md"], counts, list(files), drawn, [plot.name for plot in left], [cell.name for cell in duplicates]
     )
+    if unfinished:
+        files["report.md"] += "\n## Trainings that are not complete\n\n" + "".join(f"- {escape.markdown(line)}\n" for line in unfinished)
     for name, text in files.items():
         atomic_write(out / name, text.encode())
     return Report(tuple(sorted([out / name for name in files] + figures)), counts, files["tables/summary.md"])
