@@ -8,7 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.records import EnvironmentFault
-from gsx.report import bias, canvas, comparison, escape, families, frontier, index, relative, single, sweeps, tables, training, trainings
+from gsx.report import (
+    alignment,
+    bias,
+    canvas,
+    comparison,
+    escape,
+    families,
+    frontier,
+    index,
+    parameters,
+    relative,
+    single,
+    sweeps,
+    tables,
+    training,
+    trainings,
+)
 from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
 from gsx.store import atomic_write
@@ -71,10 +87,14 @@ def _plots(groups: Sequence[Group], alone: bool) -> Iterator[Plot]:
     if alone and groups and groups[0].complete:
         yield from single.plots(groups[0])
     yield from sweeps.over_settings(groups)
+    yield from parameters.plots(groups)
     # A model that is one point of a sweep is in the figures of the sweep.
     swept = {id(group) for family in families.families(groups) for group in family.groups}
-    for kind in (frontier.plots, sweeps.over_samples, comparison.plots, bias.plots):
-        yield from itertools.chain.from_iterable(kind(group) for group in groups if id(group) not in swept)
+    rest = [group for group in groups if id(group) not in swept]
+    for kind in (frontier.plots, sweeps.over_samples, comparison.plots):
+        yield from itertools.chain.from_iterable(map(kind, rest))
+    yield from alignment.plots(rest)
+    yield from itertools.chain.from_iterable(map(bias.plots, rest))
 
 
 def _unique(plots: Iterator[Plot]) -> Iterator[Plot]:

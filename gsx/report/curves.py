@@ -155,7 +155,6 @@ def _level(axes: Axes, row: Any, style: Look, x_range: tuple[float, float], boun
         if row["ci_low"] is not None:
             axes.axhspan(max(row["ci_low"], bounds[0]), row["ci_high"], color=style.colour, alpha=0.2, linewidth=0, zorder=2)
     elif row["kind"] == "upper limit":
-        axes.axhspan(bounds[0], row["ci_high"], color=style.colour, alpha=0.1, linewidth=0, zorder=1)
         axes.axhline(row["ci_high"], color=style.colour, linestyle=style.line, linewidth=0.8 * styles.scale(), zorder=2)
         # Side by side, inside the right edge, so that several do not cover each other.
         arrow(axes, x_range[1] * (x_range[0] / x_range[1]) ** (0.04 * (nth + 1)), row["ci_high"], style)

@@ -223,5 +223,5 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
                 continue
             inside = at[0] ** 2 < x_bounds[1] * math.sqrt(x_bounds[0] * x_bounds[1])
             offset, side = ((4, 4), "left") if inside else ((-6, -5), "right")
-            axes.annotate(f"τ={row['x']:g}", at, offset, textcoords="offset points", ha=side, fontsize=styles.small(), color=GREY)
+            axes.annotate(f"τ={row['x']:g}", at, offset, textcoords="offset points", ha=side, fontsize=styles.small(), color=GREY, zorder=6)
             named.append(at)

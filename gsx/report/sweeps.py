@@ -39,7 +39,8 @@ def over_settings(groups: Sequence[Group]) -> Iterator[Plot]:
         yield from _by_samples(family) if len(samples) > 1 else _sweep(family)
 
 
-def _points(family: Family, num_samples: int | None = None) -> Points:
+def points(family: Family, num_samples: int | None = None) -> Points:
+    """The curves over the family, at one N or at all."""
     held = [(x, cell) for x, cell in family.cells if num_samples in (None, result_of(cell).num_samples)]
     at = {id(cell): x for x, cell in held}
     cells = [cell for _, cell in held]
@@ -52,12 +53,12 @@ def _sweep(family: Family) -> Iterator[Plot]:
     lead = f"Variance and squared bias of one gradient estimate against {family.axis} of {family.name}."
     title = f"Variance and bias² against {family.axis}: {family.name}"
     draw = functools.partial(_draw, x_label=family.axis, guide=False)
-    yield from _paged(_points(family), f"sweep-{family.slug}", title, lead, family.everything, curves.frame, draw)
+    yield from _paged(points(family), f"sweep-{family.slug}", title, lead, family.everything, curves.frame, draw)
 
 
 def _by_samples(family: Family) -> Iterator[Plot]:
     """At several N: a panel for each, of the variance, and of bias² where an estimator is biased."""
-    everything = [point for n in sorted({result_of(cell).num_samples for _, cell in family.cells}) for point in _points(family, n)]
+    everything = [point for n in sorted({result_of(cell).num_samples for _, cell in family.cells}) for point in points(family, n)]
     biased = any(result_of(cell).verdict.status == "biased" for _, _, cell in everything)
     for statistic in ("variance", "bias_sq") if biased else ("variance",):
         what = curves.NAMES[statistic]

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gsx.report import axis, canvas, curves, ends, escape, styles
+from gsx.report import axis, canvas, curves, ends, escape
 from gsx.report.canvas import GREY, Plot
 from gsx.report.looks import ORDER, look
 from gsx.report.trainings import Course, Trajectory
@@ -125,7 +125,7 @@ def _plot(rows: Sequence[pd.DataFrame], slug: str, title: str, lead: str, of: Se
     unfinished = [f"{t.label} ({t.status})" for t in of if t.status != "complete"]
     caption = (
         f"{lead} {said}Seeds {_span(seeds)}; {f'N = {_span(samples)} samples per estimate; ' if samples else ''}"
-        f"{_span([int(data['step'].max())])} steps. The axis of an objective leaves out what lies before a tenth of the steps. "
+        f"{_span([int(data['step'].max())])} steps. The axis of an objective may leave out what it was in the first quarter of the steps. "
         f"{curves.ZERO_NOTE + ' ' if (data['kind'] == 'zero').any() else ''}"
         + (f"Not finished: {', '.join(unfinished)}." if unfinished else "")
     )  # fmt: skip
@@ -208,14 +208,17 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
 
 
 def _linear(axes: Axes, points: pd.DataFrame, last: int) -> None:
-    """Limits that show where the curves end up: what an objective does in its first tenth may lie outside."""
-    late = points[points["step"] >= 0.1 * last] if len(points) > 10 else points
-    late = late if len(late) else points
-    edges = late[["value", "ci_low", "ci_high"]].astype(float)
-    low, high = float(edges.min().min()), float(edges.max().max())
+    """Limits that show where the curves end up: what came in the first quarter may lie outside, if it is far away."""
+
+    def span(part: pd.DataFrame) -> tuple[float, float]:
+        edges = part[["value", "ci_low", "ci_high"]].astype(float)
+        return float(edges.min().min()), float(edges.max().max())
+
+    late = points[points["step"] >= last / 4]
+    (low, high), (least, most) = span(late if len(late) else points), span(points)
+    if most - least < 4 * (high - low):
+        low, high = least, most
     pad = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     axes.set_ylim(low - pad, high + pad)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.ticklabel_format(axis="y", useOffset=False)
-    axes.margins(x=0)
-    axes.tick_params(axis="y", pad=2 * styles.scale())

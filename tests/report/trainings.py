@@ -16,7 +16,8 @@ Row = tuple[int, int, str, str, str, float, float]  # the columns of curve.csv
 
 
 def write(root: Path, estimator: str, rows: list[Row], *, model: str = "binary_vae", seeds: tuple[int, ...] = (0, 1, 2),
-          status: str = "complete", probe: tuple[str, ...] = (), name: str = "default", steps: int = 2000, **config: Any) -> Path:  # fmt: skip
+          status: str = "complete", probe: tuple[str, ...] = (), name: str = "default", steps: int = 2000,
+          **config: Any) -> Path:  # fmt: skip
     everything = {"estimator": {"name": estimator}, "model": {"name": model}, "steps": steps, "num_samples": 1, "name": name, **config}
     training_id = hashlib.sha256(canonical_json(everything).encode()).hexdigest()
     folder = root / name / f"train-{model}-{estimator}-{training_id[:12]}"
