@@ -55,6 +55,7 @@ class Configuration:
     name: str = "default"
     engine: Literal["auto", "structured", "batched", "vmap", "loop"] = "auto"
     workers: int | None = None
+    draws: int = 0
     plugins: list[str] = field(default_factory=list)
     force: bool = False
 
@@ -99,6 +100,7 @@ class Configuration:
             "num_samples": (1, 2**20),
             "seed": (0, 2**63 - 1),
             "workers": (1, 1024),
+            "draws": (0, 2**16),
         }
         for key, (least, most) in bounds.items():
             value = getattr(self, key)
@@ -149,7 +151,7 @@ class Configuration:
     def canonical(self) -> dict[str, Any]:
         """The configuration as it is stored, and as a run is identified by: paths and scheduling left out, nothing left to default."""
         everything = dataclasses.asdict(self)
-        for key in ("workers", "force"):
+        for key in ("workers", "draws", "force"):
             del everything[key]
         del everything["data"]["root"]
         return everything

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gsx.report import axis, canvas, curves, escape, notes, styles
+from gsx.report import canvas, curves, escape, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.looks import ORDER, look
@@ -65,27 +66,26 @@ def draw(data: pd.DataFrame) -> Figure:
     parts = [part.reset_index(drop=True) for _, part in data.groupby("panel", sort=False)]
     rows = max(len(part) for part in parts)
     figure, panels = canvas.panels(len(parts), least=2.2, most=3, height=0.5 + 0.19 * rows, below=0.4)
-    # A value that rounding alone keeps from zero belongs at zero: on a log axis it would be all there is to see.
-    shown = [v for v in data["value"].astype(float) if v > 1e-6]
-    bounds = (min(0.5 * min(shown), 0.1), max(shown) * 1.4) if shown else (0.01, 1.0)
+    right = 1.2 * max(max(data["ci_high"].fillna(0)), max(data["value"]))
     for axes, part in zip(panels, parts, strict=True):
-        axis.log_axis(axes, "x", *bounds)
-        _bars(axes, part, bounds[0])
+        _bars(axes, part)
+        axes.set_xlim(0, right)
         axes.set_xlabel("1 − cosine")
         axes.set_title(escape.figure(str(part["panel"].iloc[0]), 40), loc="left")
         axes.set_ylim(len(part) - 0.4, -0.6)
-    curves.below(figure, [(Patch(facecolor=GREY, alpha=0.6), "value"), (Patch(facecolor="black", alpha=1.0), "95 % interval (line)")])
+    line = Line2D([], [], color="black")
+    curves.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])
     return figure
 
 
-def _bars(axes: Axes, part: pd.DataFrame, left: float) -> None:
+def _bars(axes: Axes, part: pd.DataFrame) -> None:
     for y, row in enumerate(part.to_dict("records")):
-        colour = look(row["estimator"]).colour
-        if row["value"] <= 1e-6:
-            axes.text(left * 1.05, y, "0" if row["value"] > -1e-6 else f"{row['value']:.1g}", va="center", fontsize=styles.small())
-            continue
-        axes.barh(y, row["value"] - left, left=left, height=0.65, color=colour, alpha=0.75)
+        axes.barh(y, row["value"], height=0.65, color=look(row["estimator"]).colour, alpha=0.75)
         if row["ci_low"] is not None:
-            axes.hlines(y, max(row["ci_low"], left), row["ci_high"], color="black", linewidth=1.2 * styles.scale())
+            axes.hlines(y, row["ci_low"], row["ci_high"], color="black", linewidth=1.2 * styles.scale())
+        text = "0" if abs(row["value"]) < 1e-6 else f"{row['value']:.2g}"
+        axes.annotate(
+            text, (max(row["ci_high"] or 0, row["value"]), y), (4, 0), textcoords="offset points", va="center", fontsize=styles.small()
+        )
     axes.set_yticks(range(len(part)), [escape.figure(label, 26) for label in part["label"]])
     axes.tick_params(axis="y", length=0)

@@ -17,6 +17,7 @@ from gsx.report import (
     families,
     frontier,
     index,
+    integrands,
     parameters,
     relative,
     single,
@@ -86,8 +87,8 @@ def _plots(groups: Sequence[Group], alone: bool) -> Iterator[Plot]:
     """The figures in the order of their worth: when there are too many, the last ones are left out, not the last models'."""
     if alone and groups and groups[0].complete:
         yield from single.plots(groups[0])
-    yield from sweeps.over_settings(groups)
-    yield from parameters.plots(groups)
+    for of_several in (integrands.plots, parameters.plots, sweeps.over_settings):
+        yield from of_several(groups)
     # A model that is one point of a sweep is in the figures of the sweep.
     swept = {id(group) for family in families.families(groups) for group in family.groups}
     rest = [group for group in groups if id(group) not in swept]

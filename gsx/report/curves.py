@@ -171,7 +171,7 @@ def legend(figure: Figure, data: pd.DataFrame, extra: Sequence[tuple[Any, str]] 
     entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
     entries += [(hollow, "95 % upper limit (with an arrow)")] if (data["kind"] == "upper limit").any() else []
-    entries += [(hollow, "exactly 0")] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
+    entries += [(hollow, "zero")] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
     entries += extra
     entries += [(Line2D([], [], linestyle="none"), "† tuned first")] if data["tuned"].any() else []
     below(figure, entries)

@@ -21,6 +21,8 @@ from gsx.report.families import Family, families
 
 #: Rows and columns of panels.
 MOST_PARAMETERS, MOST_FAMILIES = 3, 4
+#: A variance is zero below this share of the largest in its panel.
+ROUNDING = 1e-12
 SYMBOLS = {"loc": "μ", "log_scale": "log σ"}
 
 
@@ -43,14 +45,14 @@ def _plot(model: str, key: str, alike: list[Family]) -> Iterator[Plot]:
         n = min(result_of(cell).num_samples for _, cell in family.cells)
         points = curves.pages(sweeps.points(family, n))[0]
         drawn += [result_of(cell) for _, _, cell in points]
-        parts += [_frame(points, name).assign(parameter=name, family=", ".join(family.told)) for name in names]
+        parts += [frame(points, name).assign(parameter=name, family=", ".join(family.told)) for name in names]
     data = pd.concat(parts, ignore_index=True)
     if data.empty:
         return
     axis, everything = alike[0].axis, [cell for family in alike for cell in family.everything]
     caption = (
-        f"Variance of the gradient in each parameter of {model} against {axis}. {_changes(data, axis)}"
-        f"{notes.extent(drawn)} {notes.interval(drawn)} {curves.ZERO_NOTE} {notes.missing(everything)}"
+        f"Variance of the gradient in each parameter of {model} against {axis}. {changes(data, axis)}"
+        f"{notes.extent(drawn)} {notes.interval(drawn)} Hollow markers on the axis: zero but for rounding. {notes.missing(everything)}"
     )
     draw_it = functools.partial(draw, x_label=axis)
     yield Plot(
@@ -58,13 +60,18 @@ def _plot(model: str, key: str, alike: list[Family]) -> Iterator[Plot]:
     )
 
 
-def _frame(points: curves.Points, parameter: str) -> pd.DataFrame:
-    rows = []
+def frame(points: curves.Points, parameter: str) -> pd.DataFrame:
+    """The curves, and where the least of them changes."""
+    rows: list[dict[str, Any]] = []
     for series, rank, x, cell in curves.ranked(points):
         result = result_of(cell)
         row = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
         row |= {"tuned": bool(result.tuning), "run": cell.name, "statistic": "variance"}
         rows.append(row | curves.columns(result.parameters.get(parameter, {}).get("variance")))
+    largest = max((row["value"] for row in rows if row["kind"] == "point"), default=0.0)
+    for row in rows:
+        # What rounding leaves of a variance of zero would press all others into a corner.
+        row["kind"] = "zero" if row["kind"] == "point" and row["value"] < ROUNDING * largest else row["kind"]
     data = pd.DataFrame(rows, dtype=object)
     return pd.concat([data, pd.DataFrame(crossings(data), dtype=object)], ignore_index=True) if len(data) else data
 
@@ -105,10 +112,12 @@ def _least(rows: dict[str, Any]) -> str | None:
     return best if all(ends[best][1] < low for name, (low, _) in ends.items() if name != best) else None
 
 
-def _changes(data: pd.DataFrame, axis: str) -> str:
+def changes(data: pd.DataFrame, axis: str, of: dict[str, str] | None = None) -> str:
+    """The crossings in words; ``of`` are columns that the data do not have."""
     found = []
     for row in data[data["kind"] == "crossing"].to_dict("records"):
-        where = ", ".join(filter(None, [SYMBOLS.get(row["parameter"], row["parameter"]), row["family"]]))
+        row |= of or {}
+        where = ", ".join(filter(None, [SYMBOLS.get(row["parameter"], row["parameter"]), row.get("family")]))
         found.append(f"{row['series'].replace(' / ', ' to ')} at {axis} = {row['x']:.3g} ({where})")
     return f"Dotted: where the estimator of least variance changes, {'; '.join(found)}. " if found else ""
 
@@ -138,9 +147,11 @@ def draw(data: pd.DataFrame, x_label: str) -> Figure:
 
 def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
     """A dotted line down from each crossing, with its place at the bottom."""
+    middle = sum(axes.get_xlim()) / 2 if axes.get_xscale() == "linear" else math.sqrt(math.prod(axes.get_xlim()))
     for row in crossed.to_dict("records"):
         axes.vlines(row["x"], axes.get_ylim()[0], row["value"], color=GREY, linestyle=":", linewidth=styles.scale(), zorder=4)
         axes.plot([row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6)
-        text = f"{escape.figure(x_label, 12)}* = {row['x']:.2g}"
-        at = (row["x"], 0.03)
-        axes.annotate(text, at, (3, 0), xycoords=axes.get_xaxis_transform(), textcoords="offset points", fontsize=styles.small(), zorder=6)
+        text = f"{escape.figure(x_label, 12)}* = {row['x']:.2g}".replace("-", "−")
+        side: dict[str, Any] = {"ha": "left", "xytext": (3, 0)} if row["x"] < middle else {"ha": "right", "xytext": (-3, 0)}
+        at: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": styles.small()}
+        axes.annotate(text, (row["x"], 0.04), zorder=6, **side, **at)

@@ -155,7 +155,7 @@ def draw(data: pd.DataFrame, interval: str) -> Figure:
     if interval:
         entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
     if (data["kind"] == "zero").any():
-        entries.append((Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none"), "exactly 0"))
+        entries.append((Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none"), "zero"))
     if entries:
         curves.below(figure, entries)
     return figure
