@@ -80,7 +80,7 @@ def frame(cell: Cell, table: pd.DataFrame) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame) -> Figure:
     parts = [part for _, part in data.groupby("run", sort=False)]
-    figure, panels = canvas.panels(len(parts), least=2.0, most=3, height=1.75, below=0.5)
+    figure, panels = canvas.panels(len(parts), least=1.7, most=3, height=1.75, below=0.5)
     for axes, part in zip(panels, parts, strict=True):
         panel(axes, part)
         axes.set_title(f"{escape.figure(part['label'].iloc[0], 34)}\n{part['verdict'].iloc[0].replace('_', '-')}", loc="left")

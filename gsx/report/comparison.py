@@ -74,7 +74,7 @@ def _frame(cells: list[Cell]) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame) -> Figure:
     lines = int(data["position"].max()) + 1
-    narrow = styles.width() / styles.scale() < 5
+    narrow = styles.narrow()
     height = styles.scale() * (1.1 + (2 if narrow else 1) * 0.19 * max(lines, 3) + (0.5 if narrow else 0))
     figure = Figure((styles.width(), height), layout="constrained")
     first, second = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True)

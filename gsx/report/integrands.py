@@ -54,7 +54,7 @@ def _plot(family: Family, kept: list[tuple[float, Cell, dict[str, np.ndarray]]])
     caption = (
         f"Why the variances differ, on {family.name}. Above: the cost (line) and where x falls (grey, a histogram of the draws). "
         f"Below: what one draw gives as an estimate of the gradient in {symbol}, {clouds.groupby('run').size().max()} draws of the same "
-        f"random numbers for each estimator; the dashed line is the true gradient, which both have as their mean. "
+        f"random numbers for each estimator; the dashed line is the true gradient, the mean of whatever is unbiased. "
         f"At the right: the variance of the gradient in {symbol}. {parameters.changes(data, family.axis, {'parameter': parameter})}"
         f"{notes.extent(results)} {notes.interval(results)} {notes.missing(family.everything)}"
     )
@@ -75,7 +75,7 @@ def _cloud(setting: float, cell: Cell, columns: dict[str, np.ndarray], gradient:
 def draw(data: pd.DataFrame, x_label: str, symbol: str) -> Figure:
     clouds, variance = data[data["part"] == "draw"], data[data["part"] == "variance"]
     settings = sorted(set(clouds["setting"].astype(float)))
-    narrow = styles.width() / styles.scale() < 5
+    narrow = styles.narrow()
     height = styles.scale() * (6.6 if narrow else 4.2)
     figure = Figure((styles.width(), height), layout="constrained")
     columns = len(settings)
@@ -87,7 +87,7 @@ def draw(data: pd.DataFrame, x_label: str, symbol: str) -> Figure:
         part = clouds[clouds["setting"] == setting]
         top, bottom = figure.add_subplot(spec[0, place]), figure.add_subplot(spec[1, place])
         top.set_title(f"({next(letters)}) cost, {escape.figure(x_label, 12)} = {setting:g}", loc="left")
-        bottom.set_title(f"({next(letters)}) gradient from one draw", loc="left")
+        bottom.set_title(f"({next(letters)}) from one draw", loc="left")
         _cost(top, part)
         _gradients(bottom, part)
         bottom.set_xlabel("draw, x")
@@ -99,7 +99,7 @@ def draw(data: pd.DataFrame, x_label: str, symbol: str) -> Figure:
         shown = variance[variance["kind"] != "crossing"]
         curves.panel(right, shown, sweeps.x_axis(right, shown["x"], x_label))
         parameters.mark(right, variance[variance["kind"] == "crossing"], x_label)
-        right.set_title(f"({next(letters)}) variance of the gradient in {symbol}", loc="left")
+        right.set_title(f"({next(letters)}) variance, {symbol}", loc="left")
         entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), "95 % interval"))
     curves.below(figure, entries)
     return figure

@@ -65,13 +65,14 @@ def frame(points: curves.Points, parameter: str) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for series, rank, x, cell in curves.ranked(points):
         result = result_of(cell)
-        row = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
+        row: dict[str, Any] = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
         row |= {"tuned": bool(result.tuning), "run": cell.name, "statistic": "variance"}
         rows.append(row | curves.columns(result.parameters.get(parameter, {}).get("variance")))
-    largest = max((row["value"] for row in rows if row["kind"] == "point"), default=0.0)
+    largest = max((float(row["value"]) for row in rows if row["kind"] == "point"), default=0.0)
     for row in rows:
         # What rounding leaves of a variance of zero would press all others into a corner.
-        row["kind"] = "zero" if row["kind"] == "point" and row["value"] < ROUNDING * largest else row["kind"]
+        if row["kind"] == "point" and float(row["value"]) < ROUNDING * largest:
+            row["kind"] = "zero"
     data = pd.DataFrame(rows, dtype=object)
     return pd.concat([data, pd.DataFrame(crossings(data), dtype=object)], ignore_index=True) if len(data) else data
 
@@ -154,4 +155,5 @@ def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
         text = f"{escape.figure(x_label, 12)}* = {row['x']:.2g}".replace("-", "−")
         side: dict[str, Any] = {"ha": "left", "xytext": (3, 0)} if row["x"] < middle else {"ha": "right", "xytext": (-3, 0)}
         at: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": styles.small()}
+        at["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
         axes.annotate(text, (row["x"], 0.04), zorder=6, **side, **at)

@@ -77,6 +77,11 @@ def scale() -> float:
     return float(matplotlib.rcParams["font.size"]) / 8
 
 
+def narrow() -> bool:
+    """Whether panels stand one under another."""
+    return width() / scale() < 5.2
+
+
 def small() -> float:
     """Points of a remark inside a panel."""
     return 0.84 * float(matplotlib.rcParams["font.size"])

@@ -10,7 +10,6 @@ import pytest
 
 from gsx.records import ConfigurationError, Interval, Layout
 from gsx.report import Report, build, report
-from gsx.report.looks import _CATALOGUE, KNOWN, look
 from gsx.store import RunDirectory, find_runs
 from tests.report import factory
 
@@ -236,13 +235,6 @@ def test_nothing_to_report_on(tmp_path: Path) -> None:
             report(paths, tmp_path / "report")
         assert str(paths[0]) in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "report").exists()
-
-
-def test_looks_are_fixed_and_distinct() -> None:
-    looks = [look(name) for name in (*KNOWN, *_CATALOGUE)]
-    assert len(set(looks)) == len(looks)
-    assert look("somebody's own") == look("somebody's own")
-    assert len({look("concrete", rank) for rank in range(4)}) == 4
 
 
 def test_a_report_needs_no_torch() -> None:
