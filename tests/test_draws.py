@@ -53,7 +53,7 @@ def test_draws_change_no_result_and_are_made_good(tmp_path: Path) -> None:
     measure(MODEL, "reinforce", directory=folder, draws=5, **SETTINGS)
     assert (folder / "draws.csv").stat().st_mtime_ns == before  # enough are there
     (folder / "draws.csv").write_text("replicate,z[0],cost\n0,1.0\n")
-    with pytest.raises(IntegrityError, match="draws.csv"):
+    with pytest.raises(IntegrityError, match=r"draws\.csv"):
         RunDirectory(folder).read_draws()
 
 

@@ -19,12 +19,18 @@ class Picture:
     text: str
 
 
+INTRODUCTION = (
+    "Every figure below is made by `scripts/gallery`, from results that it measures itself; nothing is drawn by hand.",
+    "`gsx report --style page|column|neurips|icml|slides` draws the same for where it will stand, as PNG, PDF and SVG, with its data beside "
+    "it. An estimator looks the same in every figure: colour, marker and line.",
+)
+
 PICTURES = (
     Picture(
         "Why the reparameterization trick varies less, and when not",
         "why/draws-k-gaussian_toy",
-        "A smooth cost has a small derivative, which is what the pathwise estimate averages; a wiggly one has a large derivative, and the score "
-        "function, which averages the cost itself, wins. They cross at k*.",
+        "A smooth cost has a small derivative, which is what the pathwise estimate averages; a wiggly one has a large derivative, and the "
+        "score function, which averages the cost itself, wins. They cross at k*.",
     ),
     Picture(
         "No estimator dominates",
@@ -46,9 +52,7 @@ PICTURES = (
 
 def main(reports: Path, docs: Path) -> int:
     """Copies the pictures with their captions; MissingData where a report lacks one."""
-    lines = ["# Gallery", "Every figure below is made by `scripts/gallery`, from results that it measures itself; nothing is drawn by hand.",
-             "`gsx report --style page|column|neurips|icml|slides` draws the same for where it will stand, as PNG, PDF and SVG, with its data "
-             "beside it. An estimator looks the same in every figure: colour, marker and line."]  # fmt: skip
+    lines = ["# Gallery", *INTRODUCTION]
     for picture in PICTURES:
         report, _, figure = picture.figure.partition("/")
         source = reports / report / "figures"

@@ -21,7 +21,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Report]
     folder = tmp_path_factory.mktemp("study")
     factory.bench(folder / "outputs")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "MOST_FIGURES", 4)  # one of each kind but the bias by coordinate, which other tests draw
+        patch.setattr(build, "MOST_FIGURES", 5)  # of each kind but those that other tests draw
         return folder / "outputs", folder / "report", report([folder / "outputs"], folder / "report")
 
 
