@@ -21,7 +21,7 @@ class Picture:
 
 INTRODUCTION = (
     "Every figure below is made by `scripts/gallery`, from results that it measures itself; nothing is drawn by hand.",
-    "`gsx report --style page|column|neurips|icml|slides` draws the same for where it will stand, as PNG, PDF and SVG, with its data beside "
+    "`gsx report --style page|column|neurips|icml|slides` draws the same for where it will stand, as PNG, PDF and SVG, its data beside "
     "it. An estimator looks the same in every figure: colour, marker and line.",
 )
 
