@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
-from gsx.report import axis, canvas, curves, escape, labels, notes, styles
+from gsx.report import axis, canvas, curves, labels, notes, optimum, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.curves import Points
@@ -40,7 +37,7 @@ def plots(group: Group) -> Iterator[Plot]:
             f"frontier-{group.slug}{suffix}", f"Bias and variance against temperature: {group.label}{of}", *_frontier(group, points), draw
         )
     if len(by_size) > 1:
-        yield from _by_samples(group, [point for _, points in by_size for point in points])
+        yield from optimum.plots(group, [point for _, points in by_size for point in points])
 
 
 def _curves(cells: list[Cell]) -> Points:
@@ -67,31 +64,9 @@ def _frontier(group: Group, points: Points) -> tuple[pd.DataFrame, str]:
         f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, "
         f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} "
         "Horizontal lines, and the marker at the edge of (d): estimators without a temperature. "
-        f"{_least(data)}{omitted}{notes.missing(group.cells)}"
+        f"{optimum.told(data)}{omitted}{notes.missing(group.cells)}"
     )
     return data, caption
-
-
-def _by_samples(group: Group, points: Points) -> Iterator[Plot]:
-    """Mean squared error against temperature, a panel for each estimator and a curve for each N, and its optimum."""
-    points = [(f"{name} N={result_of(cell).num_samples}", x, cell) for name, x, cell in points]
-    for page in _panels_of_pages(points):
-        data = curves.frame(page)
-        data = data[data["statistic"] == "mse"].reset_index(drop=True)
-        data["panel"] = [name.rpartition(" N=")[0] for name in data["series"]]
-        results = [result_of(cell) for _, _, cell in page]
-        caption = (
-            f"Mean squared error of the gradient estimate against temperature τ on {group.label}, a curve for each number of samples N: "
-            "more samples divide the variance and leave the bias, so that the best temperature falls with N. "
-            f"{notes.extent(results)} {notes.interval(results)} {_least(data)}{notes.missing(group.cells)}"
-        )
-        yield Plot(f"temperature-{group.slug}", f"The best temperature for each N: {group.label}", data, caption, draw_by_samples)
-
-
-def _panels_of_pages(points: Points) -> list[Points]:
-    """At most six panels in a figure."""
-    names = list(dict.fromkeys(name.rpartition(" N=")[0] for name, _, _ in points))
-    return [[p for p in points if p[0].rpartition(" N=")[0] in names[i : i + 6]] for i in range(0, len(names), 6)]
 
 
 def temperature(cell: Cell) -> float | None:
@@ -117,33 +92,16 @@ def _levels(group: Group, samples: set[int]) -> tuple[list[Cell], str]:
     return kept, said
 
 
-def least(data: pd.DataFrame) -> pd.DataFrame:
-    """The row of least MSE of each curve."""
-    mse = data[(data["statistic"] == "mse") & (data["kind"] == "point") & data["x"].notna()]
-    return mse.loc[[part["value"].astype(float).idxmin() for _, part in mse.groupby("series", sort=True)]]
-
-
-def _least(data: pd.DataFrame) -> str:
-    found = [f"{row['series']} at τ = {row['x']:g}" for row in least(data).to_dict("records")]
-    return f"Stars, least mean squared error: {'; '.join(found)}. " if found else ""
-
-
 def draw(data: pd.DataFrame) -> Figure:
     crowded = curves.crowded(data)
     figure, panels = canvas.panels(4, least=3.2 if crowded else 2.4, height=2.35)
     for axes, statistic, letter in zip(panels, ("variance", "bias_sq", "mse"), "abc", strict=False):
         _against_temperature(axes, data[data["statistic"] == statistic], data["x"])
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
-    _stars(panels[2], data)
+    optimum.stars(panels[2], data)
     _plane(panels[3], data)
-    curves.legend(figure, data, [_STAR])
+    curves.legend(figure, data, [optimum.STAR])
     return figure
-
-
-_STAR = (
-    Line2D([], [], marker="*", markersize=9, color="white", markeredgecolor="black", markeredgewidth=0.6, linestyle="none"),
-    "least mean squared error",
-)
 
 
 def _against_temperature(axes: Axes, data: pd.DataFrame, all_x: pd.Series) -> None:
@@ -152,38 +110,6 @@ def _against_temperature(axes: Axes, data: pd.DataFrame, all_x: pd.Series) -> No
     axis.log_axis(axes, "x", *x_range, ticks=axis.measured_ticks(x))
     curves.panel(axes, data, x_range)
     axes.set_xlabel("temperature τ")
-
-
-def _stars(axes: Axes, data: pd.DataFrame, colours: dict[str, Any] | None = None) -> None:
-    for row in least(data).to_dict("records"):
-        colour = (colours or {}).get(row["series"]) or look(row["estimator"], row["rank"]).colour
-        edge: dict[str, Any] = {"color": colour, "markeredgecolor": "black", "markeredgewidth": 0.6 * styles.scale(), "zorder": 5}
-        axes.plot(row["x"], row["value"], "*", markersize=10 * styles.scale(), **edge)
-
-
-def draw_by_samples(data: pd.DataFrame) -> Figure:
-    parts = list(data.groupby("panel", sort=False))
-    sizes = sorted(set(data["num_samples"]))
-    figure, panels = canvas.panels(len(parts), least=2.2, most=3)
-    x = sorted(set(data["x"].astype(float)))
-    shades = {n: colormaps["viridis_r"](0.15 + 0.8 * i / max(1, len(sizes) - 1)) for i, n in enumerate(sizes)}
-    bounds = curves.limits(data)
-    for axes, (name, part) in zip(panels, parts, strict=True):
-        if bounds is None:
-            continue
-        axis.log_axis(axes, "x", x[0] / 1.25, x[-1] * 1.25, ticks=axis.measured_ticks(x))
-        axis.log_axis(axes, "y", *bounds)
-        for n, curve in part[part["kind"] == "point"].sort_values("x").groupby("num_samples"):
-            axes.plot(curve["x"], curve["value"], color=shades[n], marker=look(curve["estimator"].iloc[0]).marker)
-            low, high = (curve[end].astype(float) for end in ("ci_low", "ci_high"))
-            axes.fill_between(curve["x"].astype(float), low, high, color=shades[n], alpha=0.25, linewidth=0)
-        _stars(axes, part, {row["series"]: shades[row["num_samples"]] for row in part.to_dict("records")})
-        axes.set_title(escape.figure(str(name)), loc="left")
-        axes.set_xlabel("temperature τ")
-    panels[0].set_ylabel(curves.NAMES["mse"])
-    handles: list[tuple[Any, str]] = [(Line2D([], [], color=shades[n]), f"N = {n}") for n in sizes]
-    curves.below(figure, [*handles, (Patch(facecolor=GREY, alpha=0.3, linewidth=0), "95 % interval"), _STAR])
-    return figure
 
 
 def _plane(axes: Axes, data: pd.DataFrame) -> None:

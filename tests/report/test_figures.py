@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from gsx.records import Interval, Layout
-from gsx.report import alignment, axis, canvas, curves, frontier, integrands, parameters, report, styles, sweeps, training
+from gsx.report import alignment, axis, canvas, curves, frontier, integrands, optimum, parameters, report, styles, sweeps, training
 from gsx.report.collect import collect
 from gsx.report.ends import spread
 from gsx.report.families import families
@@ -189,7 +189,7 @@ def test_the_best_temperature_of_each_sample_size(tmp_path: Path) -> None:
         factory.make(tmp_path, "concrete", settings={"temperature": tau}, samples=samples, variance=0.01 / tau / samples, bias=0.03 * tau)
     first, second = frontier.plots(groups_of(tmp_path)[0])
     assert set(first.frame["num_samples"]) == {1}  # the frontier is that of one N
-    best = frontier.least(second.frame).set_index("num_samples")["x"]
+    best = optimum.least(second.frame).set_index("num_samples")["x"]
     assert best[1] > best[64]
     assert f"N=1 at τ = {best[1]:g}" in second.caption
 
