@@ -34,7 +34,7 @@ def plots(group: Group, points: Points) -> Iterator[Plot]:
         results = [result_of(cell) for _, _, cell in page]
         caption = (
             f"Mean squared error of the gradient estimate against temperature τ on {group.label}, a curve for each number of samples N: "
-            "more samples divide the variance and leave the bias, so that the best temperature falls with N. "
+            "more samples divide the variance and leave the bias. "
             f"{notes.extent(results)} {notes.interval(results)} {told(data)}{notes.missing(group.cells)}"
         )
         yield Plot(f"temperature-{group.slug}", f"The best temperature for each N: {group.label}", data, caption, draw)
