@@ -184,13 +184,24 @@ class Configuration(Setup):
     """The settings of one measurement."""
 
     GROUPS: ClassVar[dict[str, type]] = {**Setup.GROUPS, "reference": ReferenceSettings, "tune": TuneSettings}
-    BOUNDS: ClassVar[dict[str, tuple[int, int]]] = {"num_replicates": (1, 10**12), "block_size": (1, 2**20), **Setup.BOUNDS}
+    BOUNDS: ClassVar[dict[str, tuple[int, int]]] = {
+        "num_replicates": (1, 10**12),
+        "block_size": (1, 2**20),
+        "draws": (0, 2**16),
+        **Setup.BOUNDS,
+    }
 
     reference: ReferenceSettings = field(default_factory=ReferenceSettings)
     tune: TuneSettings = field(default_factory=TuneSettings)
     num_replicates: int = 65536
     block_size: int | None = None
     engine: Literal["auto", "structured", "batched", "vmap", "loop"] = "auto"
+    draws: int = 0
+
+    def canonical(self) -> dict[str, Any]:
+        everything = super().canonical()
+        del everything["draws"]
+        return everything
 
     def _check_numbers(self) -> None:
         super()._check_numbers()

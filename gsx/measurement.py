@@ -18,6 +18,7 @@ from gsx.accumulate import accumulate
 from gsx.accumulator import Accumulator, Plan
 from gsx.configuration import Configuration
 from gsx.distributions import Discrete, KSubset
+from gsx.draws import check_draws, draws
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.identity import moments_id, reference_id, result_id, source
@@ -104,6 +105,7 @@ class Measurement:
             self.route = choose(configuration.engine, self.program, self.estimator, self.seen)
             self.plan = Plan.of(configuration.num_replicates, configuration.block_size, self.program.layout.size)
             self.engine = self.route.name
+        self._check_draws()
         self.tuned_so = configuration.tune.of(self.estimator)
         check_reference(self.program, configuration.reference)
         canonical = configuration.canonical()
@@ -135,8 +137,10 @@ class Measurement:
     def run(self, directory: Path | None = None, progress: Progress | None = None, blocks_per_task: int | None = None) -> Result:
         """The result: read where it is complete, else computed, from the last checkpoint where there is one."""
         if directory is None:
+            if self.configuration.draws:
+                raise ConfigurationError(f"draws={self.configuration.draws}: draws are kept in the folder of a run; give a directory")
             return self._measure(None, self._reference(None, progress), progress, blocks_per_task)
-        folder = RunDirectory(directory)
+        folder, wanted = RunDirectory(directory), self.configuration.draws
         with folder.lock():
             if self.configuration.force:
                 folder.discard()
@@ -144,15 +148,29 @@ class Measurement:
             if stored is not None:
                 return stored
             result = self._measure(folder, self._reference(directory.parent, progress), progress, blocks_per_task)
+            if wanted:
+                folder.write_draws(draws(self.route, self.plan, wanted, seed=self.configuration.seed))
             folder.write_result(result)
             return result
 
     def complete(self, folder: RunDirectory) -> Result | None:
-        """The finished result of this very measurement in a folder, with the files it declares, or None. IntegrityError where damaged."""
+        """The finished result of this very measurement in a folder, with the files it declares and the draws that are wanted, or None.
+
+        IntegrityError where damaged.
+        """
         stored = folder.read_result()
         if stored is None or stored.status != "complete" or stored.result_id != self.result_id or folder.read_coordinates() is None:
             return None
+        wanted = min(self.configuration.draws, self.plan.num_replicates)
+        if wanted and ((kept := folder.read_draws()) is None or len(kept["replicate"]) < wanted):
+            return None
         return stored if self.exact or (folder.path / "segments.npz").exists() else None
+
+    def _check_draws(self) -> None:
+        if self.configuration.draws and self.exact:
+            raise ConfigurationError(f"draws={self.configuration.draws}: {self.estimator.name} draws nothing")
+        if self.configuration.draws:
+            check_draws(self.configuration.draws, self.route)
 
     def _reference(self, root: Path | None, progress: Progress | None) -> Reference:
         """The reference gradient, computed once for all the runs below a root."""

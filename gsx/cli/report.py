@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsx.cli.arguments import Parser
-from gsx.report import report
+from gsx.report import STYLES, report
 
 
 def command(arguments: list[str]) -> int:
@@ -13,8 +13,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], metavar="PATH", help="run folders, or folders of them")
     parser.add_argument("--out", type=Path, default=Path("outputs/report"), metavar="DIR", help="where to write (outputs/report)")
     parser.add_argument("--html", action="store_true", help="report.html too: one file to open, sort, filter and explore")
+    parser.add_argument("--style", choices=STYLES, default="page", help="where the figures will stand, which sets width and letters (page)")
     chosen = parser.parse_args(arguments)
-    done = report(chosen.paths, chosen.out, html=chosen.html)
+    done = report(chosen.paths, chosen.out, html=chosen.html, style=chosen.style)
     print(done.table)
     counts = ", ".join(f"{count} {state}" for state, count in done.counts.items() if count)
     first = "report.html" if chosen.html else "report.md"

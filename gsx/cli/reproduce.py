@@ -94,17 +94,15 @@ def _reproduce(experiment: Experiment, options: list[str]) -> list[str]:
 
 
 def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredExperiment) -> bool:
-    """One step; whether a job of it failed. A run's cells are written down before they are measured."""
-    if step.command == "train":
-        return _step("train")(arguments) != 0
-    from gsx.cli import run
-
-    work = run.planned(arguments)
-    check_cells(experiment, step.name, [cell.config for cell in work.cells])
+    """One step; whether a job of it failed. Its cells are written down before they are measured."""
+    module = importlib.import_module(f"gsx.cli.{step.command}")
+    work = module.planned(arguments)
     cells = [PlannedCell(cell.folder.name, cell.result_id, cell.config) for cell in work.cells]
+    check_cells(experiment, step.name, [cell.config for cell in cells])
     plan.steps[step.name] = dataclasses.replace(plan.steps[step.name], cells=cells)
     write_experiment(_folder(experiment), plan)
-    code = run.carry_out(work)
-    plan.exact.update(exact_values(experiment, step, cells, plan.exact))
-    write_experiment(_folder(experiment), plan)
-    return code != 0
+    code = module.carry_out(work)
+    if step.command == "run":
+        plan.exact.update(exact_values(experiment, step, cells, plan.exact))
+        write_experiment(_folder(experiment), plan)
+    return bool(code)

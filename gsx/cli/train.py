@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import logging
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -30,32 +32,63 @@ CONFIG = "train"
 
 
 def command(arguments: list[str]) -> int:
-    dry_run, quiet = "--dry-run" in arguments, bool({"-q", "--quiet"} & set(arguments))
+    dry_run = "--dry-run" in arguments
+    flags, arguments = _parse(arguments)
+    if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
+        _hydra(arguments)
+        return 0
+    work = _planned(flags)
+    if not dry_run:
+        return carry_out(work)
+    for cell in work.cells:
+        print(f"{cell.state:<11}{cell.shown}  steps={cell.session.configuration.steps} seeds={cell.session.configuration.seeds}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """The trainings of one command, all checked."""
+
+    cells: list[Cell]
+    sweep: bool
+    quiet: bool
+
+
+def planned(arguments: list[str]) -> Work:
+    """What `gsx train` with these arguments would do. Whatever is wrong with it is raised here, before any work."""
+    return _planned(_parse(arguments)[0])
+
+
+def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Hydra's options and overrides, and ours; and what is Hydra's of the arguments."""
+    quiet = bool({"-q", "--quiet"} & set(arguments))
     arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
     parser = get_args_parser()
     parser.error = Parser(prog="gsx train").error  # type: ignore[method-assign]
     flags = parser.parse_intermixed_args(arguments)
-    if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
-        _hydra(arguments)
-        return 0
+    flags.quiet = quiet
+    return flags, arguments
+
+
+def _planned(flags: argparse.Namespace) -> Work:
     with composing(flags.config_dir):
         overrides, sweep = cells(flags.overrides, flags.multirun, CONFIG)
         if not overrides:
             raise ConfigurationError("hydra/sweeper: gsx train sweeps over what it is given; a sweeper that searches is for gsx run")
-        planned = [plan(cell) for cell in overrides]
-    if dry_run:
-        for cell in planned:
-            print(f"{cell.state:<11}{cell.shown}  steps={cell.session.configuration.steps} seeds={cell.session.configuration.seeds}")
-        return 0
+        return Work([plan(cell) for cell in overrides], sweep, flags.quiet)
+
+
+def carry_out(work: Work) -> int:
+    """Train what is not complete, and say what became of it; the exit code."""
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
-    states = [_run(cell, quiet, sweep) for cell in planned]
-    trainings = [TrainingDirectory(cell.folder).read() for cell in planned]
-    if not sweep:
+    states = [_run(cell, work.quiet, work.sweep) for cell in work.cells]
+    trainings = [TrainingDirectory(cell.folder).read() for cell in work.cells]
+    if not work.sweep:
         (training,) = trainings
         assert training is not None
-        print(describe(training, planned[0].shown))
+        print(describe(training, work.cells[0].shown))
         return 0
-    rows = [(state, cell.what, training, cell.shown) for state, cell, training in zip(states, planned, trainings, strict=True)]
+    rows = [(state, cell.what, training, cell.shown) for state, cell, training in zip(states, work.cells, trainings, strict=True)]
     print(table(rows))
     print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "failed") if s in states))
     return 1 if "failed" in states else 0
@@ -73,6 +106,14 @@ class Cell:
     def shown(self) -> str:
         """The folder as the user would type it."""
         return os.path.relpath(self.folder)
+
+    @property
+    def result_id(self) -> str:
+        return self.session.training_id
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.session.config
 
     @property
     def what(self) -> str:

@@ -12,7 +12,7 @@ from gsx.records import ConfigurationError, canonical_json
 
 
 def check_cells(experiment: Experiment, step: str, configs: Sequence[Mapping[str, Any]]) -> None:
-    """ConfigurationError where a quantity that is about a step of runs does not name one cell of it, or a grid of cells."""
+    """ConfigurationError where a quantity that is about a step does not name one cell of it, or a grid of cells."""
     distinct = list({canonical_json(config): config for config in configs}.values())
     for finding in experiment.findings:
         for quantity in finding.quantities:

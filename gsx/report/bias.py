@@ -14,10 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gsx.records import GsxError
-from gsx.report import canvas, escape, notes
+from gsx.report import axis, canvas, curves, escape, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
-from gsx.report.looks import look
+from gsx.report.looks import ORDER, look
 
 MOST_PANELS = 12
 #: Above this a coordinate is less than a pixel wide: quantiles are drawn instead.
@@ -29,32 +29,34 @@ def plots(group: Group) -> Iterator[Plot]:
     shown, left = _chosen([cell for cell in group.complete if result_of(cell).verdict.max_abs_z is not None])
     tables = [(cell, coordinates(cell)) for cell in shown]
     unread = [cell.label for cell, table in tables if table is None]
-    data = [frame(cell, table) for cell, table in tables if table is not None and len(table)]
-    if not data:
-        return
-    results = [result_of(cell) for cell, table in tables if table is not None]
-    caption = (
-        f"Bias of every coordinate of the gradient on {group.label} in units of its standard error, z. Dashed: the threshold that no "
-        "coordinate of an unbiased estimator passes in 999 of 1000 runs (Bonferroni over coordinates); shaded: where 95 % of z lie for "
-        "an unbiased one, N(0, 1). Beyond the threshold the axis is logarithmic. "
-        f"Above {MOST_COORDINATES} coordinates: sorted |z| against the quantiles expected of |N(0, 1)|. {notes.extent(results)} "
-        + (f"Of each estimator the run with the largest |z| is shown; left out for want of room: {', '.join(left)}. " if left else "")
-        + (f"coordinates.csv missing or unreadable: {', '.join(unread)}. " if unread else "")
-        + notes.missing(group.cells)
-    )
-    yield Plot(f"bias-z-{group.slug}", f"Bias by coordinate: {group.label}", pd.concat(data, ignore_index=True), caption, draw)
+    drawn = [(cell, table) for cell, table in tables if table is not None and len(table)]
+    pages = math.ceil(len(drawn) / MOST_PANELS)
+    for place in range(pages):
+        page = drawn[place * len(drawn) // pages : (place + 1) * len(drawn) // pages]
+        of = f" ({place + 1} of {pages})" if pages > 1 else ""
+        caption = (
+            f"Bias of every coordinate of the gradient on {group.label}{of} in units of its standard error, z. Dashed: the threshold that "
+            "no coordinate of an unbiased estimator passes in 999 of 1000 runs (Bonferroni over coordinates); shaded: where 95 % of z lie "
+            "for an unbiased one, N(0, 1). Beyond the threshold the axis is logarithmic. "
+            f"Above {MOST_COORDINATES} coordinates: sorted |z| against the quantiles expected of |N(0, 1)|. "
+            f"{notes.extent([result_of(cell) for cell, _ in page])} "
+            + (f"Of each estimator the run with the largest |z| is shown; left out for want of room: {', '.join(left)}. " if left else "")
+            + (f"coordinates.csv missing or unreadable: {', '.join(unread)}. " if unread else "")
+            + notes.missing(group.cells)
+        )
+        data = pd.concat([frame(cell, table) for cell, table in page], ignore_index=True)
+        yield Plot(f"bias-z-{group.slug}", f"Bias by coordinate: {group.label}{of}", data, caption, draw)
 
 
 def _chosen(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
-    """All runs while there is room, then the most biased one of each estimator."""
-    if len(cells) <= MOST_PANELS:
-        return cells, []
+    """All runs while they fit in one figure, then the most biased one of each estimator; relatives stand together."""
     worst: dict[str, Cell] = {}
     for cell in cells:
         held = worst.setdefault(result_of(cell).estimator, cell)
         if (result_of(cell).verdict.max_abs_z or 0) > (result_of(held).verdict.max_abs_z or 0):
             worst[result_of(cell).estimator] = cell
-    kept = [worst[name] for name in sorted(worst)][:MOST_PANELS]
+    kept = cells if len(cells) <= MOST_PANELS else list(worst.values())
+    kept = sorted(kept, key=lambda cell: ORDER.get(result_of(cell).estimator, len(ORDER)))
     return kept, [cell.label for cell in cells if all(cell is not other for other in kept)]
 
 
@@ -77,24 +79,19 @@ def frame(cell: Cell, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    panels = [part for _, part in data.groupby("run", sort=False)]
-    across = 2 if len(panels) == 4 else min(3, len(panels))
-    down = math.ceil(len(panels) / across)
-    figure = Figure((canvas.PAGE if across > 1 else canvas.COLUMN, 0.6 + 1.65 * down), layout="constrained")
-    grid = figure.subplots(down, across, squeeze=False)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
-    for axes, part in zip(grid.flat, panels, strict=False):
+    parts = [part for _, part in data.groupby("run", sort=False)]
+    figure, panels = canvas.panels(len(parts), least=1.7, most=3, height=1.75, below=0.5)
+    for axes, part in zip(panels, parts, strict=True):
         panel(axes, part)
-        axes.set_title(f"{escape.figure(part['label'].iloc[0], 22)}: {part['verdict'].iloc[0].replace('_', '-')}", loc="left")
-    figure.legend(*zip(*legend_entries(), strict=True), loc="outside lower center", ncols=3)
+        axes.set_title(f"{escape.figure(part['label'].iloc[0], 34)}\n{part['verdict'].iloc[0].replace('_', '-')}", loc="left")
+    curves.below(figure, legend_entries())
     return figure
 
 
 def legend_entries() -> list[tuple[Any, str]]:
     return [
-        (Line2D([], [], color=GREY, marker="o", markersize=3, linestyle="none"), "z of a coordinate"),
-        (Line2D([], [], color=GREY, linestyle="--", linewidth=0.8), "family-wise 0.1 % threshold"),
+        (Line2D([], [], color=GREY, marker="o", markersize=3 * styles.scale(), linestyle="none"), "z of a coordinate"),
+        (Line2D([], [], color=GREY, linestyle="--", linewidth=0.8 * styles.scale()), "family-wise 0.1 % threshold"),
         (Patch(facecolor=GREY, alpha=0.18, linewidth=0), "95 % of N(0, 1)"),
     ]
 
@@ -111,8 +108,8 @@ def _coordinates(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) 
     x = range(len(z))
     axes.axhspan(-1.96, 1.96, color=GREY, alpha=0.18, linewidth=0)
     for side in (-threshold, threshold):
-        axes.axhline(side, color=GREY, linestyle="--", linewidth=0.8)
-    axes.plot(x, z, color=colour, marker="o", markersize=4 if len(z) <= 60 else 1.5, linestyle="none", zorder=3)
+        axes.axhline(side, color=GREY, linestyle="--", linewidth=0.8 * styles.scale())
+    axes.plot(x, z, color=colour, marker="o", markersize=(4 if len(z) <= 60 else 1.5) * styles.scale(), linestyle="none", zorder=3)
     reach = max(threshold * 1.25, 1.15 * float(abs(z).max()))
     if reach > 3 * threshold:
         _beyond(axes, threshold, reach)
@@ -123,7 +120,7 @@ def _coordinates(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) 
     starts = [i for i, name in enumerate(part["parameter"]) if i == 0 or name != part["parameter"].iloc[i - 1]]
     names = [part["parameter"].iloc[i] for i in starts]
     for start in starts[1:]:
-        axes.axvline(start - 0.5, color="#bbbbbb", linewidth=0.6)
+        axes.axvline(start - 0.5, color="#bbbbbb", linewidth=0.6 * styles.scale())
     ends = [*starts[1:], len(z)]
     middles = [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)]
     # A name needs room: about a twelfth of the panel for each.
@@ -146,7 +143,7 @@ def _beyond(axes: Axes, threshold: float, reach: float) -> None:
     powers = [10.0**p for p in range(math.ceil(math.log10(linear + 1)), math.floor(math.log10(reach * 1.4)) + 1)]
     powers = powers[:: math.ceil(len(powers) / 2)]
     ticks = [-v for v in powers[::-1]] + [0.0] + powers
-    axes.set_yticks(ticks, [f"{v:g}".replace("-", "−") if abs(v) < 1e4 else canvas.tick(v) for v in ticks])
+    axes.set_yticks(ticks, [f"{v:g}".replace("-", "−") if abs(v) < 1e4 else axis.tick(v) for v in ticks])
     axes.set_yticks([], minor=True)
 
 
@@ -158,12 +155,12 @@ def _quantiles(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) ->
         cut = part.assign(size=part["z"].abs()).groupby("parameter")["size"].min().max()
         z = z[z >= cut]
     expected = [NormalDist().inv_cdf(1 - (i + 0.5) / (2 * total)) for i in range(len(z))]
-    axes.plot(expected, z, color=colour, marker="o", markersize=2, linestyle="none", zorder=3)
+    axes.plot(expected, z, color=colour, marker="o", markersize=2 * styles.scale(), linestyle="none", zorder=3)
     low, high = min(expected[-1], float(z[-1])), max(threshold, expected[0])
-    axes.plot([low, high], [low, high], color=GREY, linewidth=0.8)
-    axes.axhline(threshold, color=GREY, linestyle="--", linewidth=0.8)
+    axes.plot([low, high], [low, high], color=GREY, linewidth=0.8 * styles.scale())
+    axes.axhline(threshold, color=GREY, linestyle="--", linewidth=0.8 * styles.scale())
     axes.axhspan(low, max(1.96, low), color=GREY, alpha=0.18, linewidth=0)
     if float(z[0]) > 3 * threshold:
-        canvas.log_axis(axes, "y", max(low, 0.3), float(z[0]) * 1.4)
+        axis.log_axis(axes, "y", max(low, 0.3), float(z[0]) * 1.4)
     axes.set_xlabel("|z| expected of N(0, 1)")
     axes.set_ylabel("|z|")

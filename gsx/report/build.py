@@ -8,7 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.records import EnvironmentFault
-from gsx.report import bias, canvas, comparison, frontier, index, relative, single, sweeps, tables
+from gsx.report import (
+    advice,
+    alignment,
+    bias,
+    canvas,
+    comparison,
+    families,
+    frontier,
+    index,
+    integrands,
+    parameters,
+    relative,
+    single,
+    sweeps,
+    tables,
+    training,
+    trainings,
+)
 from gsx.report import html as pages
 from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
@@ -28,14 +45,16 @@ class Report:
     table: str
 
 
-def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", html: bool = False) -> Report:
+def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style: str = "page", html: bool = False) -> Report:
     """Reads every run below `paths` and writes `out`/report.md, tables/ and figures/, and with `html` report.html.
 
-    `baseline` is the estimator that variances are compared with. Raises ConfigurationError where there is no run to report on, and
-    EnvironmentFault where `out` cannot be written; a run that cannot be read is a row of the table.
+    `baseline` is the estimator that variances are compared with, `style` where the figures will stand (one of `STYLES`).
+    Raises ConfigurationError where there is no run to report on, and EnvironmentFault where `out` cannot be written; a run that cannot be
+    read is a row of the table.
     """
     paths, out = [Path(path) for path in paths], Path(out)
-    groups, without, duplicates = collect(paths)
+    courses, unfinished = trainings.collect(paths)
+    groups, without, duplicates = collect(paths, may_be_empty=bool(courses))
     try:
         for folder in (out / "tables", out / "figures"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,48 +66,40 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", html: 
     files["tables/summary.csv"] = tables.csv(tables.summary(table))
     files["tables/summary.md"] = tables.markdown(table)
     files["tables/summary.tex"] = tables.latex(table)
-    compared = relative.table(groups, baseline)
-    others = [compared] if compared else []
-    for other in others:
-        files |= {f"tables/{other.name}.csv": other.csv(), f"tables/{other.name}.md": other.markdown()}
-        files |= {f"tables/{other.name}.tex": other.latex()}
+    findings = [found for found in (scoreboard(paths),) if found is not None]
+    others = [other for other in (trainings.table(courses), advice.table(groups, baseline), relative.table(groups, baseline)) if other]
+    for further in (*findings, *others):
+        files |= {f"tables/{further.name}.{kind}": text for kind, text in further.texts().items()}
 
-    further = [found for found in (scoreboard(paths),) if found is not None]
-    for found in further:
-        files |= {f"tables/{found.name}.{kind}": text for kind, text in found.texts().items()}
-
-    every = list(_unique(_plots(groups, alone=len(table) == 1)))
+    every = list(_unique(itertools.chain(*map(training.plots, courses), _plots(groups, alone=len(table) == 1))))
     drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
-    figures = [path for plot in drawn for path in canvas.save(plot, out / "figures")]
+    figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
     counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
-    files["report.md"] = index.page(
-        table,
-        files["tables/summary.md"],
-        further,
-        counts,
-        list(files),
-        drawn,
-        [plot.name for plot in left],
-        [cell.name for cell in duplicates],
-    )
+    not_drawn, twice = [plot.name for plot in left], [cell.name for cell in duplicates]
+    summary = files["tables/summary.md"]
+    files["report.md"] = index.page(table, summary, findings, others, counts, list(files), drawn, not_drawn, twice, unfinished)
     if html:
         # As they lie beside the page, whatever wrote them.
         shown = [(plot, (out / "figures" / f"{plot.name}.svg").read_text(encoding="utf-8")) for plot in drawn]
-        files["report.html"] = pages.page(
-            table, counts, [], others, shown, [plot.name for plot in left], [cell.name for cell in duplicates]
-        )
+        files["report.html"] = pages.page(table, counts, findings, others, shown, not_drawn, twice, unfinished)
     for name, text in files.items():
         atomic_write(out / name, text.encode())
-    return Report(tuple(sorted([out / name for name in files] + figures)), counts, files["tables/summary.md"])
+    return Report(tuple(sorted([out / name for name in files] + figures)), counts, summary)
 
 
 def _plots(groups: Sequence[Group], alone: bool) -> Iterator[Plot]:
     """The figures in the order of their worth: when there are too many, the last ones are left out, not the last models'."""
     if alone and groups and groups[0].complete:
         yield from single.plots(groups[0])
-    yield from sweeps.over_settings(groups)
-    for kind in (frontier.plots, sweeps.over_samples, comparison.plots, bias.plots):
-        yield from itertools.chain.from_iterable(map(kind, groups))
+    for of_several in (integrands.plots, parameters.plots, sweeps.over_settings):
+        yield from of_several(groups)
+    # A model that is one point of a sweep is in the figures of the sweep.
+    swept = {id(group) for family in families.families(groups) for group in family.groups}
+    rest = [group for group in groups if id(group) not in swept]
+    for kind in (frontier.plots, sweeps.over_samples, comparison.plots):
+        yield from itertools.chain.from_iterable(map(kind, rest))
+    yield from alignment.plots(rest)
+    yield from itertools.chain.from_iterable(map(bias.plots, rest))
 
 
 def _unique(plots: Iterator[Plot]) -> Iterator[Plot]:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
-from gsx.report import canvas, curves, escape, notes, rounding
+from gsx.report import axis, curves, escape, notes, rounding, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.looks import look
@@ -59,10 +59,9 @@ def _frame(cells: list[Cell]) -> pd.DataFrame:
         result = result_of(cell)
         for statistic in ("variance", "bias_sq"):
             interval = result.summary.get(statistic)
-            low, high = (interval.ci if interval else None) or (None, None)
             row: dict[str, Any] = {"position": position, "label": cell.label, "estimator": result.estimator, "statistic": statistic}
-            row |= {"value": interval and interval.value, "se": interval and interval.se, "ci_low": low, "ci_high": high}
-            row |= {"kind": curves.kind(interval), "verdict": result.verdict.status, "num_samples": result.num_samples, "run": cell.name}
+            row |= curves.columns(interval) | {"verdict": result.verdict.status, "num_samples": result.num_samples}
+            row |= {"tuned": bool(result.tuning), "run": cell.name}
             rows.append(row)
     for statistic in ("variance", "bias_sq"):
         panel = [row for row in rows if row["statistic"] == statistic and row["kind"] == "point"]
@@ -75,14 +74,17 @@ def _frame(cells: list[Cell]) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame) -> Figure:
     lines = int(data["position"].max()) + 1
-    figure = Figure((canvas.PAGE, 1.1 + 0.19 * max(lines, 3)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes, statistic in ((left, "variance"), (right, "bias_sq")):
+    narrow = styles.narrow()
+    height = styles.scale() * (1.1 + (2 if narrow else 1) * 0.19 * max(lines, 3) + (0.5 if narrow else 0))
+    figure = Figure((styles.width(), height), layout="constrained")
+    first, second = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True)
+    for axes, statistic in ((first, "variance"), (second, "bias_sq")):
         _dots(axes, data[data["statistic"] == statistic], curves.NAMES[statistic])
     named = data[data["statistic"] == "variance"]
-    left.set_yticks(range(lines), [escape.figure(label) for label in named["label"]])
-    left.set_ylim(lines - 0.4, -0.6)
-    verdicts = right.secondary_yaxis("right")
+    for axes in (first, second) if narrow else (first,):
+        axes.set_yticks(range(lines), [escape.figure(label) for label in named["label"] + np.where(named["tuned"], " †", "")])
+        axes.set_ylim(lines - 0.4, -0.6)
+    verdicts = second.secondary_yaxis("right")
     verdicts.set_yticks(range(lines), [verdict.replace("_", "-") for verdict in named["verdict"]])
     verdicts.tick_params(length=0, labelcolor=GREY)
     verdicts.spines["right"].set_visible(False)
@@ -90,32 +92,33 @@ def draw(data: pd.DataFrame) -> Figure:
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
     entries: list[tuple[Any, str]] = [(full, "value and 95 % interval")]
     if (data["kind"] == "upper limit").any():
-        entries.append((hollow, "upper limit: interval reaches 0"))
-    handles, names = zip(*entries, strict=True)
-    figure.legend(handles, names, loc="outside lower center", ncols=2, handler_map={tuple: HandlerTuple(ndivide=1)})
+        entries.append((hollow, "95 % upper limit (with an arrow)"))
+    if data["tuned"].any():
+        entries.append((Line2D([], [], linestyle="none"), "† tuned first"))
+    curves.below(figure, entries)
     return figure
 
 
 def _dots(axes: Axes, data: pd.DataFrame, name: str) -> None:
     axes.set_xlabel(name)
-    axes.grid(axis="y", color="#dddddd", linewidth=0.5)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.5 * styles.scale())
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     bounds = curves.limits(data)
     if bounds is None:
         axes.set_xticks([])
     else:
-        canvas.log_axis(axes, "x", *bounds)
+        axis.log_axis(axes, "x", *bounds)
     for row in data.to_dict("records"):
         style, y = look(row["estimator"]), row["position"]
         if row["kind"] == "point":
             if row["ci_low"] is not None:
-                axes.hlines(y, row["ci_low"], row["ci_high"], color=style.colour, linewidth=1.2)
+                axes.hlines(y, row["ci_low"], row["ci_high"], color=style.colour, linewidth=1.2 * styles.scale())
             axes.plot([row["value"]], [y], color=style.colour, marker=style.marker, linestyle="none", zorder=3)
         elif row["kind"] == "upper limit":
-            pointing = {"arrowstyle": "->", "color": style.colour, "lw": 0.8, "shrinkA": 2, "shrinkB": 0}
-            axes.annotate("", (0.42 * row["ci_high"], y), (row["ci_high"], y), arrowprops=pointing)
+            axes.annotate("", (0.42 * row["ci_high"], y), (row["ci_high"], y), arrowprops=curves.pointing(style))
             axes.plot([row["ci_high"]], [y], color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=3)
         else:
             text = {"zero": "0", "rounding": rounding.concise(row["value"])}.get(row["kind"], "does not exist")
-            axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7, color=GREY, backgroundcolor="white")
+            remark: dict[str, Any] = {"va": "center", "fontsize": styles.small(), "color": GREY, "backgroundcolor": "white"}
+            axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), **remark)

@@ -1,24 +1,18 @@
-"""The numbers of a training, read from its curve.csv: one metric between two steps, reduced, with its interval over the seeds."""
+"""The numbers of a training, from its curve: one metric between two steps, reduced, with its interval over the seeds."""
 
 from __future__ import annotations
 
-import io
 import math
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gsx.experiment import CurveNumber
-from gsx.records import Interval, canonical_json
+from gsx.records import Interval, Training, canonical_json
 from gsx.report.estimate import Estimate
 from gsx.statistics import jackknife_se, student_t_quantile
-from gsx.store import read_training
 
-COLUMNS = ["seed", "step", "split", "estimator", "metric", "value", "se"]
 #: Metrics that are never negative, and compared by ratio.
 POSITIVE = ("variance", "seconds")
 _REDUCED: dict[str, Callable[[np.ndarray], float]] = {
@@ -30,33 +24,21 @@ _REDUCED: dict[str, Callable[[np.ndarray], float]] = {
 }
 
 
-def trainings(folder: Path) -> dict[Path, dict[str, Any]]:
-    """training.json of every training in the folder of an experiment. IntegrityError where one is damaged."""
-    found = {path.parent: read_training(path.parent) for path in sorted(folder.glob("train-*/training.json"))}
-    return {path: body for path, body in found.items() if body is not None}
-
-
-def curve_number(path: Path, number: CurveNumber, times: float, log: bool) -> Estimate | str:
+def curve_number(training: Training, number: CurveNumber, times: float, log: bool) -> Estimate | str:
     """The mean over the seeds, or why there is none. The logarithm is taken at each step, before the steps are reduced to one number."""
-    frame = pd.read_csv(io.BytesIO((path / "curve.csv").read_bytes()), keep_default_na=False)
-    if list(frame.columns) != COLUMNS:
-        return f"curve.csv: its columns are not {', '.join(COLUMNS)}"
-    chosen = frame[frame["metric"] == number.metric]
+    chosen = [point for point in training.curve if point.metric == number.metric]
     for key in ("estimator", "split"):
         if wanted := getattr(number, key):
-            chosen = chosen[chosen[key] == wanted]
-        elif len(kinds := sorted(set(chosen[key]))) > 1:
-            return f"{number.metric} is there for several of {key}: {', '.join(map(str, kinds))}; the finding must say which"
-    chosen = chosen[(chosen["step"] >= number.first) & (chosen["step"] <= number.last)]
-    if chosen.empty:
+            chosen = [point for point in chosen if getattr(point, key) == wanted]
+        elif len(kinds := sorted({getattr(point, key) for point in chosen})) > 1:
+            return f"{number.metric} is there for several of {key}: {', '.join(kinds)}; the finding must say which"
+    chosen = [point for point in chosen if number.first <= point.step <= number.last]
+    if not chosen:
         return f"curve.csv has no {number.metric} there"
-    of_seed: dict[Any, list[float]] = defaultdict(list)
-    for seed, _, value in sorted(zip(chosen["seed"], chosen["step"], chosen["value"], strict=True), key=lambda row: row[:2]):
-        try:
-            value = float(value) * times
-        except ValueError:
-            return f"{number.metric} is not always a number"
-        of_seed[seed].append(math.log(value) if log and value > 0 else -math.inf if log else value)
+    of_seed: dict[int, list[float]] = defaultdict(list)
+    for point in sorted(chosen, key=lambda point: (point.seed, point.step)):
+        value = point.value * times
+        of_seed[point.seed].append(value if not log else math.log(value) if value > 0 else math.nan if math.isnan(value) else -math.inf)
     reduced = np.array([float(_REDUCED[number.of](np.array(values))) for values in of_seed.values()])
     if not np.isfinite(reduced).all():
         return f"{number.metric} is not always finite"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,55 +15,60 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gsx.records import Interval
-from gsx.report import canvas, escape
+from gsx.report import axis, escape, styles
 from gsx.report.canvas import GREY
 from gsx.report.collect import Cell, result_of
-from gsx.report.looks import Look, look
+from gsx.report.ends import End, name_ends
+from gsx.report.looks import ORDER, Look, look
 
 NAMES = {"variance": "variance", "bias_sq": "bias²", "mse": "mean squared error"}
-#: More than these are not told apart: in a figure, and of one estimator (the paler colours).
+#: More than these are not told apart: in one figure, and of one estimator (the paler colours).
 MOST_SERIES, MOST_OF_ONE = 10, 4
+#: More names than this stand at the ends of the curves, not in a legend.
+MOST_IN_LEGEND = 6
 
 INTERVAL_NOTE = "Hollow markers with an arrow are upper ends of 95 % intervals that reach zero or below, which a log axis cannot show."
+ZERO_NOTE = "Hollow markers on the axis: exactly zero."
+
+Points = list[tuple[str, float | None, Cell]]  # (series, x, run)
 
 
 def kind(interval: Interval | None) -> str:
-    """How a number can stand on a log axis: as a point, as an upper limit where its interval reaches zero, or not at all."""
+    """How a number can stand on a log axis: as a point, as an upper limit where its interval reaches zero, on the axis, or not at all."""
     if interval is None or math.isnan(interval.value):
         return "absent"
     if interval.value > 0 and (interval.ci is None or interval.ci[0] > 0):
         return "point"
-    return "upper limit" if interval.ci is not None and 0 < interval.ci[1] < math.inf else "zero"
+    if interval.ci is not None and 0 < interval.ci[1] < math.inf:
+        return "upper limit"
+    return "zero" if interval.value == 0 else "absent"
 
 
-def frame(points: Sequence[tuple[str, float | None, Cell]]) -> pd.DataFrame:
-    """(series, x, run) as long-format data: a line per statistic. A series without x is a level, drawn across."""
+def frame(points: Points) -> pd.DataFrame:
+    """As long-format data: a line per statistic. A series without x is a level, drawn across."""
     rows = []
-    rank: dict[str, list[str]] = {}
-    for series, x, cell in points:
+    for series, rank, x, cell in ranked(points):
         result = result_of(cell)
-        known = rank.setdefault(result.estimator, [])
+        row = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
+        row |= {"tuned": bool(result.tuning), "run": cell.name}
+        rows += [row | {"statistic": name} | columns(result.summary.get(name)) for name in NAMES]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def ranked(points: Points) -> Iterator[tuple[str, int, float | None, Cell]]:
+    """(series, which of its estimator's series it is, x, run)."""
+    of: dict[str, list[str]] = {}
+    for series, x, cell in points:
+        known = of.setdefault(result_of(cell).estimator, [])
         if series not in known:
             known.append(series)
-        for statistic in NAMES:
-            interval = result.summary.get(statistic)
-            low, high = (interval.ci if interval else None) or (None, None)
-            row: dict[str, Any] = {
-                "series": series,
-                "estimator": result.estimator,
-                "rank": known.index(series),
-                "x": x,
-                "statistic": statistic,
-            }
-            row |= {
-                "value": interval and interval.value,
-                "se": interval and interval.se,
-                "ci_low": low,
-                "ci_high": high,
-                "kind": kind(interval),
-            }
-            rows.append(row | {"num_samples": result.num_samples, "run": cell.name})
-    return pd.DataFrame(rows, dtype=object)
+        yield series, known.index(series), x, cell
+
+
+def columns(interval: Interval | None) -> dict[str, Any]:
+    """A number as a figure's data hold it."""
+    low, high = (interval.ci if interval else None) or (None, None)
+    return {"value": interval and interval.value, "se": interval and interval.se, "ci_low": low, "ci_high": high, "kind": kind(interval)}
 
 
 def limits(data: pd.DataFrame, pad: float = 1.5) -> tuple[float, float] | None:
@@ -74,77 +79,118 @@ def limits(data: pd.DataFrame, pad: float = 1.5) -> tuple[float, float] | None:
     return (min(lows) / pad, max(highs) * pad) if lows and highs else None
 
 
-def panel(axes: Axes, data: pd.DataFrame, statistic: str, x_range: tuple[float, float]) -> None:
-    """One statistic: curves with bands, arrows for upper limits, horizontal lines for the series without x."""
-    data = data[data["statistic"] == statistic]
-    bounds = limits(data)
-    axes.set_ylabel(NAMES[statistic])
+def panel(axes: Axes, data: pd.DataFrame, x_range: tuple[float, float], bounds: tuple[float, float] | None = None) -> None:
+    """Curves with bands, arrows for upper limits, horizontal lines for the series without x; the y axis is set here, the x axis before."""
+    bounds = bounds or limits(data)
+    axes.set_xlim(*x_range)
     if bounds is None:
-        axes.text(0.5, 0.5, "zero everywhere", transform=axes.transAxes, ha="center", color=GREY)
+        said = "zero everywhere" if (data["kind"] == "zero").any() else "does not exist"
+        axes.text(0.5, 0.5, said, transform=axes.transAxes, ha="center", color=GREY)
         axes.set_yticks([])
         return
-    canvas.log_axis(axes, "y", *bounds)
-    flat = 0
+    axis.log_axis(axes, "y", *bounds)
+    flat, ends = 0, []
     for (estimator, rank), part in data.groupby(["estimator", "rank"], sort=True):
+        style = look(estimator, rank)
         if part["x"].isna().all():
-            _level(axes, part.iloc[0], look(estimator, rank), x_range, bounds, flat)
+            _level(axes, part.iloc[0], style, x_range, bounds, flat)
             flat += 1
         else:
-            _curve(axes, part.sort_values("x"), look(estimator, rank), bounds)
+            _curve(axes, part.sort_values("x"), style, bounds)
+        ends += _end(part.sort_values("x"), style, x_range[1])
+    if crowded(data):
+        name_ends(axes, ends)
+
+
+def _end(part: pd.DataFrame, style: Look, right: float) -> list[End]:
+    """Where the name of a curve belongs: its last point, or the last upper limit."""
+    shown = part[part["kind"].isin(["point", "upper limit"])]
+    if shown.empty:
+        return []
+    row = shown.iloc[-1]
+    x = right if pd.isna(row["x"]) else float(row["x"])
+    return [End(_named(part), x, float(row["value"] if row["kind"] == "point" else row["ci_high"]), style)]
+
+
+def _named(part: pd.DataFrame) -> str:
+    """The name of a series; one that was tuned first carries a dagger."""
+    return str(part["series"].iloc[0]) + (" †" if part["tuned"].any() else "")
+
+
+def crowded(data: pd.DataFrame) -> bool:
+    return bool(data.groupby(["estimator", "rank"]).ngroups > MOST_IN_LEGEND)
 
 
 def _curve(axes: Axes, part: pd.DataFrame, style: Look, bounds: tuple[float, float]) -> None:
     x = part["x"].astype(float).to_numpy()
-    drawn = (part["kind"] == "point").to_numpy()
+    kinds = part["kind"].to_numpy()
+    drawn = kinds == "point"
     value = np.where(drawn, part["value"].astype(float), math.nan)
     axes.plot(x, value, color=style.colour, marker=style.marker, linestyle=style.line, zorder=3)
     low = part["ci_low"].astype(float).clip(lower=bounds[0]).to_numpy()
     high = part["ci_high"].astype(float).to_numpy()
-    shown = part["kind"].isin(["point", "upper limit"]).to_numpy() & (high > 0)
-    if drawn.any():  # else the arrows say it all, and bands down to the edge would only cover each other
-        axes.fill_between(x, low, high, where=shown, color=style.colour, alpha=0.2, linewidth=0, zorder=2)
-    for at, upper in zip(x[part["kind"] == "upper limit"], high[part["kind"] == "upper limit"], strict=True):
+    # At an upper limit the arrow says it all: bands down to the edge would only cover each other.
+    axes.fill_between(x, low, high, where=drawn, color=style.colour, alpha=0.2, linewidth=0, zorder=2)
+    for at, upper in zip(x[kinds == "upper limit"], high[kinds == "upper limit"], strict=True):
         arrow(axes, at, upper, style)
+    zero = x[kinds == "zero"]
+    hollow: dict[str, Any] = {"color": style.colour, "marker": style.marker, "markerfacecolor": "white", "linestyle": "none"}
+    if len(zero):
+        axes.plot(zero, 0 * zero, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5, **hollow)
 
 
 def arrow(axes: Axes, x: float, upper: float, style: Look) -> None:
     """An upper limit: a hollow marker at the end of the interval, pointing down."""
-    axes.annotate(
-        "", (x, 0.42 * upper), (x, upper), arrowprops={"arrowstyle": "->", "color": style.colour, "lw": 0.8, "shrinkA": 2, "shrinkB": 0}
-    )
+    axes.annotate("", (x, 0.42 * upper), (x, upper), arrowprops=pointing(style))
     axes.plot([x], [upper], color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=4)
+
+
+def pointing(style: Look) -> dict[str, Any]:
+    return {"arrowstyle": "->", "color": style.colour, "lw": 0.8 * styles.scale(), "shrinkA": 2, "shrinkB": 0}
 
 
 def _level(axes: Axes, row: Any, style: Look, x_range: tuple[float, float], bounds: tuple[float, float], nth: int) -> None:
     if row["kind"] == "point":
-        axes.axhline(row["value"], color=style.colour, linestyle=style.line, linewidth=1, zorder=1)
+        axes.axhline(row["value"], color=style.colour, linestyle=style.line, zorder=3)
         if row["ci_low"] is not None:
-            axes.fill_between(x_range, max(row["ci_low"], bounds[0]), row["ci_high"], color=style.colour, alpha=0.12, linewidth=0, zorder=0)
+            axes.axhspan(max(row["ci_low"], bounds[0]), row["ci_high"], color=style.colour, alpha=0.2, linewidth=0, zorder=2)
     elif row["kind"] == "upper limit":
-        # No line: it would read as a value. The marker stands at the right edge, each in its own place.
-        arrow(axes, x_range[1] / (x_range[1] / x_range[0]) ** (0.03 + 0.04 * nth), row["ci_high"], style)
+        axes.axhline(row["ci_high"], color=style.colour, linestyle=style.line, linewidth=0.8 * styles.scale(), zorder=2)
+        # Side by side, inside the right edge, so that several do not cover each other.
+        arrow(axes, x_range[1] * (x_range[0] / x_range[1]) ** (0.04 * (nth + 1)), row["ci_high"], style)
 
 
-def legend(figure: Figure, data: pd.DataFrame, extra: Sequence[tuple[Any, str]] = ()) -> None:
-    """Below the panels, where it covers no data: the series, then what the band and the arrow are."""
+def legend(figure: Figure, data: pd.DataFrame, extra: Sequence[tuple[Any, str]] = (), interval: str = "95 % interval") -> None:
+    """What the marks mean and which interval is shaded; the names of the curves too, unless they stand at their ends."""
     entries: list[tuple[Any, str]] = []
-    for (estimator, rank), part in data.groupby(["estimator", "rank"], sort=True):
+    for (estimator, rank), part in [] if crowded(data) else sorted(data.groupby(["estimator", "rank"]), key=_place):
         style, flat = look(estimator, rank), part["x"].isna().all()
         marker = None if flat and not (part["kind"] == "upper limit").any() else style.marker
         handle = Line2D([], [], color=style.colour, marker=marker, linestyle=style.line)
-        entries.append((handle, escape.figure(part["series"].iloc[0])))
-    entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), "95 % interval"))
-    if (data["kind"] == "upper limit").any():
-        hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
-        entries.append((hollow, "upper limit: interval reaches 0"))
+        entries.append((handle, escape.figure(_named(part))))
+    entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
+    hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
+    entries += [(hollow, "95 % upper limit (with an arrow)")] if (data["kind"] == "upper limit").any() else []
+    entries += [(hollow, "zero")] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
     entries += extra
+    entries += [(Line2D([], [], linestyle="none"), "† tuned first")] if data["tuned"].any() else []
+    below(figure, entries)
+
+
+def _place(item: tuple[Any, Any]) -> tuple[int, int, str]:
+    (estimator, rank), _ = item
+    return ORDER.get(estimator, len(ORDER)), rank, estimator
+
+
+def below(figure: Figure, entries: Sequence[tuple[Any, str]]) -> None:
+    """A legend under the panels, in as many columns as there is room for."""
     handles, names = zip(*entries, strict=True)
-    longest = max(map(len, names))
-    columns = max(1, min(len(names), int(figure.get_figwidth() * 15 / (longest + 7))))
-    figure.legend(handles, names, loc="outside lower center", ncols=columns, handlelength=2.6, handler_map={tuple: HandlerTuple()})
+    columns = max(1, min(len(names), int(figure.get_figwidth() / styles.scale() * 15 / (max(map(len, names)) + 7))))
+    shape: dict[str, Any] = {"handlelength": 2.6, "handler_map": {tuple: HandlerTuple(ndivide=1)}}
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, **shape)
 
 
-def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], float | None]) -> list[tuple[str, float | None, Cell]]:
+def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], float | None]) -> Points:
     """(series, x, run), once per series and x: of runs that differ in R alone, the one with most replicates."""
     best: dict[tuple[str, float | None], Cell] = {}
     for cell, name in zip(cells, names, strict=True):
@@ -154,16 +200,14 @@ def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], flo
     return [(name, x, cell) for (name, x), cell in best.items()]
 
 
-def capped(points: list[tuple[str, float | None, Cell]]) -> tuple[list[tuple[str, float | None, Cell]], str]:
-    """The first series that fit in a legend, and a sentence on the others."""
-    of: dict[str, list[str]] = {}  # the series of each estimator
-    for name, _, cell in points:
-        series = of.setdefault(result_of(cell).estimator, [])
-        if name not in series:
-            series.append(name)
-    # The first of every estimator, then the second of each, and so on.
-    order = [series[turn] for turn in range(MOST_OF_ONE) for series in of.values() if turn < len(series)]
-    kept = order[:MOST_SERIES]
-    left = [name for series in of.values() for name in series if name not in kept]
-    said = f"Left out for want of room: {', '.join(left)}. " if left else ""
-    return [point for point in points if point[0] in kept], said
+def pages(points: Points) -> list[Points]:
+    """The points in figures of no more series than can be told apart, relatives together; every series is in one of them."""
+    of = {name: result_of(cell).estimator for name, _, cell in points}
+    order = sorted(of, key=lambda name: (ORDER.get(of[name], len(ORDER)), of[name]))  # stable: the series of one as they came
+    most = math.ceil(len(order) / max(1, math.ceil(len(order) / MOST_SERIES)))
+    groups: list[list[str]] = [[]]
+    for name in order:
+        if len(groups[-1]) >= most or sum(of[other] == of[name] for other in groups[-1]) >= MOST_OF_ONE:
+            groups.append([])
+        groups[-1].append(name)
+    return [page for group in groups if (page := [point for point in points if point[0] in group])]

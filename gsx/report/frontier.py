@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from gsx.report import canvas, curves, labels, notes
+from gsx.report import axis, canvas, curves, labels, notes, optimum, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
+from gsx.report.curves import Points
 from gsx.report.looks import look
 
 #: Horizontal lines of estimators without a temperature: more would hide the curves.
@@ -22,31 +22,51 @@ MOST_LEVELS = 6
 
 
 def plots(group: Group) -> Iterator[Plot]:
+    """The frontier at the least N that was measured; where there are several, the mean squared error at each of them too."""
     cells = [cell for cell in group.complete if temperature(cell) is not None]
+    sizes = sorted({result_of(cell).num_samples for cell in cells})
+    by_size = [(n, _curves([cell for cell in cells if result_of(cell).num_samples == n])) for n in sizes]
+    by_size = [(n, points) for n, points in by_size if points]
+    if not by_size:
+        return
+    pages = curves.pages(by_size[0][1])
+    for place, points in enumerate(pages, 1):
+        of = f" ({place} of {len(pages)})" if len(pages) > 1 else ""
+        suffix = f"-{place}" if place > 1 else ""
+        yield Plot(
+            f"frontier-{group.slug}{suffix}", f"Bias and variance against temperature: {group.label}{of}", *_frontier(group, points), draw
+        )
+    if len(by_size) > 1:
+        yield from optimum.plots(group, [point for _, points in by_size for point in points])
+
+
+def _curves(cells: list[Cell]) -> Points:
+    """The estimators with two or more temperatures."""
     names = labels.series([result_of(cell) for cell in cells], "temperature")
     reached: dict[str, set[float | None]] = defaultdict(set)
     for name, cell in zip(names, cells, strict=True):
         reached[name].add(temperature(cell))
-    points = [point for point in curves.gather(cells, names, temperature) if len(reached[point[0]]) >= 2]
-    if not points:
-        return
-    points, said = curves.capped(points)
+    return [point for point in curves.gather(cells, names, temperature) if len(reached[point[0]]) >= 2]
+
+
+def _frontier(group: Group, points: Points) -> tuple[pd.DataFrame, str]:
+    """The data and the caption."""
     flat, omitted = _levels(group, {result_of(cell).num_samples for _, _, cell in points})
     # Named once more, together: an N that is the same for all that is drawn need not be told.
     together = [cell for _, _, cell in points] + flat
     names = labels.series([result_of(cell) for cell in together], "temperature")
     count = len(points)
-    points = curves.gather(together[:count], names[:count], temperature)
     levels = curves.gather(flat, names[count:], temperature)
+    points = curves.gather(together[:count], names[:count], temperature)
     data = curves.frame(points + levels)
     drawn = [result_of(cell) for _, _, cell in points + levels]
     caption = (
         f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, "
-        f"and bias² against variance along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} "
-        "Horizontal lines, and the marker at the right edge of (b): estimators without a temperature. "
-        f"{_least(data)}{omitted}{said}{notes.missing(group.cells)}"
+        f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} "
+        "Horizontal lines, and the marker at the edge of (d): estimators without a temperature. "
+        f"{optimum.told(data)}{omitted}{notes.missing(group.cells)}"
     )
-    yield Plot(f"frontier-{group.slug}", f"Bias and variance against temperature: {group.label}", data, caption, draw)
+    return data, caption
 
 
 def temperature(cell: Cell) -> float | None:
@@ -72,47 +92,37 @@ def _levels(group: Group, samples: set[int]) -> tuple[list[Cell], str]:
     return kept, said
 
 
-def least(data: pd.DataFrame) -> pd.DataFrame:
-    """The row of least MSE of each curve."""
-    mse = data[(data["statistic"] == "mse") & (data["kind"] == "point") & data["x"].notna()]
-    return mse.loc[[part["value"].astype(float).idxmin() for _, part in mse.groupby("series", sort=True)]]
-
-
-def _least(data: pd.DataFrame) -> str:
-    found = [f"{row['series']} at τ = {row['x']:g}" for row in least(data).to_dict("records")]
-    return f"Stars, least mean squared error: {'; '.join(found)}. " if found else ""
-
-
 def draw(data: pd.DataFrame) -> Figure:
-    figure = Figure((canvas.PAGE, 5.6), layout="constrained")
-    (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)
-    x = sorted(set(data["x"].dropna().astype(float)))
-    x_range = x[0] / 1.25, x[-1] * 1.25
-    for axes, statistic, letter in ((top_left, "variance", "a"), (top_right, "bias_sq", "b"), (bottom_left, "mse", "c")):
-        curves.panel(axes, data, statistic, x_range)
-        canvas.log_axis(axes, "x", *x_range, ticks=canvas.measured_ticks(x))
-        axes.set_xlabel("temperature τ")
+    crowded = curves.crowded(data)
+    figure, panels = canvas.panels(4, least=3.2 if crowded else 2.4, height=2.35)
+    for axes, statistic, letter in zip(panels, ("variance", "bias_sq", "mse"), "abc", strict=False):
+        _against_temperature(axes, data[data["statistic"] == statistic], data["x"])
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
-    for row in least(data).to_dict("records"):
-        colour = look(row["estimator"], row["rank"]).colour
-        bottom_left.plot(row["x"], row["value"], "*", markersize=10, color=colour, markeredgecolor="black", markeredgewidth=0.6, zorder=5)
-    _plane(bottom_right, data)
-    star = Line2D([], [], marker="*", markersize=9, color="white", markeredgecolor="black", markeredgewidth=0.6, linestyle="none")
-    curves.legend(figure, data, [(star, "least mean squared error")])
+    optimum.stars(panels[2], data)
+    _plane(panels[3], data)
+    curves.legend(figure, data, [optimum.STAR])
     return figure
+
+
+def _against_temperature(axes: Axes, data: pd.DataFrame, all_x: pd.Series) -> None:
+    x = sorted(set(all_x.dropna().astype(float)))
+    x_range = x[0] / 1.25, x[-1] * 1.25
+    axis.log_axis(axes, "x", *x_range, ticks=axis.measured_ticks(x))
+    curves.panel(axes, data, x_range)
+    axes.set_xlabel("temperature τ")
 
 
 def _plane(axes: Axes, data: pd.DataFrame) -> None:
     """Bias² and variance against each other, the temperature along the curve."""
-    axes.set_title("(d) bias² against variance", loc="left")
+    axes.set_title("(d) variance against bias²", loc="left")
     axes.set_xlabel(curves.NAMES["bias_sq"])
     axes.set_ylabel(curves.NAMES["variance"])
     bias, variance = (data[data["statistic"] == name].reset_index(drop=True) for name in ("bias_sq", "variance"))
     x_bounds, y_bounds = curves.limits(bias), curves.limits(variance)
     if x_bounds is None or y_bounds is None:
         return
-    canvas.log_axis(axes, "x", *x_bounds)
-    canvas.log_axis(axes, "y", *y_bounds)
+    axis.log_axis(axes, "x", *x_bounds)
+    axis.log_axis(axes, "y", *y_bounds)
     both = bias.join(variance[["value", "ci_low", "ci_high", "kind"]].add_suffix("_variance"))
     both = both[both["kind_variance"] == "point"]
     named: list[tuple[float, float]] = []
@@ -129,8 +139,7 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
             )
         for row in part[part["kind"] == "upper limit"].to_dict("records"):
             at: Any = (row["ci_high"], row["value_variance"])
-            pointing = {"arrowstyle": "->", "color": style.colour, "lw": 0.8, "shrinkA": 2, "shrinkB": 0}
-            axes.annotate("", (0.42 * at[0], at[1]), at, arrowprops=pointing)
+            axes.annotate("", (0.42 * at[0], at[1]), at, arrowprops=curves.pointing(style))
             axes.plot(*at, color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=4)
         ends = part[part["x"].notna() & (part["kind"] != "zero")]
         for row in ends.iloc[[0, -1]].to_dict("records") if len(ends) > 1 and not crowded else []:
@@ -140,5 +149,5 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
                 continue
             inside = at[0] ** 2 < x_bounds[1] * math.sqrt(x_bounds[0] * x_bounds[1])
             offset, side = ((4, 4), "left") if inside else ((-6, -5), "right")
-            axes.annotate(f"τ={row['x']:g}", at, offset, textcoords="offset points", ha=side, fontsize=6.5, color=GREY)
+            axes.annotate(f"τ={row['x']:g}", at, offset, textcoords="offset points", ha=side, fontsize=styles.small(), color=GREY, zorder=6)
             named.append(at)

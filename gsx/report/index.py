@@ -20,14 +20,16 @@ MOST_COMMANDS = 100
 def page(
     table: Sequence[tuple[str, Cell]],
     summary: str,
-    further: Sequence[Table],
+    findings: Sequence[Table],
+    others: Sequence[Table],
     counts: dict[str, int],
     tables: Sequence[str],
     figures: Sequence[Plot],
     left: Sequence[str],
     duplicates: Sequence[str],
-    advised: Table | None = None,
+    unfinished: Sequence[str],
 ) -> str:
+    """`findings` are printed before the runs, `others` after them; `unfinished` says which trainings have not ended, and why."""
     parts = ["# Report", f"{len(table)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items()) + "."]
     if duplicates:
         parts.append("Found twice, the same result bit for bit, and counted once: " + ", ".join(map(escape.markdown, duplicates)) + ".")
@@ -37,13 +39,14 @@ def page(
         parts.append(
             "\n".join(f"- {escape.markdown(c.name)}: {c.state}{': ' + escape.markdown(c.reason) if c.reason else ''}" for c in faulty)
         )
-    parts += [f"## {escape.markdown(one.title)}\n\n{one.markdown().strip()}" for one in further]
+    if unfinished:
+        parts += ["## Trainings that are not complete", "\n".join(f"- {escape.markdown(line)}" for line in unfinished)]
+    parts += [_section(one) for one in findings]
     parts.append("## Tables")
     if len(table) <= MOST_ROWS_INLINE:
         parts.append(summary.strip())
     parts.append("\n".join(f"- [{name}]({name})" for name in tables))
-    if advised is not None:
-        parts += [f"## {advised.title}", advised.markdown().strip()]
+    parts += [_section(one) for one in others if len(one.body) <= MOST_ROWS_INLINE]
     parts.append("## Figures")
     for plot in figures:
         links = ", ".join(f"[{kind}](figures/{plot.name}.{kind})" for kind in ("pdf", "svg", "csv"))
@@ -60,6 +63,10 @@ def page(
     parts.append("## Commands")
     parts.append(_commands(table))
     return "\n\n".join(parts) + "\n"
+
+
+def _section(table: Table) -> str:
+    return f"## {escape.markdown(table.title)}\n\n{table.markdown().strip()}"
 
 
 def _commands(table: Sequence[tuple[str, Cell]]) -> str:

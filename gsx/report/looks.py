@@ -8,58 +8,107 @@ from typing import Any
 
 from matplotlib import colors
 
-BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
-_DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
-
-
-def _mixed(colour: str, other: float, share: float) -> str:
-    """`share` of the colour, the rest black (0) or white (1)."""
-    red, green, blue = (share * c + (1 - share) * other for c in colors.to_rgb(colour))
-    return colors.to_hex((red, green, blue))
+#: Okabe and Ito's colours, and darker ones between them; their yellow is too light for a line.
+COLOURS = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky": "#56B4E9",
+    "green": "#009E73",
+    "blue": "#0072B2",
+    "red": "#D55E00",
+    "purple": "#CC79A7",
+    "brown": "#7A4A00",
+    "teal": "#00594A",
+    "navy": "#1B2F6B",
+    "plum": "#7B2D59",
+    "olive": "#9A9400",
+}
+DASHES: dict[str, Any] = {
+    "solid": "-",
+    "dashed": "--",
+    "dotted": ":",
+    "dash-dot": "-.",
+    "long": (0, (6, 1)),
+    "dash-dot-dot": (0, (3, 1, 1, 1, 1, 1)),
+}
 
 
 @dataclass(frozen=True)
 class Look:
     colour: str
-    marker: str
+    marker: Any
     line: Any
 
 
-KNOWN = {
-    "exact": Look(BLACK, "X", ":"),
-    "reparameterization": Look(BLUE, "o", "-"),
-    "reinforce": Look(RED, "s", "--"),
-    "concrete": Look(GREEN, "^", "-"),
-    "straight_through": Look(PURPLE, "D", "-."),
-    "st_gumbel": Look(ORANGE, "v", (0, (5, 1))),
-}
-
-# The others of the design, in the order in which colours and markers are dealt out: append only.
+# Within a family no two share a colour; of the whole table no two share colour and marker. A look never changes: append only.
 # fmt: off
-_CATALOGUE = (
-    "rloo", "disarm", "arm", "rebar", "relax", "nvil", "vimco", "muprop", "delta_method", "double_cv", "rodeo", "importance_weighted",
-    "dice", "antithetic", "ar", "local_expectation", "bitflip", "stochastic_ad", "arms", "ars", "arsm", "disarm_categorical", "carms",
-    "unordered_set", "sum_and_sample", "lax", "gumbel_rao", "gapped_st", "reinmax", "zgr", "darn", "decoupled_st", "slope_annealed_st",
-    "igr", "hard_concrete", "logit_normal", "entmax", "imle", "aimle", "simple", "redge", "measure_valued",
-    "implicit_reparameterization", "generalized_reparameterization", "stl", "dreg",
-)
+_TABLE: dict[str, dict[str, str]] = {
+    "exact": {"exact": "black X dotted"},
+    "score function": {
+        "reinforce": "red s dashed", "rloo": "sky o solid", "nvil": "plum v dash-dot", "importance_weighted": "olive < dotted",
+        "dice": "navy > long",
+    },
+    "coupled Bernoulli": {"arm": "orange P dash-dot", "disarm": "blue D dashed", "arms": "olive * solid", "ar": "plum h dotted"},
+    "coupled categorical": {
+        "unordered_set": "plum p solid", "disarm_categorical": "blue d dashed", "carms": "olive X solid", "arsm": "brown P dash-dot",
+        "ars": "orange h dotted",
+    },
+    "control variate": {
+        "rebar": "brown v dash-dot", "relax": "teal p solid", "double_cv": "navy ^ long", "muprop": "plum < dotted",
+        "rodeo": "black d solid", "delta_method": "orange > dash-dot-dot", "lax": "olive h dashed",
+    },
+    "conditional expectation": {
+        "local_expectation": "teal d solid", "sum_and_sample": "navy s dashed", "bitflip": "orange X dotted",
+        "stochastic_ad": "plum > long",
+    },
+    "pathwise": {
+        "reparameterization": "blue o solid", "antithetic": "orange ^ dash-dot", "implicit_reparameterization": "teal s dashed",
+        "generalized_reparameterization": "plum X dotted", "stl": "brown < long",
+    },
+    "measure-valued": {"measure_valued": "olive d dash-dot"},
+    "multi-sample": {"vimco": "brown D dashed", "dreg": "navy o solid"},
+    "relaxation": {
+        "concrete": "green ^ solid", "logit_normal": "brown h dashed", "hard_concrete": "navy v dotted", "igr": "plum s long",
+        "entmax": "olive > dash-dot",
+    },
+    "straight-through": {
+        "straight_through": "purple D dash-dot", "st_gumbel": "orange v long", "reinmax": "black o solid", "gumbel_rao": "teal * dashed",
+        "gapped_st": "navy < dotted", "zgr": "sky s dash-dot-dot", "darn": "olive P dashed", "decoupled_st": "brown > solid",
+        "slope_annealed_st": "plum ^ dotted", "simple": "red p dash-dot", "redge": "blue h long",
+    },
+    "perturbation": {"imle": "navy P solid", "aimle": "orange d dashed"},
+}
 # fmt: on
-_OTHERS = (SKY, *(_mixed(colour, 0.0, 0.6) for colour in (ORANGE, GREEN, BLUE, RED, PURPLE)))
+
+
+def _look(text: str) -> Look:
+    colour, marker, line = text.split()
+    return Look(COLOURS[colour], marker, DASHES[line])
+
+
+#: Family and look of every estimator of gsx.
+FAMILY = {name: family for family, members in _TABLE.items() for name in members}
+LOOKS = {name: _look(text) for members in _TABLE.values() for name, text in members.items()}
+#: What figures of many estimators are ordered by: relatives stand together, strangers at the end.
+ORDER = {name: place for place, name in enumerate(LOOKS)}
 
 
 def look(estimator: str, rank: int = 0) -> Look:
     """The look of an estimator; `rank` > 0 tells apart its further series in one figure: paler, and another dash."""
-    base = KNOWN.get(estimator) or _drawn(estimator)
+    base = LOOKS.get(estimator) or _drawn(estimator)
     if rank == 0:
         return base
-    mixed = _mixed(base.colour, 1.0, 0.7 ** min(rank, 4))
-    return replace(base, colour=mixed, line=_DASHES[(_DASHES.index(base.line) + rank) % len(_DASHES)])
+    lines = list(DASHES.values())
+    return replace(base, colour=_paler(base.colour, 0.7 ** min(rank, 4)), line=lines[(lines.index(base.line) + rank) % len(lines)])
+
+
+def _paler(colour: str, share: float) -> str:
+    red, green, blue = (share * c + 1 - share for c in colors.to_rgb(colour))
+    return colors.to_hex((red, green, blue))
 
 
 def _drawn(name: str) -> Look:
-    """Any other name's look: its place in the catalogue, or a digest of the name; never what else happens to be in the figure."""
-    digest = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=2).digest()
-    place = _CATALOGUE.index(name) if name in _CATALOGUE else int.from_bytes(digest)
-    turn = place // len(_OTHERS)
-    # Darker colours and other markers than the table's: nobody is taken for a known estimator.
-    return Look(_OTHERS[place % len(_OTHERS)], "P*<>pH"[(place + turn) % 6], _DASHES[(place + turn // 6) % len(_DASHES)])
+    """The look of somebody's own estimator, by its name alone, with a marker that no estimator of gsx has."""
+    colour, marker, line = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=3).digest()
+    shapes = ("H", "8", (5, 2, 0))
+    return Look(list(COLOURS.values())[colour % len(COLOURS)], shapes[marker % 3], list(DASHES.values())[line % len(DASHES)])

@@ -11,7 +11,7 @@ from gsx.report.collect import Cell
 
 _EXPLAINED = {
     "minibatch": "one minibatch, drawn once from the model's seed: every statistic is conditional on it.",
-    "tuned": "the estimator was tuned first on its own random stream and then frozen: its results are conditional on that tuning.",
+    "tuned": "tuned first on its own random stream and then frozen († in figures): its results are conditional on that tuning.",
     "self-referenced": "the reference is a long run of this same estimator: no statement on its bias is made.",
     "long-run reference": "the reference is a long run of another estimator; its own error is propagated.",
     "nonfinite": "some replicates were not finite: the statistics of their coordinates do not exist, and nothing was dropped.",

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from gsx.experiment import Argmin, Crossing, CurveNumber, Quantity, Statistic, flat, matches
+from gsx.experiment import Argmin, Crossing, CurveNumber, Quantity, Statistic, flat
 from gsx.experiment.fields import is_number
-from gsx.records import GsxError, Interval
-from gsx.report.curve import curve_number, trainings
+from gsx.records import Interval
+from gsx.report.curve import curve_number
 from gsx.report.estimate import Estimate, by_ratio, difference, ratio
 from gsx.report.study import Absent, Study, text
 from gsx.store import PlannedCell
@@ -41,7 +41,7 @@ def evaluate(study: Study, quantity: Quantity, read: Reader) -> Estimate:
 
 
 def cells_of(study: Study, quantity: Quantity) -> list[PlannedCell]:
-    """The cells a quantity is read from; none for a training."""
+    """The cells of runs that a quantity is read from; none for a training."""
     if isinstance(quantity.number, CurveNumber):
         return []
     wheres = [quantity.where | one for one in quantity.number.between] if isinstance(quantity.number, Crossing) else [quantity.where]
@@ -49,18 +49,10 @@ def cells_of(study: Study, quantity: Quantity) -> list[PlannedCell]:
 
 
 def _training(study: Study, quantity: Quantity, number: CurveNumber) -> Estimate:
-    try:
-        found = {path: body for path, body in trainings(study.folder).items() if matches(quantity.where, body["config"])}
-        if len(found) != 1:
-            raise Absent("missing", f"{len(found)} trainings have {text(quantity.where)}, not one")
-        ((path, body),) = found.items()
-        if body["status"] != "complete":
-            raise Absent("missing", f"{path.name}: {body['status']}")
-        estimate = curve_number(path, number, quantity.times, quantity.log)
-    except (GsxError, OSError, ValueError) as fault:
-        raise Absent("missing", f"the training of {quantity.step} is unreadable: {str(fault).replace(f'{study.folder}/', '')}") from fault
+    cell = study.cell(quantity.step, quantity.where)
+    estimate = curve_number(study.training(cell.result_id, cell.folder), number, quantity.times, quantity.log)
     if isinstance(estimate, str):
-        raise Absent("missing", f"{path.name}: {estimate}")
+        raise Absent("missing", f"{cell.folder}: {estimate}")
     return estimate
 
 

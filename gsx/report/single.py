@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gsx.report import bias, canvas, escape, notes
+from gsx.report import bias, canvas, curves, escape, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
 from gsx.report.looks import look
@@ -42,8 +42,7 @@ def plots(group: Group) -> Iterator[Plot]:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    figure = Figure((canvas.PAGE, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = canvas.panels(2, least=2.4, height=2.5)
     style = look(data["estimator"].iloc[0])
     if len(data) <= MOST_SIDE_BY_SIDE:
         _side_by_side(left, data, style.colour)
@@ -52,21 +51,31 @@ def draw(data: pd.DataFrame) -> Figure:
     left.set_title("(a) mean and reference", loc="left")
     bias.panel(right, data.dropna(subset=["z"]))
     right.set_title(f"(b) bias: {data['verdict'].iloc[0].replace('_', '-')}", loc="left")
-    mean = Line2D([], [], color=style.colour, marker="o", markersize=4)
-    reference = Line2D([], [], color="black", marker="_" if len(data) <= MOST_SIDE_BY_SIDE else None, markersize=9, linestyle="none")
-    known = Line2D([], [], color=GREY, linewidth=0.8)
+    mean = Line2D([], [], color=style.colour, marker="o", markersize=4 * styles.scale())
+    reference = Line2D(
+        [], [], color="black", marker="_" if len(data) <= MOST_SIDE_BY_SIDE else None, markersize=9 * styles.scale(), linestyle="none"
+    )
+    known = Line2D([], [], color=GREY, linewidth=0.8 * styles.scale())
     second = (reference, "reference") if len(data) <= MOST_SIDE_BY_SIDE else (known, "mean = reference")
     entries = [(mean, "mean, 95 % interval"), second, *bias.legend_entries()]
-    figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=5, columnspacing=1.2, handlelength=1.6)
+    curves.below(figure, entries)
     return figure
 
 
 def _side_by_side(axes: Axes, data: pd.DataFrame, colour: str) -> None:
     x = range(len(data))
-    axes.axhline(0, color="#dddddd", linewidth=0.6)
-    axes.plot(x, data["reference"], color="black", marker="_", markersize=max(7.0, min(14.0, 180 / len(data))), linestyle="none", zorder=2)
-    size = 4 if len(data) <= 12 else 2.5
-    axes.errorbar(x, data["mean"], 1.96 * data["mean_se"], color=colour, fmt="o", markersize=size, elinewidth=1, zorder=3)
+    axes.axhline(0, color="#dddddd", linewidth=0.6 * styles.scale())
+    axes.plot(
+        x,
+        data["reference"],
+        color="black",
+        marker="_",
+        markersize=max(7.0, min(14.0, 180 / len(data))) * styles.scale(),
+        linestyle="none",
+        zorder=2,
+    )
+    size = (4 if len(data) <= 12 else 2.5) * styles.scale()
+    axes.errorbar(x, data["mean"], 1.96 * data["mean_se"], color=colour, fmt="o", markersize=size, elinewidth=styles.scale(), zorder=3)
     axes.set_xlabel("coordinate")
     axes.set_ylabel("gradient")
     axes.set_xlim(-0.6, len(data) - 0.4)
@@ -76,7 +85,16 @@ def _side_by_side(axes: Axes, data: pd.DataFrame, colour: str) -> None:
 
 def _against(axes: Axes, data: pd.DataFrame, colour: str) -> None:
     ends = [min(data["reference"].min(), data["mean"].min()), max(data["reference"].max(), data["mean"].max())]
-    axes.plot(ends, ends, color=GREY, linewidth=0.8, zorder=1)
-    axes.errorbar(data["reference"], data["mean"], 1.96 * data["mean_se"], color=colour, fmt="o", markersize=2, elinewidth=0.5, zorder=2)
+    axes.plot(ends, ends, color=GREY, linewidth=0.8 * styles.scale(), zorder=1)
+    axes.errorbar(
+        data["reference"],
+        data["mean"],
+        1.96 * data["mean_se"],
+        color=colour,
+        fmt="o",
+        markersize=2 * styles.scale(),
+        elinewidth=0.5 * styles.scale(),
+        zorder=2,
+    )
     axes.set_xlabel("reference gradient")
     axes.set_ylabel("mean gradient")

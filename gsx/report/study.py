@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from gsx.experiment import Experiment, Statistic, matches
-from gsx.records import GsxError, IntegrityError, Interval, Layout, Result, canonical_json
+from gsx.records import GsxError, IntegrityError, Interval, Layout, Result, Training, canonical_json
 from gsx.report.estimate import Estimate
 from gsx.statistics import Pool
 from gsx.statistics.jackknife import interval
-from gsx.store import PlannedCell, RunDirectory, StoredExperiment, find_experiments, read_experiment
+from gsx.store import PlannedCell, RunDirectory, StoredExperiment, TrainingDirectory, find_experiments, read_experiment
 
 #: Compared by ratio; the others may be negative.
 POSITIVE = ("variance", "mse", "snr", "variance_times_evaluations", "variance_times_time_ratio")
@@ -66,6 +66,16 @@ class Study:
                 "missing", f"{name}: {'no result' if result is None else 'unfinished' if result.status != 'complete' else 'stale'}"
             )
         return result
+
+    @functools.cache  # noqa: B019
+    def training(self, identity: str, name: str) -> Training:
+        try:
+            training = TrainingDirectory(self.folder / name).read()
+        except (GsxError, OSError) as fault:
+            raise Absent("missing", f"{name}: unreadable: {str(fault).replace(f'{self.folder}/', '')}") from fault
+        if training is None or training.training_id != identity or training.status != "complete":
+            raise Absent("missing", f"{name}: {'unfinished' if training is None or training.status != 'complete' else 'stale'}")
+        return training
 
     @functools.cache  # noqa: B019
     def moments(self, identity: str, name: str) -> tuple[Pool, Layout] | None:

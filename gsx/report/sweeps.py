@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
@@ -12,100 +11,131 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gsx.records import canonical_json
-from gsx.report import canvas, curves, escape, labels, notes
+from gsx.report import axis, canvas, curves, escape, labels, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
+from gsx.report.curves import Points
+from gsx.report.families import Family, families
 
 
 def over_samples(group: Group) -> Iterator[Plot]:
     """Variance and bias² against N, for the estimators measured at two or more N."""
-
-    def at(cell: Cell) -> float:
-        return float(result_of(cell).num_samples)
-
     cells = group.complete
     names = labels.series([result_of(cell) for cell in cells], "N")
+    points = _long_enough(curves.gather(cells, names, lambda cell: float(result_of(cell).num_samples)), 2)
     lead = (
         f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}. "
         "Dashed grey: 1/N, the line of an average of independent samples."
     )
+    title = f"Variance and bias² against N: {group.label}"
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
-    points = _curves(curves.gather(cells, names, at), 2)
-    yield from _plot(points, f"samples-{group.slug}", f"Variance and bias² against N: {group.label}", lead, group.cells, draw)
+    yield from _paged(points, f"samples-{group.slug}", title, lead, group.cells, curves.frame, draw)
 
 
 def over_settings(groups: Sequence[Group]) -> Iterator[Plot]:
-    """Variance and bias² against each numeric setting of a model that takes three or more values while its others stay."""
-    families: dict[tuple[str, str, str], list[Group]] = defaultdict(list)
-    for group in groups:
-        for key, value in group.settings.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and key != "seed":
-                rest = {name: other for name, other in group.settings.items() if name != key}
-                families[group.model, key, canonical_json(rest)].append(group)
-    wide = {name: family for name, family in families.items() if len(family) >= 3}
-    others = {name: [family[0].settings | {name[1]: None} for n, family in wide.items() if n[:2] == name[:2]] for name in wide}
-    for name in sorted(wide):
-        model, key, _ = name
-        mine = wide[name][0].settings | {key: None}
-        told = labels.differences(others[name])[others[name].index(mine)]
-        yield from _sweep(wide[name], key, " ".join(filter(None, [model, ", ".join(told)])))
+    """Variance and bias² against each number of a model that takes three or more values while its other settings stay."""
+    for family in families(groups):
+        samples = sorted({result_of(cell).num_samples for _, cell in family.cells})
+        yield from _by_samples(family) if len(samples) > 1 else _sweep(family)
 
 
-def _sweep(family: list[Group], key: str, name: str) -> Iterator[Plot]:
-    value_of = {id(cell): float(group.settings[key]) for group in family for cell in group.complete}
-    cells = [cell for group in family for cell in group.complete]
-    points = _curves(curves.gather(cells, labels.series([result_of(cell) for cell in cells], key), lambda cell: value_of[id(cell)]), 3)
-    slug, title = f"sweep-{escape.slug(key)}-{escape.slug(name)}", f"Variance and bias² against {key}: {name}"
-    lead = f"Variance and squared bias of one gradient estimate against {key} of {name}."
-    everything = [cell for group in family for cell in group.cells]
-    yield from _plot(points, slug, title, lead, everything, functools.partial(_draw, x_label=key, guide=False))
+def points(family: Family, num_samples: int | None = None) -> Points:
+    """The curves over the family, at one N or at all."""
+    held = [(x, cell) for x, cell in family.cells if num_samples in (None, result_of(cell).num_samples)]
+    at = {id(cell): x for x, cell in held}
+    cells = [cell for _, cell in held]
+    names = labels.series([result_of(cell) for cell in cells], family.key)
+    return _long_enough(curves.gather(cells, names, lambda cell: at[id(cell)]), 3)
 
 
-def _plot(
-    points: list[tuple[str, float | None, Cell]],
+def _sweep(family: Family) -> Iterator[Plot]:
+    """At one N: variance and bias² side by side."""
+    lead = f"Variance and squared bias of one gradient estimate against {family.axis} of {family.name}."
+    title = f"Variance and bias² against {family.axis}: {family.name}"
+    draw = functools.partial(_draw, x_label=family.axis, guide=False)
+    yield from _paged(points(family), f"sweep-{family.slug}", title, lead, family.everything, curves.frame, draw)
+
+
+def _by_samples(family: Family) -> Iterator[Plot]:
+    """At several N: a panel for each, of the variance, and of bias² where an estimator is biased."""
+    everything = [point for n in sorted({result_of(cell).num_samples for _, cell in family.cells}) for point in points(family, n)]
+    biased = any(result_of(cell).verdict.status == "biased" for _, _, cell in everything)
+    for statistic in ("variance", "bias_sq") if biased else ("variance",):
+        what = curves.NAMES[statistic]
+        lead = f"{what.capitalize()} of one gradient estimate against {family.axis} of {family.name}, a panel for each number of samples N."
+        slug = f"sweep-{family.slug}" + ("" if statistic == "variance" else "-bias")
+        draw = functools.partial(_draw_by_samples, x_label=family.axis)
+        frame = functools.partial(_frame_by_samples, statistic=statistic)
+        title = f"{what.capitalize()} against {family.axis}: {family.name}"
+        yield from _paged(everything, slug, title, lead, family.everything, frame, draw)
+
+
+def _frame_by_samples(points: Points, statistic: str) -> pd.DataFrame:
+    data = curves.frame(points)
+    return data[data["statistic"] == statistic].reset_index(drop=True)
+
+
+def _paged(
+    points: Points,
     slug: str,
     title: str,
     lead: str,
     cells: Sequence[Cell],
+    frame: Callable[[Points], pd.DataFrame],
     draw: Callable[[pd.DataFrame], Figure],
 ) -> Iterator[Plot]:
-    """The plot of these points, if there are any; ``cells`` are all that might have been in it."""
-    if not points:
-        return
-    kept, said = curves.capped(points)
-    results = [result_of(cell) for _, _, cell in kept]
-    caption = f"{lead} {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} {said}{notes.missing(cells)}"
-    yield Plot(slug, title, curves.frame(kept), caption, draw)
+    """The figures of these points, if there are any; ``cells`` are all that might have been in them."""
+    pages = curves.pages(points)
+    for place, page in enumerate(pages, 1):
+        results = [result_of(cell) for _, _, cell in page]
+        data = frame(page)
+        zero = f"{curves.ZERO_NOTE} " if (data["kind"] == "zero").any() else ""
+        of = f" ({place} of {len(pages)})" if len(pages) > 1 else ""
+        caption = f"{lead[:-1]}{of}. {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} {zero}{notes.missing(cells)}"
+        yield Plot(slug if place == 1 else f"{slug}-{place}", title + of, data, caption, draw)
 
 
-def _curves(points: list[tuple[str, float | None, Cell]], least: int) -> list[tuple[str, float | None, Cell]]:
+def _long_enough(points: Points, least: int) -> Points:
     """The points of the series that have at least so many."""
-    count: dict[str, int] = defaultdict(int)
-    for name, _, _ in points:
-        count[name] += 1
+    count = Counter(name for name, _, _ in points)
     return [point for point in points if count[point[0]] >= least]
 
 
 def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
-    figure = Figure((canvas.PAGE, 3.3), layout="constrained")
-    values = sorted(set(data["x"].astype(float)))
-    x_range = values[0] / 1.25, values[-1] * 1.25
-    for axes, statistic, letter in zip(figure.subplots(1, 2), ("variance", "bias_sq"), "ab", strict=True):
-        curves.panel(axes, data, statistic, x_range)
-        if values[0] > 0 and values[-1] / values[0] >= 4:
-            canvas.log_axis(axes, "x", *x_range, ticks=canvas.measured_ticks(values) or (_thinned(values) if guide else None))
-        axes.set_xlabel(escape.figure(x_label))
+    figure, panels = canvas.panels(2, least=3.2 if curves.crowded(data) else 2.4)
+    for axes, statistic, letter in zip(panels, ("variance", "bias_sq"), "ab", strict=True):
+        part = data[data["statistic"] == statistic]
+        curves.panel(axes, part, x_axis(axes, data["x"], x_label))
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
         if guide and statistic == "variance":
-            _guides(axes, data[(data["statistic"] == "variance") & (data["kind"] == "point")])
-    extra = [(Line2D([], [], color=GREY, linestyle=(0, (2, 2)), linewidth=0.8), "1/N")] if guide else []
+            _guides(axes, part[part["kind"] == "point"])
+    extra = [(Line2D([], [], color=GREY, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale()), "1/N")] if guide else []
     curves.legend(figure, data, extra)
     return figure
 
 
-def _thinned(values: list[float]) -> list[float]:
-    return values[:: math.ceil(len(values) / 10)]
+def _draw_by_samples(data: pd.DataFrame, x_label: str) -> Figure:
+    parts = [(n, part) for n, part in data.groupby("num_samples", sort=True)]
+    crowded = curves.crowded(data)
+    figure, panels = canvas.panels(len(parts), least=3.2 if crowded else 2.1, most=2 if crowded else 3, height=2.0)
+    for axes, (n, part) in zip(panels, parts, strict=True):
+        curves.panel(axes, part, x_axis(axes, data["x"], x_label))
+        axes.set_title(f"N = {n}", loc="left")
+        axes.set_ylabel(curves.NAMES[part["statistic"].iloc[0]])
+    curves.legend(figure, data)
+    return figure
+
+
+def x_axis(axes: Axes, values: pd.Series, label: str) -> tuple[float, float]:
+    """The axis of what was varied, logarithmic where it is positive and spans a factor of four; its range."""
+    x = sorted(set(values.dropna().astype(float)))
+    axes.set_xlabel(escape.figure(label))
+    if x[0] > 0 and x[-1] / x[0] >= 4 and label != "p":
+        bounds = x[0] / 1.25, x[-1] * 1.25
+        axis.log_axis(axes, "x", *bounds, ticks=axis.measured_ticks(x))
+        return bounds
+    pad = 0.04 * (x[-1] - x[0]) or 0.5
+    return x[0] - pad, x[-1] + pad
 
 
 def _guides(axes: Axes, points: pd.DataFrame) -> None:
@@ -114,4 +144,4 @@ def _guides(axes: Axes, points: pd.DataFrame) -> None:
         first = part.sort_values("x").iloc[0]
         ends = [first["x"], float(part["x"].astype(float).max())]
         heights = [first["value"] * first["x"] / x for x in ends]
-        axes.plot(ends, heights, color=GREY, linestyle=(0, (2, 2)), linewidth=0.8, zorder=1)
+        axes.plot(ends, heights, color=GREY, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale(), zorder=1)

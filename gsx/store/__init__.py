@@ -12,7 +12,6 @@ from gsx.store.experiment import (
     StoredExperiment,
     find_experiments,
     read_experiment,
-    read_training,
     write_experiment,
 )
 from gsx.store.files import atomic_write
@@ -41,7 +40,6 @@ __all__ = [
     "find_trainings",
     "read_experiment",
     "read_parameters",
-    "read_training",
     "write_experiment",
     "write_parameters",
 ]

@@ -17,7 +17,7 @@ FILE = "experiment.json"
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """One run that a step asks for: its folder beside experiment.json, its identity and its configuration."""
+    """One run or training that a step asks for: its folder beside experiment.json, its identity and its configuration."""
 
     folder: str
     result_id: str
@@ -27,7 +27,7 @@ class PlannedCell:
 @dataclass(frozen=True)
 class PlannedStep:
     arguments: list[str]  # of the command, as it could be typed
-    cells: list[PlannedCell] | None  # None where they are not known: a training, or a step that was not reached
+    cells: list[PlannedCell] | None  # None where they are not known: of a step that was not reached
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,3 @@ def _cells(given: list[Mapping[str, Any]] | None) -> list[PlannedCell] | None:
             raise ValueError(f"folder {entry['folder']!r} is no plain name")
         cells.append(PlannedCell(entry["folder"], entry["result_id"], entry["config"]))
     return cells
-
-
-def read_training(folder: Path) -> dict[str, Any] | None:
-    """training.json of a training that was made for a step, or None. IntegrityError, EnvironmentFault."""
-
-    def parse(stream: BinaryIO) -> dict[str, Any]:
-        body = parse_json(stream)
-        require(body, str, "status")
-        require(body, dict, "config")
-        require(body, list, "seeds")
-        return body
-
-    return read(folder / "training.json", MAX_TEXT, parse)

@@ -12,6 +12,7 @@ import numpy as np
 
 from gsx.records import IntegrityError, Layout, Reference, Result, Segments
 from gsx.store.arrays import MAX_ARRAYS, parse_arrays, write_arrays
+from gsx.store.draws import Columns, format_draws, parse_draws
 from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, environment_fault, read, remove
 from gsx.store.lock import hold
 from gsx.store.reference import StoredReference, pack_reference, parse_reference
@@ -112,6 +113,17 @@ class RunDirectory:
             raise IntegrityError(f"{self._table}: missing, and result.json declares it; {ADVICE}")
         return table
 
+    # -- draws.csv
+
+    def write_draws(self, columns: Columns) -> None:
+        """Single draws, before the result that they belong to. EnvironmentFault."""
+        self._create()
+        atomic_write(self.path / "draws.csv", format_draws(columns))
+
+    def read_draws(self) -> dict[str, np.ndarray] | None:
+        """The columns of draws.csv, or None where none were kept. IntegrityError, EnvironmentFault."""
+        return read(self.path / "draws.csv", MAX_TEXT, parse_draws)
+
     # -- error.txt
 
     def write_error(self, text: str) -> None:
@@ -126,7 +138,8 @@ class RunDirectory:
     def discard(self) -> None:
         """Forget the run: what force=true does. EnvironmentFault."""
         # The marks of completion go first.
-        remove(self._result, self.path / "reference.json", self._table, self._segments, self._error, self.path / "reference.npz")
+        remove(self._result, self.path / "reference.json", self._table, self._segments, self._error)
+        remove(self.path / "reference.npz", self.path / "draws.csv")
 
     # -- reference.json and reference.npz
 

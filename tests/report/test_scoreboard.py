@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import math
 import shutil
 from pathlib import Path
@@ -14,14 +13,21 @@ import numpy as np
 import pytest
 
 from gsx.experiment import Experiment
-from gsx.records import Interval
+from gsx.records import Interval, Point, Training
 from gsx.report import build, report
 from gsx.report.estimate import Estimate, difference, ratio
 from gsx.report.findings import VERDICTS
 from gsx.report.scoreboard import scoreboard
 from gsx.statistics import student_t_quantile
-from gsx.store import PlannedCell, PlannedStep, RunDirectory, StoredExperiment, read_experiment, write_experiment
-from gsx.store.strict_json import sealed_json
+from gsx.store import (
+    PlannedCell,
+    PlannedStep,
+    RunDirectory,
+    StoredExperiment,
+    TrainingDirectory,
+    read_experiment,
+    write_experiment,
+)
 from tests.report import factory
 
 #: Of the made-up runs: estimator -> variance, known to about 1 %.
@@ -258,27 +264,28 @@ def test_the_best_of_a_grid_is_a_set(grid: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------------------- trainings
 
 
-def train(folder: Path, estimator: str, curves: dict[int, list[float]], status: str = "complete") -> None:
-    lines = ["seed,step,split,estimator,metric,value,se"]
+def train(folder: Path, estimator: str, curves: dict[int, list[float]], status: str = "complete") -> PlannedCell:
+    points = []
     for seed, values in curves.items():
         for step, number in enumerate(values):
-            lines += [f"{seed},{10 * step},train,{estimator},variance,{number},0.1", f"{seed},{10 * step},train,,loss,{-number},"]
-    path = folder / f"train-{estimator}"
-    path.mkdir(parents=True)
-    (path / "curve.csv").write_text("\n".join(lines) + "\n")
-    digest = hashlib.sha256((path / "curve.csv").read_bytes()).hexdigest()
-    body = {"schema_version": 1, "status": status, "config": {"estimator": {"name": estimator}}, "seeds": list(curves)}
-    (path / "training.json").write_bytes(sealed_json({**body, "curve": {"rows": len(lines) - 1, "sha256": digest}}))
+            points.append(Point(seed, 10 * step, "train", estimator, "variance", number, 0.1))
+            points.append(Point(seed, 10 * step, "train", "", "loss", -number, math.nan))
+    config = {"estimator": {"name": estimator}}
+    training = Training(estimator, status, config, "toy", estimator, tuple(curves), 20, (), {}, {}, {}, tuple(points))
+    TrainingDirectory(folder / f"train-{estimator}").write(training)
+    return PlannedCell(f"train-{estimator}", estimator, config)
 
 
 @pytest.fixture
 def trained(tmp_path: Path) -> Path:
     folder = tmp_path / "outputs" / "toy"
-    train(folder, "reinforce", {0: [1.0, 8.0, 9.0], 1: [1.0, 10.0, 11.0], 2: [1.0, 9.0, 10.0]})
-    train(folder, "rloo", {0: [1.0, 4.0, 4.5], 1: [1.0, 5.0, 5.5], 2: [1.0, 4.5, 5.0]})
-    train(folder, "arm", {0: [1.0, 4.0, 4.5]})
+    cells = [
+        train(folder, "reinforce", {0: [1.0, 8.0, 9.0], 1: [1.0, 10.0, 11.0], 2: [1.0, 9.0, 10.0]}),
+        train(folder, "rloo", {0: [1.0, 4.0, 4.5], 1: [1.0, 5.0, 5.5], 2: [1.0, 4.5, 5.0]}),
+        train(folder, "arm", {0: [1.0, 4.0, 4.5]}),
+    ]
     definition = {"title": "a training", "steps": [{"name": "sweep", "command": "train"}], "findings": []}
-    write_experiment(folder, StoredExperiment("toy", "full", definition, {"sweep": PlannedStep(["gsx", "train"], None)}))
+    write_experiment(folder, StoredExperiment("toy", "full", definition, {"sweep": PlannedStep(["gsx", "train"], cells)}))
     return folder
 
 
@@ -322,8 +329,16 @@ def test_trainings(trained: Path) -> None:
 
 
 def test_an_unfinished_training_is_missing(trained: Path) -> None:
-    train(trained, "disarm", {0: [1.0]}, status="partial")
-    assert verdicts(judged(trained, value(1.0, 0.1, curve("disarm")))) == ["missing"]
+    assert verdicts(judged(trained, value(4.5, 5.0, curve("rloo")))) == ["reproduced"]
+    train(trained, "rloo", {0: [1.0, 4.0, 4.5], 1: [1.0, 5.0, 5.5]}, status="partial")
+    assert verdicts(judged(trained, value(4.5, 5.0, curve("rloo")))) == ["missing"]
+
+
+def test_a_training_of_another_identity_is_stale(trained: Path) -> None:
+    file = trained / "train-rloo"
+    shutil.rmtree(file)
+    shutil.copytree(trained / "train-reinforce", file)
+    assert verdicts(judged(trained, value(10.0, 5.0, curve("rloo")))) == ["missing"]
 
 
 # ------------------------------------------------------------------------------------------------------------------------- comparisons

@@ -37,6 +37,7 @@ def page(
     figures: Sequence[tuple[Plot, str]],
     left: Sequence[str],
     duplicates: Sequence[str],
+    unfinished: Sequence[str] = (),
 ) -> str:
     """report.html: `findings` are shown before the runs, `others` after them; a figure is its plot and the text of its SVG file."""
     rows = runs.rows(table)
@@ -70,6 +71,7 @@ def page(
         drawings=drawings,
         left=left,
         duplicates=duplicates,
+        unfinished=unfinished,
         footnotes=tables.footnotes(cell for _, cell in table),
         bar=bars,
         data=_json(details.embedded(rows)),

@@ -1,0 +1,120 @@
+"""The trainings to report on: folders with a training.json and a curve.csv; one that cannot be read is said, never dropped."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gsx.records import GsxError, Point, Training, canonical_json
+from gsx.report import escape, labels, rounding
+from gsx.report.table import Table
+from gsx.store import find_trainings
+
+#: What two trainings may differ in and still be drawn against each other.
+_FREE = ("estimator", "name", "seeds", "seed", "probe", "workers", "plugins", "force", "device", "tune", "reference")
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One training: `curve` has the columns seed, step, split, estimator, metric, value, se."""
+
+    name: str  # the last two parts of its path
+    status: str
+    config: dict[str, Any]
+    model: str
+    estimator: str
+    seeds: tuple[int, ...]
+    curve: pd.DataFrame = field(repr=False)
+    summary: dict[str, Any]  # "elbo.test" -> value, se, ci
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Trainings of one model in one setting: what may share a figure."""
+
+    label: str
+    slug: str
+    trajectories: tuple[Trajectory, ...]
+
+
+def collect(paths: Sequence[Path]) -> tuple[list[Course], list[str]]:
+    """The trainings below some folders, together where they may be compared, and a line on each that is unfinished or unreadable."""
+    found, faults = [], []
+    for directory in find_trainings(paths):
+        name = "/".join(directory.path.resolve().parts[-2:])
+        try:
+            training, error = directory.read(), directory.read_error()
+        except (GsxError, OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+            faults.append(f"{name}: unreadable: {escape.line(str(fault).replace(f'{directory.path}/', ''), 120)}")
+            continue
+        if training is not None:
+            found.append(_trajectory(name, training))
+        if training is None or training.status != "complete":
+            state = training.status if training else "failed" if error else "partial"
+            faults.append(f"{name}: {state}{': ' + escape.line(error.strip().splitlines()[-1], 120) if error and error.strip() else ''}")
+    return _courses(found), faults
+
+
+def _trajectory(name: str, training: Training) -> Trajectory:
+    curve = pd.DataFrame(training.curve, columns=list(Point._fields))
+    return Trajectory(name, training.status, training.config, training.model, training.estimator, training.seeds, curve, training.summary)
+
+
+def table(courses: Sequence[Course]) -> Table | None:
+    """How each training ended, a row each, with intervals over its seeds; None where there is none."""
+    ended = [(course, trajectory) for course in courses for trajectory in course.trajectories]
+    metrics = list(dict.fromkeys(metric for _, trajectory in ended for metric in trajectory.summary if _is_objective(metric)))
+    if not ended:
+        return None
+    body, rows = [], []
+    for course, trajectory in ended:
+        steps, seeds = trajectory.config.get("steps"), len(trajectory.seeds)
+        row = {"model": course.label, "estimator": trajectory.label, "steps": steps, "seeds": seeds}
+        told = {metric: trajectory.summary.get(metric) or {} for metric in metrics}
+        body.append([*map(str, row.values()), *(rounding.concise(told[m].get("value"), told[m].get("se")) for m in metrics)])
+        for metric, found in told.items():
+            low, high = found.get("ci") or (None, None)
+            row |= {metric: found.get("value"), f"{metric}_se": found.get("se"), f"{metric}_ci_low": low, f"{metric}_ci_high": high}
+        rows.append(row | {"training": trajectory.name})
+    headings = ["model", "estimator", "steps", "seeds", *(metric.replace(".", ", ") for metric in metrics)]
+    note = "At the end of each training: mean over seeds, with its standard error."
+    return Table("trainings", "Trainings", headings, body, pd.DataFrame(rows, dtype=object), [note], words=2)
+
+
+def _is_objective(metric: str) -> bool:
+    return metric.partition(".")[0] in ("elbo", "bound", "exact_loss", "loss")
+
+
+def _setting(trajectory: Trajectory) -> dict[str, Any]:
+    flat = labels.flatten({key: value for key, value in trajectory.config.items() if key not in _FREE})
+    flat.pop("model.name", None)
+    return flat
+
+
+def _courses(found: list[Trajectory]) -> list[Course]:
+    members: dict[tuple[str, str], list[Trajectory]] = defaultdict(list)
+    for trajectory in found:
+        members[trajectory.model, canonical_json(_setting(trajectory))].append(trajectory)
+    courses = []
+    for model in sorted({key[0] for key in members}):
+        keys = sorted(key for key in members if key[0] == model)
+        told = labels.differences([_setting(members[key][0]) for key in keys])
+        for key, differing in zip(keys, told, strict=True):
+            text = " ".join(filter(None, [model, ", ".join(differing)]))
+            courses.append(Course(text, escape.slug(text), tuple(_labelled(members[key]))))
+    return courses
+
+
+def _labelled(found: list[Trajectory]) -> Iterator[Trajectory]:
+    """Each named by its estimator, and by the settings in which those of one estimator differ."""
+    for estimator in sorted({trajectory.estimator for trajectory in found}):
+        own = [trajectory for trajectory in found if trajectory.estimator == estimator]
+        told = labels.differences([labels.flatten({key: t.config.get(key) for key in _FREE if key != "name"}) for t in own])
+        for trajectory, differing in zip(own, told, strict=True):
+            yield Trajectory(**{**trajectory.__dict__, "label": " ".join(filter(None, [estimator, ", ".join(differing)]))})
