@@ -17,6 +17,7 @@ from gsx.costs import Expect
 from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution, Normal
 from gsx.estimators import rodeo
 from gsx.estimators.base import Estimator
+from gsx.estimators.double_cv import DoubleCV
 from gsx.estimators.lax import Lax
 from gsx.estimators.nvil import NVIL
 from gsx.estimators.rebar import Rebar
@@ -26,6 +27,7 @@ from gsx.estimators.rloo import RLOO
 from gsx.estimators.rodeo import Rodeo
 from gsx.models.base import Model, Params
 from gsx.noise import Block, Noise
+from gsx.records import ConfigurationError
 from gsx.surrogate import average, follow_score
 from tests.estimators.enumeration import exact_gradient, law_of, logistic_nodes, replayed
 
@@ -312,3 +314,47 @@ def test_rodeo_learns() -> None:
     """Less than half of RLOO's variance on a model whose coordinates interact."""
     plain, tuned = (gsx.measure("bernoulli_ising", name, num_replicates=2**14, workers=1).summary["variance"] for name in ("rloo", "rodeo"))
     assert plain is not None and tuned is not None and tuned.value < 0.5 * plain.value
+
+
+# ---------------------------------------------------------------------------------------------------------- double control variates
+
+TWO = Bernoulli(MANY[0].logits[:2])
+
+
+class Two(Model):
+    """Two Bernoullis under the cost of these tests."""
+
+    def init(self, noise: Noise) -> Params:
+        return {"logits": TWO.logits.clone()}
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        return expect(Bernoulli(params["logits"]), cost)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_a_learnt_coefficient_is_a_coefficient(n: int) -> None:
+    """By enumeration: unbiased, and outcome by outcome what the constant of the same value gives; it begins as RLOO."""
+    for own in (0.0, 0.6):
+        found = law_of(ready(DoubleCV(coefficient=None, num_samples=n), TWO, own=-own), TWO, cost)
+        np.testing.assert_allclose(found.mean, exact_gradient(TWO, cost), rtol=1e-10, atol=1e-12)
+        constant = RLOO(num_samples=n) if own == 0 else DoubleCV(coefficient=own, num_samples=n)
+        np.testing.assert_allclose(found.gradients, law_of(constant, TWO, cost).gradients, rtol=1e-9, atol=1e-12)
+
+
+def test_the_coefficient_that_is_learnt_is_the_best() -> None:
+    """E|g|^2 is a parabola in the coefficient: its least is known by enumeration, and 95 % of what it saves is saved. (Of seeds 0 to
+    3 the worst saves 99 %.) Where nothing is learnt there is nothing to tune."""
+    plain, one = (law_of(DoubleCV(coefficient=value), TWO, cost) for value in (0.0, 1.0))
+    slope = one.gradients - plain.gradients
+    best = -float(plain.weights @ (plain.gradients * slope).sum(1)) / float(plain.weights @ (slope**2).sum(1))
+    tune = {"steps": 250, "replicates": 64, "learning_rate": 0.02}
+    tuned = gsx.measure(Two(), DoubleCV(coefficient=None), num_replicates=64, dtype="float64", workers=1, tune=tune).tuning
+    assert tuned is not None and best > 0.3 and (tuned["parameters"]["learnt.z"] / best - 1) ** 2 < 0.05
+    with pytest.raises(ConfigurationError, match="double_cv has no parameters of its own"):
+        gsx.measure(Two(), DoubleCV(), num_replicates=64, tune="variance")
+
+    # The bug that there is a stream `tune` for: the best coefficient of the very samples that it is applied to.
+    of_each = -(plain.gradients * slope).sum(1) / np.maximum((slope**2).sum(1), 1e-300)
+    wrong = plain.weights @ (plain.gradients + of_each[:, None] * slope)
+    truth = exact_gradient(TWO, cost)
+    assert np.abs(wrong - truth).max() > 0.05 * np.abs(truth).max()
