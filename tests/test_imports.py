@@ -27,10 +27,11 @@ ROOMS = {
     # without torch: a report reads ten thousand results and never waits for a tensor library
     "naming": "",
     "records": "",
+    "experiment": "records naming",
     "statistics": "records",
     "store": "records",
     "data": "records",
-    "report": "records statistics store naming",
+    "report": "records statistics store naming experiment",
     # with torch
     "noise": "records",
     "surrogate": "records",
@@ -43,8 +44,8 @@ ROOMS = {
     # on top: the benchmark; the commands, and the package itself, whose names are loaded on first use
     "testing": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
     "benchmark": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
-    "cli": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY} testing",
-    "": f"records naming statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
+    "cli": f"records naming experiment statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY} testing",
+    "": f"records naming experiment statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
 }
 ROOMS["__main__"] = "cli"
 

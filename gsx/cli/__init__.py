@@ -14,6 +14,7 @@ from gsx.records import ConfigurationError, GsxError
 
 COMMANDS = {
     "run": "one measurement, or with -m a sweep",
+    "reproduce": "published experiments, and whether they reproduce",
     "report": "tables and figures of stored results",
     "check": "the contract, run on any estimator, your own included",
     "list": "estimators, models, experiments, devices, data",
@@ -28,6 +29,7 @@ usage: gsx COMMAND [ARGUMENTS]
 
   gsx run estimator=concrete device=cuda
   gsx run -m estimator=concrete estimator.temperature=0.1,0.5,1.0
+  gsx reproduce arms_toy --quick
   gsx report
 
 gsx COMMAND --help says more; gsx --version prints the version.

@@ -55,8 +55,20 @@ def suggestions(line: str) -> list[str]:
         return [name for name in (*COMMANDS, "--help", "--version") if name.startswith(words[0] if words else "")]
     if words[0] == "run":
         return _overrides(" ".join(words[1:]))
-    choices = {"list": ["estimators", "models", "experiments", "devices", "data"], "completion": list(SCRIPTS)}
-    return [word for word in choices.get(words[0], []) if word.startswith(words[-1])]
+    choices = {
+        "list": lambda: ["estimators", "models", "experiments", "devices", "data"],
+        "completion": lambda: list(SCRIPTS),
+        "reproduce": _experiments,
+    }
+    offered = choices.get(words[0], list)()
+    return [word for word in offered if word.startswith(words[-1])]
+
+
+def _experiments() -> list[str]:
+    from gsx.cli.compose import config_folders
+    from gsx.experiment import experiments
+
+    return [*experiments(config_folders()), "all", "--quick", "--dry-run"]
 
 
 def _overrides(line: str) -> list[str]:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import gsx
+from gsx.experiment import load
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError
 
@@ -35,6 +36,29 @@ def config_folder() -> Path:
         if (folder / "config.yaml").exists():
             return folder
     raise ConfigurationError(f"{package}: the conf folder is missing; gsx is not installed whole")
+
+
+def config_folders(config_dir: str | None = None) -> list[Path]:
+    """Where options are looked for: a user's own folder first."""
+    return [*([Path(config_dir)] if config_dir else []), config_folder()]
+
+
+def expanded(overrides: list[str], config_dir: str | None = None) -> tuple[list[str], bool]:
+    """The overrides with `experiment=NAME` replaced by what its one step says, and whether that is a sweep.
+
+    Experiments are data of gsx: Hydra lists their files for TAB, and never composes them. What else the user says comes after, and wins.
+    """
+    chosen = [override for override in overrides if override.lstrip("+").startswith("experiment=")]
+    names = [override.partition("=")[2] for override in chosen if not override.endswith("=null")]
+    if not names:
+        return overrides, False
+    experiment = load(names[-1], config_folders(config_dir))
+    if [step.command for step in experiment.steps] != ["run"]:
+        steps = ", ".join(f"{step.name} ({step.command})" for step in experiment.steps)
+        raise ConfigurationError(f"experiment={experiment.name}: is not one run but {steps}: gsx reproduce {experiment.name}")
+    (step,) = experiment.steps
+    arguments = step.arguments(f"name={experiment.name}", *(override for override in overrides if override not in chosen))
+    return [word for word in arguments if word != "-m"], bool(step.sweep)
 
 
 @contextmanager
@@ -111,7 +135,7 @@ def composing(config_dir: str | None = None) -> Iterator[None]:
 
 
 def cells(overrides: list[str], multirun: bool) -> tuple[list[list[str]], bool]:
-    """The overrides of each job, and whether they are a sweep (by ``-m`` or by an experiment's own ``hydra.mode``).
+    """The overrides of each job, and whether they are a sweep (by ``-m`` or by ``hydra.mode``).
 
     To be called within `composing`. A sweeper other than Hydra's basic one chooses its cells as it goes: then none are given.
     """
@@ -119,8 +143,8 @@ def cells(overrides: list[str], multirun: bool) -> tuple[list[list[str]], bool]:
     parser = OverridesParser.create(config_loader=loader)
     with one_line_errors(overrides):
         parsed = parser.parse_overrides(overrides)
-        # Whether this is a sweep, and over what, is for an experiment or Hydra's own keys to say; the rest belongs to the cells.
-        deciding = [override for override in parsed if override.is_hydra_override() or override.key_or_group == "experiment"]
+        # Whether this is a sweep, and over what, is for Hydra's own keys to say; the rest belongs to the cells.
+        deciding = [override for override in parsed if override.is_hydra_override()]
         fixed = [override.input_line or "" for override in deciding if not override.is_sweep_override()]
         config = compose("config", overrides=fixed, return_hydra_config=True)
         multirun = multirun or str(config.hydra.mode) == "RunMode.MULTIRUN"

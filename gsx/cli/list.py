@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gsx.cli.arguments import Parser
 from gsx.cli.compose import config_folder
+from gsx.experiment import experiments, load
 
 Rows = list[Sequence[str]]
 
@@ -60,7 +61,10 @@ def _models(plugins: list[str]) -> Rows:
 
 
 def _experiments(plugins: list[str]) -> Rows:
-    return [("name", "command"), *((path.stem, _comment(path)) for path in _configs("experiment"))]
+    folders = [config_folder()]
+    known = [load(name, folders) for name in experiments(folders)]
+    rows = [(e.name, str(len(e.steps)), str(len(e.findings)), e.title, e.source) for e in known]
+    return [("name", "steps", "findings", "title", "source"), *rows]
 
 
 def _devices(plugins: list[str]) -> Rows:

@@ -21,7 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gsx.cli.arguments import Parser
-from gsx.cli.compose import HYDRA, cells, composed, composing, config_folder, for_sweeper, one_line_errors, plain
+from gsx.cli.compose import HYDRA, cells, composed, composing, config_folder, expanded, for_sweeper, one_line_errors, plain
 from gsx.cli.progress import progress, silent
 from gsx.cli.summary import describe, table
 from gsx.configuration import Configuration
@@ -37,8 +37,6 @@ QUIET = "GSX_QUIET"
 
 
 def command(arguments: list[str]) -> int:
-    _failed.clear()
-    _folders.clear()
     dry_run = "--dry-run" in arguments
     if "-q" in arguments or "--quiet" in arguments:
         os.environ[QUIET] = "1"
@@ -47,31 +45,29 @@ def command(arguments: list[str]) -> int:
     if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
         _hydra(arguments)
         return 0
-    with composing(flags.config_dir):
-        overrides, sweep = cells(flags.overrides, flags.multirun)
-        planned = [plan(cell) for cell in overrides]
-    for rounding in dict.fromkeys(cell.rounding for cell in planned if cell.rounding):
-        _say(rounding)
+    work = _planned(flags, arguments)
     if dry_run:
-        for cell in planned:
+        for cell in work.cells:
             print(cell.line())
         return 0
-    if planned and all(cell.state == "complete" for cell in planned):
-        _say("complete already; force=true starts anew")
-    else:
-        options = arguments[: len(arguments) - len(flags.overrides)]
-        _hydra([*options, *for_sweeper(flags.overrides)] if sweep and planned else arguments)
-    return _closing(planned, sweep)
+    return carry_out(work)
 
 
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """Hydra's options and overrides, which may stand in any order; the arguments again, options first, as Hydra wants them."""
+    """Hydra's options and overrides, which may stand in any order; the arguments again, options first, as Hydra wants them.
+
+    An experiment is what its one step says, and no longer there.
+    """
     parser = get_args_parser()
     parser.error = Parser(prog="gsx run").error  # type: ignore[method-assign]
     flags = parser.parse_intermixed_args(arguments)
     options = list(arguments)
     for override in flags.overrides:
         options.remove(override)
+    flags.overrides, sweep = expanded(flags.overrides, flags.config_dir)
+    if sweep and not flags.multirun:
+        flags.multirun = True
+        options.append("-m")
     return flags, options + flags.overrides
 
 
@@ -81,6 +77,30 @@ def _say(text: str) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------------------------- before
+
+
+@dataclass(frozen=True)
+class Work:
+    """The cells of one command, all checked, and the arguments with which Hydra runs them."""
+
+    cells: list[Cell]
+    sweep: bool
+    arguments: list[str]
+
+
+def planned(arguments: list[str]) -> Work:
+    """What `gsx run` with these arguments would do. Whatever is wrong with it is raised here, before any work."""
+    return _planned(*_parse(arguments))
+
+
+def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
+    with composing(flags.config_dir):
+        overrides, sweep = cells(flags.overrides, flags.multirun)
+        work = [plan(cell) for cell in overrides]
+    for rounding in dict.fromkeys(cell.rounding for cell in work if cell.rounding):
+        _say(rounding)
+    options = arguments[: len(arguments) - len(flags.overrides)]
+    return Work(work, sweep, [*options, *for_sweeper(flags.overrides)] if sweep and work else arguments)
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,7 @@ class Cell:
     num_replicates: int
     block_size: int
     rounding: str  # how the replicates asked for were rounded up, or nothing
+    config: dict[str, Any]  # as the result will hold it
 
     @property
     def shown(self) -> str:
@@ -120,7 +141,8 @@ def plan(overrides: list[str]) -> Cell:
     if not measurement.exact and blocks.num_replicates != asked:
         rounding = f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}"
     name = f"{measurement.model.name} {measurement.estimator.name}"
-    return Cell(name, folder, measurement.result_id, state, measurement.engine, blocks.num_replicates, blocks.block_size, rounding)
+    size = (blocks.num_replicates, blocks.block_size)
+    return Cell(name, folder, measurement.result_id, state, measurement.engine, *size, rounding, measurement.config)
 
 
 @functools.lru_cache(maxsize=4)
@@ -156,6 +178,17 @@ OmegaConf.register_new_resolver("gsx_folder", _folder_of, replace=True)
 
 
 # ----------------------------------------------------------------------------------------------------------------------- during
+
+
+def carry_out(work: Work) -> int:
+    """Run what is not complete, and say what became of it; the exit code."""
+    _failed.clear()
+    _folders.clear()
+    if work.cells and all(cell.state == "complete" for cell in work.cells):
+        _say("complete already; force=true starts anew")
+    else:
+        _hydra(work.arguments)
+    return _closing(work.cells, work.sweep)
 
 
 def _hydra(arguments: list[str]) -> None:

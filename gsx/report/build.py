@@ -11,6 +11,7 @@ from gsx.records import EnvironmentFault
 from gsx.report import bias, canvas, comparison, frontier, index, relative, single, sweeps, tables
 from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
+from gsx.report.scoreboard import scoreboard
 from gsx.store import atomic_write
 
 #: Drawing takes a second a figure. Tables are never cut.
@@ -50,12 +51,23 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce") -> Rep
         files["tables/relative_variance.csv"] = tables.csv(compared)
         files["tables/relative_variance.md"] = relative.markdown(compared)
 
+    further = [found for found in (scoreboard(paths),) if found is not None]
+    for found in further:
+        files |= {f"tables/{found.name}.{kind}": text for kind, text in found.texts().items()}
+
     every = list(_unique(_plots(groups, alone=len(table) == 1)))
     drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures")]
     counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
     files["report.md"] = index.page(
-        table, files["tables/summary.md"], counts, list(files), drawn, [plot.name for plot in left], [cell.name for cell in duplicates]
+        table,
+        files["tables/summary.md"],
+        further,
+        counts,
+        list(files),
+        drawn,
+        [plot.name for plot in left],
+        [cell.name for cell in duplicates],
     )
     for name, text in files.items():
         atomic_write(out / name, text.encode())

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from gsx.report import escape
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell
+from gsx.report.table import Table
 
 #: A longer summary is linked, not printed in the page.
 MOST_ROWS_INLINE = 200
@@ -19,6 +20,7 @@ MOST_COMMANDS = 100
 def page(
     table: Sequence[tuple[str, Cell]],
     summary: str,
+    further: Sequence[Table],
     counts: dict[str, int],
     tables: Sequence[str],
     figures: Sequence[Plot],
@@ -34,6 +36,7 @@ def page(
         parts.append(
             "\n".join(f"- {escape.markdown(c.name)}: {c.state}{': ' + escape.markdown(c.reason) if c.reason else ''}" for c in faulty)
         )
+    parts += [f"## {escape.markdown(one.title)}\n\n{one.markdown().strip()}" for one in further]
     parts.append("## Tables")
     if len(table) <= MOST_ROWS_INLINE:
         parts.append(summary.strip())

@@ -25,6 +25,11 @@ class Table:
     def csv(self) -> str:
         return tables.csv(self.frame)
 
+    def plain(self) -> str:
+        """For a terminal: nothing escaped but what a terminal would obey."""
+        body = [[escape.line(cell) for cell in row] for row in self.body]
+        return tables.aligned(list(self.headings), body, self.words) + "".join(f"- {escape.line(note, 2000)}\n" for note in self.notes)
+
     def markdown(self) -> str:
         body = [[escape.markdown(cell) for cell in row] for row in self.body]
         below = "".join(f"- {escape.markdown(note, 2000)}\n" for note in self.notes)
@@ -36,3 +41,7 @@ class Table:
         rows = [" & ".join(escape.latex(cell) for cell in row) + " \\\\\n" for row in self.body]
         foot = "".join(f"% {escape.line(note, 1000)}\n" for note in self.notes)
         return head + "".join(rows) + "\\end{longtable}\n" + foot
+
+    def texts(self) -> dict[str, str]:
+        """By the ending of the file."""
+        return {"csv": self.csv(), "md": self.markdown(), "tex": self.latex()}

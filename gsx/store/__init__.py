@@ -6,6 +6,15 @@ checks every declared size before it allocates one, and runs nothing: no pickle,
 file is None.
 """
 
+from gsx.store.experiment import (
+    PlannedCell,
+    PlannedStep,
+    StoredExperiment,
+    find_experiments,
+    read_experiment,
+    read_training,
+    write_experiment,
+)
 from gsx.store.files import atomic_write
 from gsx.store.find import find_runs
 from gsx.store.reference import StoredReference
@@ -16,10 +25,17 @@ from gsx.store.table import TABLE_COLUMNS, CoordinateTable
 __all__ = [
     "TABLE_COLUMNS",
     "CoordinateTable",
+    "PlannedCell",
+    "PlannedStep",
     "RunDirectory",
+    "StoredExperiment",
     "StoredReference",
     "StoredSegments",
     "atomic_write",
     "check_fingerprint",
+    "find_experiments",
     "find_runs",
+    "read_experiment",
+    "read_training",
+    "write_experiment",
 ]

@@ -1,0 +1,109 @@
+"""`gsx reproduce`: the steps of published experiments, and the scoreboard of their findings."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import shlex
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from gsx.cli.arguments import Parser
+from gsx.cli.compose import config_folders
+from gsx.cli.exact import exact_values, known_values
+from gsx.experiment import Experiment, Step, experiments, load
+from gsx.naming import did_you_mean
+from gsx.records import ConfigurationError, GsxError
+from gsx.store import PlannedCell, PlannedStep, StoredExperiment, write_experiment
+
+DESCRIPTION = """Run what is unfinished of published experiments, each into outputs/NAME, and print for every published finding what was measured
+and whether it reproduced. Exit code 0 whatever the verdicts: a result is a result."""
+
+
+def command(arguments: list[str]) -> int:
+    parser = Parser(prog="gsx reproduce", description=DESCRIPTION)
+    parser.add_argument("names", nargs="+", metavar="NAME", help="experiments (gsx list experiments), or all")
+    parser.add_argument("--quick", action="store_true", help="the small size: minutes for all, into outputs/NAME-quick")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run")
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own, with experiment/*.yaml")
+    chosen = parser.parse_args(arguments)
+    names = _names(chosen.names, config_folders(chosen.config_dir))
+    # Every definition is read before the first step of any is run.
+    studies = [load(name, config_folders(chosen.config_dir), "quick" if chosen.quick else "full") for name in names]
+    options = [f"--config-dir={chosen.config_dir}"] if chosen.config_dir else []
+    if chosen.dry_run:
+        for experiment in studies:
+            for step in experiment.steps:
+                _step(step.command)([*options, *step.arguments(f"name={experiment.folder}"), "--dry-run"])
+        return 0
+    failures = [failure for experiment in studies for failure in _reproduce(experiment, options)]
+
+    from gsx.report.scoreboard import scoreboard
+
+    board = scoreboard([_folder(experiment) for experiment in studies])
+    if board is not None:
+        print(board.plain(), end="")
+    for failure in failures:
+        print(f"gsx: failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _names(names: list[str], folders: list[Path]) -> list[str]:
+    """The experiments meant, each once."""
+    known = experiments(folders)
+    for name in names:
+        if name != "all" and name not in known:
+            raise ConfigurationError(f"reproduce {name}: unknown{did_you_mean(name, [*known, 'all'])}")
+    return list(dict.fromkeys(every for name in names for every in (known if name == "all" else [name])))
+
+
+def _folder(experiment: Experiment) -> Path:
+    return Path.cwd() / "outputs" / experiment.folder
+
+
+def _step(name: str) -> Callable[[list[str]], int]:
+    command: Callable[[list[str]], int] = importlib.import_module(f"gsx.cli.{name}").command
+    return command
+
+
+def _reproduce(experiment: Experiment, options: list[str]) -> list[str]:
+    """Run every step, whatever became of the one before it; what failed. The plan is on disk before anything runs."""
+    folder, failures = _folder(experiment), []
+    typed = {step.name: step.arguments(f"name={experiment.folder}") for step in experiment.steps}
+    steps = {step.name: PlannedStep(["gsx", step.command, *typed[step.name]], None) for step in experiment.steps}
+    plan = StoredExperiment(experiment.name, experiment.size, experiment.definition, steps, known_values(folder))
+    write_experiment(folder, plan)
+    for step in experiment.steps:
+        print(f"{experiment.folder}: {shlex.join(steps[step.name].arguments)}", file=sys.stderr)
+        try:
+            # What a step says is not the result of this command: stdout is for the scoreboard.
+            with contextlib.redirect_stdout(sys.stderr):
+                failed = _run(experiment, step, [*options, *typed[step.name]], plan)
+        except GsxError as error:
+            failures.append(f"{experiment.folder}: {step.name}: {error}")
+        except Exception as error:
+            traceback.print_exc()
+            failures.append(f"{experiment.folder}: {step.name}: internal error: {type(error).__name__}: {error}")
+        else:
+            if failed:
+                failures.append(f"{experiment.folder}: {step.name}: a job failed, as said above")
+    return failures
+
+
+def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredExperiment) -> bool:
+    """One step; whether a job of it failed. A run's cells are written down before they are measured."""
+    if step.command == "train":
+        return _step("train")(arguments) != 0
+    from gsx.cli import run
+
+    work = run.planned(arguments)
+    cells = [PlannedCell(cell.folder.name, cell.result_id, cell.config) for cell in work.cells]
+    plan.steps[step.name] = dataclasses.replace(plan.steps[step.name], cells=cells)
+    write_experiment(_folder(experiment), plan)
+    code = run.carry_out(work)
+    plan.exact.update(exact_values(experiment, step, cells, plan.exact))
+    write_experiment(_folder(experiment), plan)
+    return code != 0

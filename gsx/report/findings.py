@@ -1,0 +1,156 @@
+"""A finding, held against what was measured: the verdict, by rules that are written down here and printed below the scoreboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gsx.experiment import Finding
+from gsx.records import Interval
+from gsx.report.estimate import Estimate, by_ratio, difference, ratio
+from gsx.report.quantities import cells_of, evaluate
+from gsx.report.study import Absent, Study
+
+VERDICTS = ("reproduced", "not reproduced", "inconclusive", "measured", "missing")
+
+#: An interval this wide, relative to what was published, decides nothing.
+TELLING = 0.10
+
+RULES = (
+    "value: reproduced where the 95 % interval meets the published value or range widened by its tolerance (what the publication's rounding, "
+    "or our reading of its figure, allows) and reaches no further from the measured value than that tolerance and half range, or 10 % of the "
+    "published value where that is more; not reproduced where it lies outside; else inconclusive.",
+    "less: reproduced where the 95 % interval of left / right lies below 1, not reproduced where above, else inconclusive; of quantities that "
+    "may be negative, of logarithms and of trainings' losses it is that of left - right, and 0. Paired by segment, or by seed of a training, "
+    "where both saw the same random numbers; else both intervals are combined as independent (MOVER).",
+    "equal: reproduced where that interval lies within 1 ± tolerance (of a difference: ± tolerance, of logarithms as they are, else relative "
+    "to the right one), not reproduced where outside, else inconclusive.",
+    "least: reproduced where left is less than each of right, not reproduced where it is surely not less than one; shown is the closest.",
+    "Each interval holds with 95 % for itself, and nothing is adjusted for the number of findings: of findings that are true, up to one "
+    "in forty orderings may look violated, and one in twenty values missed, by chance. A single training (one seed) has no interval and "
+    "decides nothing.",
+    "exact: by enumeration or quadrature, no sampling; ≠ marks a measured value more than twice its interval away from it, which is a fault "
+    "of ours and not of the publication.",
+    "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row of the scoreboard."""
+
+    finding: Finding
+    verdict: str
+    measure: str = ""  # value | ratio | difference
+    measured: Interval | None = None
+    exact: float | None = None
+    agrees: bool | None = None  # measured with exact
+    reason: str = ""
+    num_replicates: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    verdict: str
+    measure: str
+    interval: Interval
+
+
+def judge(study: Study, finding: Finding) -> Judged:
+    try:
+        estimates = [evaluate(study, quantity, study.measured) for quantity in finding.quantities]
+    except Absent as absent:
+        return Judged(finding, absent.verdict, reason=absent.reason)
+    outcome = _outcome(finding, estimates)
+    exact, agrees = None, None
+    try:
+        true = _outcome(finding, [evaluate(study, quantity, study.exactly) for quantity in finding.quantities])
+    except Absent:
+        pass
+    else:
+        # The closest of several may be another one in truth; then the two numbers are not of the same thing.
+        if finding.kind != "least":
+            exact = true.interval.value
+            agrees = _agree(outcome.interval, exact)
+    results = [study.result(cell.result_id, cell.folder) for quantity in finding.quantities for cell in cells_of(study, quantity)]
+    return Judged(
+        finding,
+        outcome.verdict,
+        outcome.measure,
+        outcome.interval,
+        exact,
+        agrees,
+        "no interval" if outcome.interval.ci is None else "",
+        min((result.num_replicates for result in results if result.num_replicates > 1), default=None),
+        next((int(result.config["seed"]) for result in results if isinstance(result.config.get("seed"), int)), None),
+    )
+
+
+def _agree(measured: Interval, exact: float) -> bool | None:
+    if measured.ci is None:
+        return None
+    low, high = measured.ci
+    slack = 1e-6 * abs(exact)  # float32 replicates
+    return measured.value - 2 * (measured.value - low) - slack <= exact <= measured.value + 2 * (high - measured.value) + slack
+
+
+def _outcome(finding: Finding, estimates: list[Estimate]) -> _Outcome:
+    left, *right = estimates
+    if finding.kind == "measured":
+        return _Outcome("measured", "value", left.interval)
+    if finding.kind == "value":
+        return _Outcome(_value(finding, left.interval), "value", left.interval)
+    if finding.kind == "equal":
+        return _equal(left, right[0], finding.tolerance, finding.left.log)
+    outcomes = [_less(left, other) for other in right]
+    verdicts = [outcome.verdict for outcome in outcomes]
+    verdict = next((word for word in ("not reproduced", "inconclusive") if word in verdicts), "reproduced")
+    return _Outcome(verdict, *_closest(outcomes))
+
+
+def _closest(outcomes: list[_Outcome]) -> tuple[str, Interval]:
+    """Of several comparisons the one that is nearest to being violated, or most violated."""
+    worst = max(outcomes, key=lambda outcome: (outcome.interval.ci or (0, outcome.interval.value))[1])
+    return worst.measure, worst.interval
+
+
+def _value(finding: Finding, measured: Interval) -> str:
+    assert finding.published is not None
+    if measured.ci is None:
+        return "inconclusive"
+    low, high = finding.published[0] - finding.tolerance, finding.published[1] + finding.tolerance
+    if measured.ci[1] < low or measured.ci[0] > high:
+        return "not reproduced"
+    reach = max(measured.value - measured.ci[0], measured.ci[1] - measured.value)
+    allowed = max((high - low) / 2, TELLING * abs(sum(finding.published) / 2))
+    return "reproduced" if reach <= allowed else "inconclusive"
+
+
+def _less(left: Estimate, right: Estimate) -> _Outcome:
+    measure, found, level = ("ratio", ratio(left, right), 1.0) if by_ratio(left, right) else ("difference", difference(left, right), 0.0)
+    if found.ci is None:
+        verdict = "inconclusive"
+    elif found.ci[1] < level:
+        verdict = "reproduced"
+    elif found.ci[0] > level or found.ci == (level, level):  # equal, and known exactly, is not less
+        verdict = "not reproduced"
+    else:
+        verdict = "inconclusive"
+    return _Outcome(verdict, measure, found)
+
+
+def _equal(left: Estimate, right: Estimate, tolerance: float, logarithms: bool) -> _Outcome:
+    if by_ratio(left, right):
+        measure, found, level = "ratio", ratio(left, right), 1.0
+    else:
+        measure, found, level = "difference", difference(left, right), 0.0
+        tolerance *= 1.0 if logarithms else abs(right.value)
+    if found.ci is None:
+        verdict = "inconclusive"
+    elif level - tolerance <= found.ci[0] and found.ci[1] <= level + tolerance:
+        verdict = "reproduced"
+    elif found.ci[1] < level - tolerance or found.ci[0] > level + tolerance:
+        verdict = "not reproduced"
+    else:
+        verdict = "inconclusive"
+    return _Outcome(verdict, measure, found)

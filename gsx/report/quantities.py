@@ -1,0 +1,128 @@
+"""A quantity of a finding, evaluated on an experiment: of one cell, along a grid of cells, or of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from gsx.experiment import Argmin, Crossing, CurveNumber, Quantity, Statistic, flat, matches
+from gsx.experiment.fields import is_number
+from gsx.records import GsxError, Interval
+from gsx.report.curve import curve_number, trainings
+from gsx.report.estimate import Estimate, by_ratio, difference, ratio
+from gsx.report.study import Absent, Study, text
+from gsx.store import PlannedCell
+
+#: `Study.measured` or `Study.exactly`.
+Reader = Callable[[PlannedCell, Statistic], Estimate]
+
+
+def evaluate(study: Study, quantity: Quantity, read: Reader) -> Estimate:
+    """Absent where it cannot be."""
+    number = quantity.number
+    if isinstance(number, CurveNumber):
+        return _training(study, quantity, number)
+    if isinstance(number, Statistic):
+        found = read(study.cell(quantity.step, quantity.where), number)
+    elif isinstance(number, Argmin):
+        found = _argmin(_grid(study, quantity, number.key, quantity.where, number.of, read), number.key)
+    else:
+        a, b = (_grid(study, quantity, number.key, quantity.where | one, number.of, read) for one in number.between)
+        found = _crossing(a, b, number)
+    found = found.scaled(quantity.times)
+    if not quantity.log:
+        return found
+    logarithm = found.logarithm()
+    if logarithm is None:
+        raise Absent("inconclusive", f"the logarithm of {found.value:g} does not exist")
+    return logarithm
+
+
+def cells_of(study: Study, quantity: Quantity) -> list[PlannedCell]:
+    """The cells a quantity is read from; none for a training."""
+    if isinstance(quantity.number, CurveNumber):
+        return []
+    wheres = [quantity.where | one for one in quantity.number.between] if isinstance(quantity.number, Crossing) else [quantity.where]
+    return [cell for where in wheres for cell in study.cells(quantity.step, where)]
+
+
+def _training(study: Study, quantity: Quantity, number: CurveNumber) -> Estimate:
+    try:
+        found = {path: body for path, body in trainings(study.folder).items() if matches(quantity.where, body["config"])}
+        if len(found) != 1:
+            raise Absent("missing", f"{len(found)} trainings have {text(quantity.where)}, not one")
+        ((path, body),) = found.items()
+        if body["status"] != "complete":
+            raise Absent("missing", f"{path.name}: {body['status']}")
+        estimate = curve_number(path, number, quantity.times, quantity.log)
+    except (GsxError, OSError, ValueError) as fault:
+        raise Absent("missing", f"the training of {quantity.step} is unreadable: {str(fault).replace(f'{study.folder}/', '')}") from fault
+    if isinstance(estimate, str):
+        raise Absent("missing", f"{path.name}: {estimate}")
+    return estimate
+
+
+# ----------------------------------------------------------------------------------------------------------------------- along a grid
+
+
+Grid = dict[float, Estimate]
+
+
+def _grid(study: Study, quantity: Quantity, key: str, where: dict[str, Any], of: Statistic, read: Reader) -> Grid:
+    """The statistic by the value of a key, in the order of the values; every planned cell of the grid must be there."""
+    grid: Grid = {}
+    for cell in study.cells(quantity.step, where):
+        value = flat(cell.config).get(key)
+        if not is_number(value):
+            raise Absent("missing", f"{key}={value} is not a number in a cell with {text(where)}")
+        if float(value) in grid:
+            raise Absent("missing", f"two cells with {text(where)} have {key}={value}")
+        grid[float(value)] = read(cell, of)
+    if len(grid) < 2:
+        raise Absent("missing", f"{len(grid)} cells have {text(where)}, too few for a grid of {key}")
+    return dict(sorted(grid.items()))
+
+
+def _argmin(grid: Grid, key: str) -> Estimate:
+    """Where the statistic is least; the interval spans the grid points whose statistic is not significantly above the least one."""
+    best = min(grid, key=lambda x: grid[x].value)
+    least = grid[best]
+    near = [best]
+    for x, estimate in grid.items():
+        if x == best:
+            continue
+        compared = ratio(estimate, least) if by_ratio(estimate, least) else difference(estimate, least)
+        level = 1.0 if by_ratio(estimate, least) else 0.0
+        if compared.ci is None:
+            raise Absent("inconclusive", f"no interval along {key}")
+        if compared.ci[0] <= level:
+            near.append(x)
+    return Estimate(Interval(best, None, (min(near), max(near))), all(x > 0 for x in grid))
+
+
+def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
+    """Where the first statistic passes the second, by linear interpolation of their log ratio between two points of the grid.
+
+    The error is that of the two log ratios, propagated; that of the interpolation is not in it, and is less than a step of the grid.
+    """
+    gaps = {}
+    for x in (x for x in a if x in b):
+        if not (a[x].value > 0 and b[x].value > 0):
+            raise Absent("inconclusive", f"a statistic at {number.key}={x:g} is not positive")
+        compared = ratio(a[x], b[x])
+        if compared.ci is None:
+            raise Absent("inconclusive", f"no interval along {number.key}")
+        log = math.log(compared.value)
+        gaps[x] = (log, max(math.log(compared.ci[1]) - log, log - math.log(compared.ci[0])))
+    xs = list(gaps)
+    turns = [(x, y) for x, y in zip(xs, xs[1:], strict=False) if gaps[x][0] * gaps[y][0] < 0]
+    if len(turns) != 1:
+        raise Absent("inconclusive", f"the two cross {len(turns)} times on the grid of {number.key}")
+    ((x, y),) = turns
+    (u, u_half), (v, v_half) = gaps[x], gaps[y]
+    step = (y - x) / (u - v)
+    value = x + step * u
+    # d value / du = -step v / (u - v), d value / dv = step u / (u - v)
+    half = abs(step / (u - v)) * math.hypot(v * u_half, u * v_half)
+    return Estimate(Interval(value, half / 1.96, (value - half, value + half)), value - half > 0)

@@ -1,0 +1,89 @@
+"""The scoreboard: a row per published finding, with what was published, what was measured, what is exactly true, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gsx.records import Interval
+from gsx.report import rounding
+from gsx.report.findings import RULES, VERDICTS, Judged, judge
+from gsx.report.study import Study, studies
+from gsx.report.table import Table
+from gsx.report.tables import columns
+
+HEADINGS = ("experiment", "finding", "published", "measured [95 % interval]", "exact", "verdict")
+TITLE = "Scoreboard of published findings"
+
+
+def scoreboard(paths: Sequence[Path]) -> Table | None:
+    """Of every experiment at or one below the paths; None where there is no finding and nothing to say of one."""
+    found, wrong = studies(paths)
+    rows = [(study, judge(study, finding)) for study in found for finding in study.experiment.findings]
+    said = [note for study in found for note in _notes(study)] + wrong
+    if not rows and not said:
+        return None
+    body = [_read(study, judged) for study, judged in rows]
+    notes = [*([_counts(judged for _, judged in rows), *RULES] if rows else []), *said]
+    return Table("scoreboard", TITLE, HEADINGS, body, pd.DataFrame([_full(s, j) for s, j in rows], dtype=object), notes, words=2)
+
+
+def _counts(rows: Iterable[Judged]) -> str:
+    verdicts = [judged.verdict for judged in rows]
+    return f"{len(verdicts)} findings: " + ", ".join(f"{n} {word}" for word in VERDICTS if (n := verdicts.count(word))) + "."
+
+
+def _notes(study: Study) -> list[str]:
+    """What the experiment says for itself, and what of it is missing."""
+    name, absent = study.experiment.folder, study.absent()
+    planned = sum(len(step.cells) for step in study.stored.steps.values() if step.cells)
+    unreached = [step for step, plan in study.stored.steps.items() if plan.cells is None and plan.arguments[1:2] == ["run"]]
+    notes = [f"{name}: {note}" for note in study.experiment.notes]
+    if absent:
+        more = f", and {len(absent) - 5} more" if len(absent) > 5 else ""
+        notes.append(f"{name}: {len(absent)} of {planned} cells are missing: {', '.join(absent[:5])}{more}.")
+    return notes + [f"{name}: the step {step} was not reached." for step in unreached]
+
+
+def _read(study: Study, judged: Judged) -> list[str]:
+    exact = "" if judged.exact is None else rounding.concise(judged.exact) + (" ≠" if judged.agrees is False else "")
+    verdict = judged.verdict + (f" ({judged.reason})" if judged.reason else "")
+    return [study.experiment.folder, judged.finding.says, _published(judged), _measured(judged), exact, verdict]
+
+
+def _published(judged: Judged) -> str:
+    finding = judged.finding
+    if finding.kind == "value":
+        assert finding.published is not None
+        low, high = (rounding.concise(end) for end in finding.published)
+        text = low if low == high else f"{low} to {high}"
+        return text + (f" ± {rounding.concise(finding.tolerance)}" if finding.tolerance else "")
+    if finding.kind == "equal":
+        return f"equal ± {rounding.concise(100 * finding.tolerance)} %" if not finding.left.log else f"equal ± {finding.tolerance:g}"
+    return {"less": "left below right", "least": "left below all others"}.get(finding.kind, "")
+
+
+def _measured(judged: Judged) -> str:
+    found = judged.measured
+    if found is None:
+        return rounding.ABSENT
+    prefix = {"ratio": "left / right = ", "difference": "left - right = "}.get(judged.measure, "")
+    return f"{prefix}{rounding.concise(found.value, found.se)}{_ends(found)}"
+
+
+def _ends(found: Interval) -> str:
+    return "" if found.ci is None else " [" + ", ".join(rounding.concise(end) for end in found.ci) + "]"
+
+
+def _full(study: Study, judged: Judged) -> dict[str, Any]:
+    finding = judged.finding
+    low, high = finding.published or (None, None)
+    row: dict[str, Any] = {"experiment": study.experiment.name, "finding": finding.says, "source": finding.source, "kind": finding.kind}
+    row |= {"published_low": low, "published_high": high, "tolerance": finding.tolerance, "measure": judged.measure}
+    row |= columns("measured", judged.measured)
+    row |= {"exact": judged.exact, "agrees": "" if judged.agrees is None else "yes" if judged.agrees else "no"}
+    row |= {"verdict": judged.verdict, "reason": judged.reason, "size": study.experiment.size}
+    return row | {"num_replicates": judged.num_replicates, "seed": judged.seed}

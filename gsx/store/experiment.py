@@ -1,0 +1,104 @@
+"""experiment.json: what `gsx reproduce` set out to do, written before it is done, so that a report knows what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gsx.records import ConfigurationError
+from gsx.store.files import MAX_TEXT, atomic_write, environment_fault, read
+from gsx.store.strict_json import parse_json, require, sealed_json
+
+SCHEMA_VERSION = 1
+FILE = "experiment.json"
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One run that a step asks for: its folder beside experiment.json, its identity and its configuration."""
+
+    folder: str
+    result_id: str
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    arguments: list[str]  # of the command, as it could be typed
+    cells: list[PlannedCell] | None  # None where they are not known: a training, or a step that was not reached
+
+
+@dataclass(frozen=True)
+class StoredExperiment:
+    name: str
+    size: str
+    definition: dict[str, Any]
+    steps: dict[str, PlannedStep]
+    exact: dict[str, dict[str, Any]] = field(default_factory=dict)  # by result_id: {mean: [P], variance: [P], error, how}
+
+
+def write_experiment(folder: Path, stored: StoredExperiment) -> None:
+    """EnvironmentFault where the disk refuses."""
+    data = sealed_json({"schema_version": SCHEMA_VERSION, **asdict(stored)})
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise environment_fault(folder, "cannot be created", error) from error
+    atomic_write(folder / FILE, data)
+
+
+def read_experiment(folder: Path) -> StoredExperiment | None:
+    """The plan, or None where there is none. IntegrityError, EnvironmentFault."""
+    return read(folder / FILE, MAX_TEXT, _parse)
+
+
+def find_experiments(paths: Iterable[Path]) -> Iterator[Path]:
+    """Every folder at or below `paths` that holds an experiment.json, each once. ConfigurationError for a path that is no folder."""
+    found = set()
+    for path in paths:
+        if not path.is_dir():
+            raise ConfigurationError(f"{path}: no such folder")
+        # Experiments lie at the top of their folder, or of `outputs`: what is below is runs.
+        found |= {file.parent.resolve() for pattern in (FILE, f"*/{FILE}") for file in path.glob(pattern)}
+    return iter(sorted(found))
+
+
+def _parse(stream: BinaryIO) -> StoredExperiment:
+    body = parse_json(stream)
+    if body["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema_version {body['schema_version']}, this gsx reads {SCHEMA_VERSION}")
+    require(body, str, "name", "size")
+    require(body, dict, "definition", "steps", "exact")
+    steps = {name: PlannedStep(list(map(str, step["arguments"])), _cells(step["cells"])) for name, step in body["steps"].items()}
+    for entry in body["exact"].values():
+        require(entry, list, "mean", "variance")
+        entry |= {key: [float(x) for x in entry[key]] for key in ("mean", "variance")} | {"error": float(entry["error"])}
+    return StoredExperiment(body["name"], body["size"], body["definition"], steps, body["exact"])
+
+
+def _cells(given: list[Mapping[str, Any]] | None) -> list[PlannedCell] | None:
+    if given is None:
+        return None
+    cells = []
+    for entry in given:
+        require(dict(entry), str, "folder", "result_id")
+        require(dict(entry), dict, "config")
+        if entry["folder"] != Path(entry["folder"]).name:  # never a path out of the experiment's own folder
+            raise ValueError(f"folder {entry['folder']!r} is no plain name")
+        cells.append(PlannedCell(entry["folder"], entry["result_id"], entry["config"]))
+    return cells
+
+
+def read_training(folder: Path) -> dict[str, Any] | None:
+    """training.json of a training that was made for a step, or None. IntegrityError, EnvironmentFault."""
+
+    def parse(stream: BinaryIO) -> dict[str, Any]:
+        body = parse_json(stream)
+        require(body, str, "status")
+        require(body, dict, "config")
+        require(body, list, "seeds")
+        return body
+
+    return read(folder / "training.json", MAX_TEXT, parse)
