@@ -14,13 +14,13 @@ from pathlib import Path
 from gsx.cli.arguments import Parser
 from gsx.cli.compose import config_folders
 from gsx.cli.exact import exact_values, known_values
-from gsx.experiment import Experiment, Step, experiments, load
+from gsx.experiment import Experiment, Step, check_cells, experiments, load
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError
 from gsx.store import PlannedCell, PlannedStep, StoredExperiment, write_experiment
 
-DESCRIPTION = """Run what is unfinished of published experiments, each into outputs/NAME, and print for every published finding what was measured
-and whether it reproduced. Exit code 0 whatever the verdicts: a result is a result."""
+DESCRIPTION = """Run what is unfinished of published experiments, each into outputs/NAME, and print for every published finding what was
+measured and whether it reproduced. Exit code 0 whatever the verdicts: a result is a result."""
 
 
 def command(arguments: list[str]) -> int:
@@ -100,6 +100,7 @@ def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredE
     from gsx.cli import run
 
     work = run.planned(arguments)
+    check_cells(experiment, step.name, [cell.config for cell in work.cells])
     cells = [PlannedCell(cell.folder.name, cell.result_id, cell.config) for cell in work.cells]
     plan.steps[step.name] = dataclasses.replace(plan.steps[step.name], cells=cells)
     write_experiment(_folder(experiment), plan)

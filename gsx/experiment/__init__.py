@@ -6,6 +6,7 @@ parser, which believes nothing and says file, key and rule. Nothing here needs t
 
 from gsx.experiment.definition import Experiment, Finding, Step
 from gsx.experiment.file import experiments, load
+from gsx.experiment.matching import check_cells
 from gsx.experiment.quantity import Argmin, Crossing, CurveNumber, Quantity, Statistic, flat, matches
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Quantity",
     "Statistic",
     "Step",
+    "check_cells",
     "experiments",
     "flat",
     "load",

@@ -143,7 +143,7 @@ def _finding(entry: object, at: str, steps: Mapping[str, str], source: str) -> t
     if "quick" in fields.given and fields.given["quick"] != "skip":
         raise fields.wrong("quick", "skip, or left out")
     kind = fields.choice("kind", KINDS)
-    Fields.of({key: None for key in fields.given}, at, ("says", "source", "kind", "quick", *_NEEDED[kind]), _NEEDED[kind])
+    Fields.of(dict.fromkeys(fields.given), at, ("says", "source", "kind", "quick", *_NEEDED[kind]), _NEEDED[kind])
     published = None
     if kind == "value":
         ends = fields.given["published"]

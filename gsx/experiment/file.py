@@ -14,7 +14,7 @@ from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML 1.1 takes 1e-5 for a text, and of two equal keys the last: here it is a number, and they are a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

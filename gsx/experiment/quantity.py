@@ -114,7 +114,7 @@ class Quantity:
     @property
     def statistic(self) -> Statistic | None:
         """The statistic of a run that this is about, if it is about a run."""
-        return self.number if isinstance(self.number, Statistic) else getattr(self.number, "of", None)  # type: ignore[return-value]
+        return self.number if isinstance(self.number, Statistic) else getattr(self.number, "of", None)
 
 
 def _number(given: object, at: str) -> Number:

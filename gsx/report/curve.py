@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ from gsx.store import read_training
 COLUMNS = ["seed", "step", "split", "estimator", "metric", "value", "se"]
 #: Metrics that are never negative, and compared by ratio.
 POSITIVE = ("variance", "seconds")
-_REDUCED = {"median": np.median, "mean": np.mean, "min": np.min, "max": np.max, "last": lambda values: values[-1]}
+_REDUCED: dict[str, Callable[[np.ndarray], float]] = {
+    "median": np.median,
+    "mean": np.mean,
+    "min": np.min,
+    "max": np.max,
+    "last": lambda values: float(values[-1]),
+}
 
 
 def trainings(folder: Path) -> dict[Path, dict[str, Any]]:
@@ -50,7 +57,7 @@ def curve_number(path: Path, number: CurveNumber, times: float, log: bool) -> Es
         except ValueError:
             return f"{number.metric} is not always a number"
         of_seed[seed].append(math.log(value) if log and value > 0 else -math.inf if log else value)
-    reduced = np.array([_REDUCED[number.of](np.array(values)) for values in of_seed.values()], dtype=float)
+    reduced = np.array([float(_REDUCED[number.of](np.array(values))) for values in of_seed.values()])
     if not np.isfinite(reduced).all():
         return f"{number.metric} is not always finite"
     positive = not log and number.metric in POSITIVE and bool((reduced >= 0).all())

@@ -30,8 +30,9 @@ class Estimate:
     pairing: str | None = None
 
     @classmethod
-    def exactly(cls, value: float, positive: bool) -> Estimate:
-        return cls(Interval(value, 0.0, (value, value)), positive)
+    def exactly(cls, value: float, positive: bool, error: float = 0.0) -> Estimate:
+        """Known but for a relative error."""
+        return cls(Interval(value, 0.0, (value - error * abs(value), value + error * abs(value))), positive)
 
     @property
     def value(self) -> float:
@@ -69,10 +70,10 @@ def difference(a: Estimate, b: Estimate) -> Interval:
     value = a.value - b.value
     if paired(a, b):
         assert a.rows is not None and b.rows is not None and a.count is not None
-        se = float(jackknife_se(a.count, a.rows - b.rows))
-        if math.isfinite(se):
-            t = student_t_quantile((1 + CONFIDENCE) / 2, len(a.count) - 2)
-            return Interval(value, se, (value - t * se, value + t * se))
+        paired_se = float(jackknife_se(a.count, a.rows - b.rows))
+        if math.isfinite(paired_se):
+            half = student_t_quantile((1 + CONFIDENCE) / 2, len(a.count) - 2) * paired_se
+            return Interval(value, paired_se, (value - half, value + half))
     if a.interval.ci is None or b.interval.ci is None:
         return Interval(value, None, None)
     (low_a, high_a), (low_b, high_b) = a.interval.ci, b.interval.ci
@@ -88,9 +89,13 @@ def ratio(a: Estimate, b: Estimate) -> Interval:
         value = 1.0 if a.value == b.value else 0.0 if a.value == 0 else math.inf
         return Interval(value, 0.0 if value <= 1 else None, (value, value))
     logs = difference(_log(a), _log(b))
-    value = math.exp(logs.value)
-    ends = None if logs.ci is None else (math.exp(max(logs.ci[0], -700)), math.exp(min(logs.ci[1], 700)))
+    value = _exp(logs.value)
+    ends = None if logs.ci is None else (_exp(logs.ci[0]), _exp(logs.ci[1]))
     return Interval(value, None if logs.se is None else value * logs.se, ends)
+
+
+def _exp(x: float) -> float:
+    return math.exp(x) if x < 700 else math.inf
 
 
 def _log(a: Estimate) -> Estimate:

@@ -15,21 +15,25 @@ VERDICTS = ("reproduced", "not reproduced", "inconclusive", "measured", "missing
 #: An interval this wide, relative to what was published, decides nothing.
 TELLING = 0.10
 
+#: Replicates are float32, and an exact zero may leave this of a gradient.
+ROUNDING = 1e-6
+
 RULES = (
-    "value: reproduced where the 95 % interval meets the published value or range widened by its tolerance (what the publication's rounding, "
-    "or our reading of its figure, allows) and reaches no further from the measured value than that tolerance and half range, or 10 % of the "
-    "published value where that is more; not reproduced where it lies outside; else inconclusive.",
-    "less: reproduced where the 95 % interval of left / right lies below 1, not reproduced where above, else inconclusive; of quantities that "
-    "may be negative, of logarithms and of trainings' losses it is that of left - right, and 0. Paired by segment, or by seed of a training, "
+    "value: reproduced where the 95 % interval meets the published value or range, widened by its tolerance (what the publication's "
+    "rounding, or our reading of its figure, allows), and reaches no further from the measured value than tolerance and half range, "
+    "or 10 % of the published value where that is more; not reproduced where it lies outside; else inconclusive.",
+    "less: reproduced where the 95 % interval of left / right lies below 1, not reproduced where above, else inconclusive; of numbers "
+    "that may be negative (bias², logarithms, losses) it is that of left - right, and 0. Paired by segment, or by seed of a training, "
     "where both saw the same random numbers; else both intervals are combined as independent (MOVER).",
-    "equal: reproduced where that interval lies within 1 ± tolerance (of a difference: ± tolerance, of logarithms as they are, else relative "
-    "to the right one), not reproduced where outside, else inconclusive.",
-    "least: reproduced where left is less than each of right, not reproduced where it is surely not less than one; shown is the closest.",
-    "Each interval holds with 95 % for itself, and nothing is adjusted for the number of findings: of findings that are true, up to one "
-    "in forty orderings may look violated, and one in twenty values missed, by chance. A single training (one seed) has no interval and "
-    "decides nothing.",
-    "exact: by enumeration or quadrature, no sampling; ≠ marks a measured value more than twice its interval away from it, which is a fault "
-    "of ours and not of the publication.",
+    "equal: reproduced where that interval lies within 1 ± tolerance (of a difference: ± tolerance of logarithms as they are, else "
+    "relative to the right one), not reproduced where outside, else inconclusive.",
+    "least: reproduced where left is less than each of right, not reproduced where it is surely not less than one of them; shown is "
+    "the closest.",
+    "Each interval holds with 95 % for itself, and nothing is adjusted for the number of findings: of true orderings about one in "
+    "forty may look violated by chance, of true values one in twenty. A single training (one seed) has no interval, and decides "
+    "nothing.",
+    "exact: by enumeration or quadrature, without sampling; ≠ marks a measured value that is further from it than twice its interval, "
+    "which is a fault of ours and not of the publication.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
 )
 
@@ -71,7 +75,7 @@ def judge(study: Study, finding: Finding) -> Judged:
         # The closest of several may be another one in truth; then the two numbers are not of the same thing.
         if finding.kind != "least":
             exact = true.interval.value
-            agrees = _agree(outcome.interval, exact)
+            agrees = _agree(outcome.interval, true.interval)
     results = [study.result(cell.result_id, cell.folder) for quantity in finding.quantities for cell in cells_of(study, quantity)]
     return Judged(
         finding,
@@ -86,12 +90,13 @@ def judge(study: Study, finding: Finding) -> Judged:
     )
 
 
-def _agree(measured: Interval, exact: float) -> bool | None:
-    if measured.ci is None:
+def _agree(measured: Interval, exact: Interval) -> bool | None:
+    """Whether the measured interval, twice as long, meets the exact value with its error: about four standard errors."""
+    if measured.ci is None or exact.ci is None:
         return None
-    low, high = measured.ci
-    slack = 1e-6 * abs(exact)  # float32 replicates
-    return measured.value - 2 * (measured.value - low) - slack <= exact <= measured.value + 2 * (high - measured.value) + slack
+    (low, high), value = measured.ci, measured.value
+    slack = ROUNDING * abs(exact.value)
+    return value - 2 * (value - low) - slack <= exact.ci[1] and exact.ci[0] <= value + 2 * (high - value) + slack
 
 
 def _outcome(finding: Finding, estimates: list[Estimate]) -> _Outcome:

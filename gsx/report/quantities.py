@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -74,7 +75,7 @@ def _grid(study: Study, quantity: Quantity, key: str, where: dict[str, Any], of:
     grid: Grid = {}
     for cell in study.cells(quantity.step, where):
         value = flat(cell.config).get(key)
-        if not is_number(value):
+        if value is None or not is_number(value):
             raise Absent("missing", f"{key}={value} is not a number in a cell with {text(where)}")
         if float(value) in grid:
             raise Absent("missing", f"two cells with {text(where)} have {key}={value}")
@@ -85,7 +86,8 @@ def _grid(study: Study, quantity: Quantity, key: str, where: dict[str, Any], of:
 
 
 def _argmin(grid: Grid, key: str) -> Estimate:
-    """Where the statistic is least; the interval spans the grid points whose statistic is not significantly above the least one."""
+    """Where the statistic is least; the interval spans the grid points whose statistic is not significantly above the least one, and is
+    open where that is an end of the grid."""
     best = min(grid, key=lambda x: grid[x].value)
     least = grid[best]
     near = [best]
@@ -98,7 +100,10 @@ def _argmin(grid: Grid, key: str) -> Estimate:
             raise Absent("inconclusive", f"no interval along {key}")
         if compared.ci[0] <= level:
             near.append(x)
-    return Estimate(Interval(best, None, (min(near), max(near))), all(x > 0 for x in grid))
+    low, high = min(near), max(near)
+    # At an end of the grid the least may lie beyond it.
+    ends = (low if low > min(grid) else 0.0 if min(grid) > 0 else -math.inf, high if high < max(grid) else math.inf)
+    return Estimate(Interval(best, None, ends), min(grid) > 0)
 
 
 def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
@@ -115,8 +120,7 @@ def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
             raise Absent("inconclusive", f"no interval along {number.key}")
         log = math.log(compared.value)
         gaps[x] = (log, max(math.log(compared.ci[1]) - log, log - math.log(compared.ci[0])))
-    xs = list(gaps)
-    turns = [(x, y) for x, y in zip(xs, xs[1:], strict=False) if gaps[x][0] * gaps[y][0] < 0]
+    turns = [(x, y) for x, y in itertools.pairwise(gaps) if gaps[x][0] * gaps[y][0] < 0]
     if len(turns) != 1:
         raise Absent("inconclusive", f"the two cross {len(turns)} times on the grid of {number.key}")
     ((x, y),) = turns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,11 @@ def _measured(judged: Judged) -> str:
 
 
 def _ends(found: Interval) -> str:
-    return "" if found.ci is None else " [" + ", ".join(rounding.concise(end) for end in found.ci) + "]"
+    return "" if found.ci is None else " [" + ", ".join(map(_end, found.ci)) + "]"
+
+
+def _end(end: float) -> str:
+    return f"{'-' if end < 0 else ''}∞" if math.isinf(end) else rounding.concise(end)
 
 
 def _full(study: Study, judged: Judged) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gsx.experiment import Experiment, Quantity, Statistic, matches
-from gsx.records import GsxError, Interval, IntegrityError, Layout, Result, canonical_json
+from gsx.records import GsxError, IntegrityError, Interval, Layout, Result, canonical_json
 from gsx.report.estimate import Estimate
 from gsx.statistics import Pool
 from gsx.statistics.jackknife import interval
@@ -166,7 +166,7 @@ class Study:
             value = float(((mean - reference) ** 2).sum()) + (value if number.name == "mse" else 0.0)
         elif number.name not in ("variance", "mean"):
             raise Absent("inconclusive", "no exact value")
-        return Estimate.exactly(value, number.name != "mean")
+        return Estimate.exactly(value, number.name != "mean", stored["error"])
 
 
 def columns(layout: Layout, number: Statistic) -> slice:
