@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gsx import data, yardstick
-from gsx.cli import main
-from gsx.cli.compose import cells, composed, composing, config_folder
+from gsx.cli.compose import composed, composing, config_folder
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import ConfigurationError, MissingData, Result
@@ -108,40 +105,6 @@ def test_data(name: str) -> None:
         assert configuration.build_model(dataset).name == model
 
 
-# --------------------------------------------------------------------------------------------------------------------- experiments
-
-
-@pytest.fixture
-def logging_as_before() -> Iterator[None]:
-    """Hydra sets the root logger up for each job."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("logging_as_before")
-@pytest.mark.parametrize("name", options("experiment"))
-def test_experiments(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the command in the file's own first comment, only with fewer replicates."""
-    monkeypatch.setenv("GSX_QUIET", "1")
-    command = comment(CONF / "experiment" / f"{name}.yaml").split()
-    assert command == ["gsx", "run", f"experiment={name}"]
-    assert main([*command[1:], "num_replicates=64", "block_size=1"]) == 0, capsys.readouterr().err
-    *_, counts = capsys.readouterr().out.splitlines()
-    ran = len(list((tmp_path / "outputs" / name).rglob("result.json")))
-    assert counts == f"{ran} cells: {ran} ran" and ran > 1
-
-
-@pytest.mark.parametrize("name", options("experiment"))
-def test_experiments_have_no_cell_twice(name: str) -> None:
-    with composing():
-        overrides, sweep = cells([f"experiment={name}"], multirun=False)
-    assert sweep and len({tuple(cell) for cell in overrides}) == len(overrides) > 1
-
-
 # --------------------------------------------------------------------------------------------------------------------- conventions
 
 
@@ -165,10 +128,7 @@ def test_conventions(path: Path) -> None:
     if group != "hydra" or path.parent.name != "help":
         assert re.match(r"(# @package _global_\n)?# \S", text)
     if group == "experiment":
-        lines = text.splitlines()
-        assert lines[0] == "# @package _global_" and lines[1] == f"# gsx run experiment={path.stem}" and lines[2].startswith("# ")
-        assert lines[2].endswith(".")
-        assert yaml.safe_load(text)["name"] == path.stem
+        assert text.startswith(f"# gsx reproduce {path.stem}\n")
     elif group in ("estimator", "model", "data", "reference", "device"):
         assert comment(path).endswith(".")
 

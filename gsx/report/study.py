@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gsx.experiment import Experiment, Quantity, Statistic, matches
+from gsx.experiment import Experiment, Statistic, matches
 from gsx.records import GsxError, IntegrityError, Interval, Layout, Result, canonical_json
 from gsx.report.estimate import Estimate
 from gsx.statistics import Pool
@@ -198,7 +198,3 @@ def studies(paths: Sequence[Path]) -> tuple[list[Study], list[str]]:
         except GsxError as fault:
             wrong.append(f"{folder.name}: its experiment.json cannot be used: {str(fault).replace(f'{folder}/', '')}")
     return sorted(found, key=lambda study: (study.stored.name, study.stored.size)), wrong
-
-
-def step_of(study: Study, quantity: Quantity) -> str:
-    return next(step.command for step in study.experiment.steps if step.name == quantity.step)

@@ -234,9 +234,12 @@ def test_a_sweep_over_estimators_shares_their_tunable(empty: Path, capsys: pytes
 
 
 def test_an_experiment_takes_a_tunable_of_its_estimators(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--dry-run", "experiment=temperature", "estimator.temperature=0.4"]) == 0, capsys.readouterr().err
+    (empty / "experiment").mkdir()
+    step = "{name: sweep, sweep: {estimator: [concrete, st_gumbel], estimator.temperature: [0.1, 0.2]}}"
+    (empty / "experiment" / "mine.yaml").write_text(f"title: mine\nsteps: [{step}]\n")
+    assert main(["run", "--dry-run", "experiment=mine", "--config-dir=.", "estimator.temperature=0.4"]) == 0, capsys.readouterr().err
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and all("temperature_0.4" in line for line in lines)
+    assert len(lines) == 2 and all("temperature_0.4" in line for line in lines)
 
 
 # ------------------------------------------------------------------------------------------------------------------------ quiet

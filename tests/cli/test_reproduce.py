@@ -1,0 +1,165 @@
+"""`gsx reproduce`, on experiments of a user's own that are as small as can be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gsx.cli import main
+from gsx.cli.completion import suggestions
+from gsx.records import IntegrityError
+from gsx.store import read_experiment
+from tests.cli.conftest import Inside
+
+STEP = {
+    "name": "sweep",
+    "overrides": ["model.logits=[0.5]", "num_replicates=256", "block_size=4"],
+    "sweep": {"estimator": ["reinforce", "rloo"], "num_samples": [2, 4]},
+    "quick": {"overrides": ["num_replicates=64", "block_size=1"], "sweep": {"num_samples": [2]}},
+}
+
+
+def of(estimator: str, number: str = "variance") -> dict[str, object]:
+    return {"step": "sweep", "where": {"estimator": estimator, "num_samples": 2}, "number": number}
+
+
+TOY = {
+    "title": "a toy",
+    "source": "nobody (2020)",
+    "notes": ["as read off"],
+    "steps": [STEP],
+    "findings": [
+        {"says": "RLOO is below", "kind": "less", "left": of("rloo"), "right": of("reinforce")},
+        {"says": "the gradient", "kind": "value", "published": 0.0235, "tolerance": 1e-4, "measured": of("rloo", "reference.logits[0]")},
+        {"says": "off by three", "kind": "value", "published": 0.0238, "tolerance": 1e-4, "measured": of("rloo", "reference.logits[0]")},
+    ],
+}
+TWO = {
+    "title": "two steps, of which the first fails",
+    "steps": [{"name": "broken", "overrides": ["estimator=nope"]}, STEP],
+    "findings": [{"says": "nothing", "kind": "measured", "measured": {"step": "broken", "number": "variance"}}, TOY["findings"][0]],
+}
+CONF = "--config-dir=conf"
+
+
+@pytest.fixture
+def own(empty: Path) -> Path:
+    folder = empty / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    for name, data in (("toy", TOY), ("two", TWO)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(data))
+    return empty
+
+
+def verdicts(out: str) -> list[str]:
+    return [line.split("|")[-2].strip().partition(" (")[0] for line in out.splitlines() if line.startswith("| t")]
+
+
+def test_an_experiment_from_steps_to_verdicts(own: Path, inside: Inside) -> None:
+    code, out, err = inside("reproduce", "toy", CONF)
+    assert code == 0 and verdicts(out) == ["reproduced", "reproduced", "not reproduced"]
+    assert "left / right = " in out and "0.0235 ± 0.0001" in out and "toy: as read off" in out
+    assert "gsx run -m" in err and "4 cells: 4 ran" in err and "cells:" not in out  # what a step says is not the result
+
+    stored = read_experiment(own / "outputs" / "toy")
+    assert stored is not None and stored.size == "full" and stored.definition["title"] == "a toy"
+    cells = stored.steps["sweep"].cells
+    assert cells is not None and len(cells) == 4
+    for cell in cells:
+        body = json.loads((own / "outputs" / "toy" / cell.folder / "result.json").read_text())
+        assert (body["result_id"], body["config"]) == (cell.result_id, cell.config)
+
+    # Again: nothing is measured anew, and the same is said.
+    code, again, err = inside("reproduce", "toy", CONF)
+    assert (code, again) == (0, out) and "4 skipped" in err
+
+    # The report says the same from the files alone; without a cell it is missing, and comes back.
+    gone = next(cell for cell in cells if cell.config["estimator"]["name"] == "rloo" and cell.config["num_samples"] == 2)
+    before = (own / "outputs" / "toy" / gone.folder / "result.json").read_text()
+    assert board(inside) == ["reproduced", "reproduced", "not reproduced"]
+    shutil.rmtree(own / "outputs" / "toy" / gone.folder)
+    assert board(inside) == ["missing", "missing", "missing"]
+    code, again, err = inside("reproduce", "toy", CONF)
+    assert (code, again) == (0, out) and "1 ran, 3 skipped" in err
+    after = (own / "outputs" / "toy" / gone.folder / "result.json").read_text()
+    assert [json.loads(text)["moments_sha256"] for text in (before, after)] == [json.loads(before)["moments_sha256"]] * 2
+
+
+def board(inside: Inside) -> list[str]:
+    code, _, _ = inside("report", "outputs/toy", "--out", "report")
+    assert code == 0
+    with open("report/tables/scoreboard.csv", newline="") as stream:
+        return [row["verdict"] for row in csv.DictReader(stream)]
+
+
+def test_the_quick_size_has_a_folder_of_its_own(own: Path, inside: Inside) -> None:
+    code, out, _ = inside("reproduce", "toy", "--quick", CONF)
+    assert code == 0 and len(verdicts(out)) == 3
+    folder = own / "outputs" / "toy-quick"
+    assert len(list(folder.glob("*/result.json"))) == 2 and not (own / "outputs" / "toy").exists()
+    (folder / "experiment.json").write_text((folder / "experiment.json").read_text().replace("a toy", "another"))
+    with pytest.raises(IntegrityError, match="sha256"):
+        read_experiment(folder)
+    assert inside("reproduce", "toy", "--quick", CONF)[:2] == (0, out)  # the plan is written anew
+
+
+def test_a_step_that_fails_stops_no_other(own: Path, inside: Inside) -> None:
+    code, out, err = inside("reproduce", "two", "toy", "--quick", CONF)
+    assert code == 1
+    assert [line for line in err.splitlines() if line.startswith("gsx: failed")] == [
+        line for line in err.splitlines() if line.startswith("gsx: failed: two-quick: broken: estimator=nope: unknown")
+    ]
+    assert sorted(verdicts(out)[:3]) == sorted(["reproduced", "reproduced", "not reproduced"]) and verdicts(out)[3:] == [
+        "missing",
+        "reproduced",
+    ]
+    assert "two-quick: the step broken was not reached" in out
+
+
+def test_a_finding_about_no_cell_is_refused_before_any_is_measured(own: Path, inside: Inside) -> None:
+    data = TOY | {"findings": [{"says": "nothing", "kind": "measured", "measured": of("arm")}]}
+    (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
+    code, _, err = inside("reproduce", "toy", CONF)
+    assert code == 1 and "toy: sweep: toy: 'nothing': 0 cells of sweep have estimator=arm, num_samples=2; must be one" in err
+    assert not list((own / "outputs").rglob("result.json"))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (f"reproduce toyy {CONF}", "reproduce toyy: unknown; did you mean toy?"),
+        ("reproduce", "reproduce: the following arguments are required: NAME"),
+        (f"run experiment=two {CONF}", "experiment=two: is not one run but broken (run), sweep (run): gsx reproduce two"),
+        (f"run experiment=toy {CONF} estimator.temperature=1", "estimator.temperature=1: unknown key"),
+        ("run experiment=toy --config-dir=nowhere", "experiment=toy: unknown"),
+    ],
+)
+def test_refused_in_one_line(line: str, expected: str, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(f"gsx: {expected}") and len(said.err.splitlines()) == 1 and said.out == ""
+    assert not (own / "outputs").exists()
+
+
+def test_a_dry_run_writes_nothing(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "toy", CONF, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and all(line.startswith("new") and "outputs/toy/" in line for line in lines)
+    assert not (own / "outputs").exists()
+
+
+def test_one_step_is_also_a_run_and_the_users_words_win(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--dry-run", "experiment=toy", CONF, "num_samples=8", "name=mine", "num_replicates=128"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and all("outputs/mine/" in line and "-n8-" in line and "num_replicates=256" in line for line in lines)
+
+
+def test_tab() -> None:
+    assert {"arms_toy", "all", "--quick"} <= set(suggestions("gsx reproduce "))
+    assert suggestions("gsx reproduce arms_t") == ["arms_toy"]
+    assert "experiment=arms_toy" in suggestions("gsx run experiment=arms")
