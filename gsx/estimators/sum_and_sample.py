@@ -26,8 +26,9 @@ class SumAndSample(Estimator):
     for each state; 0 where there are none.
     Requires: at most 4096 joint states, and no more samples than these; nothing of the cost.
     Costs: N (1 + baseline_samples) evaluations, no gradient of the cost.
-    Bias: none. With as many samples as joint states it is exact, but for the noise of the baseline.
-    References: Liu, Regier, Tripuraneni, Jordan & McAuliffe (2019), arXiv 1810.04777; one baseline sample is their REINFORCE+.
+    Bias: none. With as many samples as joint states it is exact, but for the noise of the baseline; with one it is REINFORCE, and with
+    one baseline sample the REINFORCE+ of the paper.
+    References: Liu, Regier, Tripuraneni, Jordan & McAuliffe (2019), arXiv 1810.04777.
     """
 
     family = "conditional expectation"
@@ -36,7 +37,6 @@ class SumAndSample(Estimator):
     distributions = (Bernoulli, Categorical)
     evaluations = "N (1 + baseline_samples)"
     citation = "Liu, Regier, Tripuraneni, Jordan & McAuliffe (2019), Rao-Blackwellized Stochastic Gradients, arXiv 1810.04777"
-    least_samples = 2
 
     def __init__(self, *, baseline_samples: int = 0, num_samples: int | None = None) -> None:
         super().__init__(num_samples=num_samples)

@@ -27,6 +27,7 @@ from gsx.estimators.rloo import RLOO
 from gsx.models.base import Model, Params
 from gsx.models.binary_vae import BinaryVAE
 from gsx.models.black_box_toy import BlackBoxToy, longest_run
+from gsx.models.categorical_distance import CategoricalDistance
 from gsx.models.iwae import IWAE
 from gsx.models.polynomial import Polynomial
 from gsx.models.random_table import RandomTable
@@ -144,6 +145,32 @@ def test_a_random_table_follows_the_seed() -> None:
     assert not torch.equal(program(other).params["logits"], program(same).params["logits"])
 
 
+@pytest.mark.parametrize(("dimensions", "categories"), [(1, 2), (3, 4), (2, 7)])
+def test_categorical_distance(dimensions: int, categories: int) -> None:
+    model = CategoricalDistance(dimensions=dimensions, categories=categories, seed=3)
+    target = model.target.numpy()
+    assert target.shape == (dimensions,) and np.isin(target, np.arange(categories)).all()
+
+    def mean(at: Numbers) -> float:
+        p = np.exp(at["logits"]) / np.exp(at["logits"]).sum(-1, keepdims=True)
+        outcomes = itertools.product(range(categories), repeat=dimensions)
+        return sum(np.abs(x - target).sum() * math.prod(p[d, c] for d, c in enumerate(x)) for x in outcomes)
+
+    expected = slopes(mean, numbers(model))
+    for kind in ("closed_form", "enumeration"):
+        np.testing.assert_allclose(reference(model, kind), expected, rtol=1e-7, atol=1e-9)
+
+
+def test_the_target_of_a_categorical_distance_is_a_draw() -> None:
+    """Over many problems: as often in each category as their own probabilities add up to. (Three standard errors; the seeds are fixed.)"""
+    models = [CategoricalDistance(dimensions=200, categories=3, seed=seed) for seed in range(10)]
+    p = torch.cat([torch.softmax(program(model).params["logits"], -1) for model in models])
+    drawn = torch.nn.functional.one_hot(torch.cat([model.target for model in models]).long(), 3)
+    excess = (drawn - p)[p.argmax(-1) == 2].sum(0)
+    assert (excess.abs() < 3 * (p * (1 - p))[p.argmax(-1) == 2].sum(0).sqrt()).all()
+    assert (drawn - 1 / 3)[p.argmax(-1) == 2].sum(0)[2] > 50  # a draw that ignores the logits would be caught
+
+
 @pytest.mark.parametrize("power", [1.5, 2.0, 3.0])
 def test_polynomial(power: float) -> None:
     model = Polynomial(dimensions=3, power=power)
@@ -185,6 +212,8 @@ def test_black_box_toy() -> None:
     ("make", "message"),
     [
         (lambda: TiedBernoulli(targets=[]), "targets=[]: must hold at least one number"),
+        (lambda: CategoricalDistance(dimensions=0), "dimensions=0: must be at least 1"),
+        (lambda: CategoricalDistance(categories=1), "categories=1: must be at least 2"),
         (lambda: RandomTable(dimensions=0), "dimensions=0: must be at least 1"),
         (lambda: RandomTable(categories=1), "categories=1: must be at least 2"),
         (lambda: RandomTable(dimensions=21), "dimensions=21: 2^21 outcomes are more than 2^20"),
