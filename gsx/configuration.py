@@ -19,7 +19,7 @@ from gsx.models.base import Model
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, Parameters
 from gsx.reference import ReferenceSettings
-from gsx.store import TrainingDirectory, read_parameters
+from gsx.store import find_trainings, read_parameters
 from gsx.tune import TuneSettings
 
 
@@ -168,11 +168,14 @@ class Setup:
 
 
 def _parameters_of(checkpoint: Any) -> Parameters:
-    """The parameters in a file, or those of the first seed in the folder of a training."""
+    """The parameters in a file, or those of the first seed of the one training at or below a folder."""
     if not isinstance(checkpoint, str):
         raise ConfigurationError(f"model.checkpoint={checkpoint}: must be a path")
     path = Path(checkpoint)
-    found = TrainingDirectory(path).read_parameters() if path.is_dir() else read_parameters(path)
+    trainings = list(find_trainings([path])) if path.is_dir() else []
+    if len(trainings) > 1:
+        raise ConfigurationError(f"model.checkpoint={checkpoint}: holds {len(trainings)} trainings: name one of them")
+    found = trainings[0].read_parameters() if trainings else None if path.is_dir() else read_parameters(path)
     if found is None:
         what = "holds no finished training" if path.is_dir() else "no such file"
         raise ConfigurationError(f"model.checkpoint={checkpoint}: {what}")

@@ -45,7 +45,8 @@ def planned(experiment: Experiment, step: str) -> list[dict[str, Any]]:
                 place[key] = override.value()
             if groups not in bases:
                 bases[groups] = config
-                Configuration.of(config)
+                # What an earlier step leaves behind is not there yet.
+                Configuration.of({**config, "model": {**config["model"], "checkpoint": None}})
             configs.append(config)
     return configs
 

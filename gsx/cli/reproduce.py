@@ -37,7 +37,7 @@ def command(arguments: list[str]) -> int:
     if chosen.dry_run:
         for experiment in studies:
             for step in experiment.steps:
-                _step(step.command)([*options, *step.arguments(f"name={experiment.folder}"), "--dry-run"])
+                _announce(experiment, step, options)
         return 0
     failures = [failure for experiment in studies for failure in _reproduce(experiment, options)]
 
@@ -62,6 +62,15 @@ def _names(names: list[str], folders: list[Path]) -> list[str]:
 
 def _folder(experiment: Experiment) -> Path:
     return Path.cwd() / "outputs" / experiment.folder
+
+
+def _announce(experiment: Experiment, step: Step, options: list[str]) -> None:
+    try:
+        _step(step.command)([*options, *step.arguments(f"name={experiment.folder}"), "--dry-run"])
+    except ConfigurationError as error:
+        if not str(error).startswith("model.checkpoint="):
+            raise
+        print(f"waits      {experiment.folder}: {step.name}, for a training that is not there yet")
 
 
 def _step(name: str) -> Callable[[list[str]], int]:
