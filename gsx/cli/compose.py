@@ -174,7 +174,8 @@ def for_sweeper(overrides: list[str]) -> list[str]:
 
 def _meets_each_cell(override: Override) -> bool:
     nested = "." in override.key_or_group and not override.is_hydra_override()
-    return nested and override.type == OverrideType.CHANGE and not override.is_sweep_override()
+    # A choice of null is refused by Hydra, which otherwise has nothing against null.
+    return nested and override.type == OverrideType.CHANGE and not override.is_sweep_override() and override.value() is not None
 
 
 def composed(overrides: list[str], config_name: str = "config") -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gsx.cli.compose import config_folders
 from gsx.cli.exact import exact_values, known_values
 from gsx.experiment import Experiment, Step, check_cells, experiments, load
 from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError, GsxError
+from gsx.records import ConfigurationError, GsxError, MissingData
 from gsx.store import PlannedCell, PlannedStep, StoredExperiment, write_experiment
 
 DESCRIPTION = """Run what is unfinished of published experiments, each into outputs/NAME, and print for every published finding what was
@@ -71,6 +71,8 @@ def _announce(experiment: Experiment, step: Step, options: list[str]) -> None:
         if not str(error).startswith("model.checkpoint="):
             raise
         print(f"waits      {experiment.folder}: {step.name}, for a training that is not there yet")
+    except MissingData as error:
+        print(f"lacks data {experiment.folder}: {step.name}: {error}")
 
 
 def _step(name: str) -> Callable[[list[str]], int]:
