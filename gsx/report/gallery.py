@@ -1,26 +1,33 @@
-"""`python -m gsx.report.gallery`: docs/gallery.md and its pictures, chosen from reports that are there. `scripts/gallery` makes them."""
+"""`python -m gsx.report.gallery OUTPUTS REPORTS DOCS`: docs/gallery.md and docs/scoreboard.md, from what `scripts/gallery` has measured."""
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.records import MissingData
-from gsx.store import atomic_write
+from gsx.report.findings import VERDICTS, judge
+from gsx.report.scoreboard import scoreboard
+from gsx.report.study import studies
+from gsx.report.tables import aligned
+from gsx.store import atomic_write, find_runs, find_trainings
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of a report, and what there is to see in it."""
+    """A figure of an experiment's report, and what there is to see in it."""
 
     heading: str
-    figure: str  # <report>/<figure>
+    experiment: str
+    figure: str
     text: str
 
 
 INTRODUCTION = (
-    "Every figure below is made by `scripts/gallery`, from results that it measures itself; nothing is drawn by hand.",
+    "Every figure below is drawn by `scripts/gallery` from the published experiments, as `gsx reproduce all` measures them; none by hand.",
     "`gsx report --style page|column|neurips|icml|slides` draws the same for where it will stand, as PNG, PDF and SVG, its data beside "
     "it. An estimator looks the same in every figure: colour, marker and line.",
 )
@@ -28,43 +35,80 @@ INTRODUCTION = (
 PICTURES = (
     Picture(
         "Why the reparameterization trick varies less, and when not",
-        "why/draws-k-gaussian_toy",
+        "why_reparameterization",
+        "draws-k-gaussian_toy",
         "A smooth cost has a small derivative, which is what the pathwise estimate averages; a wiggly one has a large derivative, and the "
         "score function, which averages the cost itself, wins. They cross at k*.",
     ),
-    Picture(
-        "No estimator dominates",
-        "costs/parameters-k-gaussian_toy",
-        "Variance of the gradient in both parameters of a Gaussian, for three costs (Mohamed, Rosca, Figurnov & Mnih 2020).",
-    ),
-    Picture(
-        "One Bernoulli",
-        "bernoulli/sweep-logits-bernoulli_toy",
-        "Variance against the probability (Dimitriev & Zhou 2021). DisARM is exact at p = 1/2: a hollow marker on the axis.",
-    ),
-    Picture("Temperature", "temperature/frontier-binary_vae", "What a relaxation trades: bias for variance, on a VAE of real digits."),
-    Picture("The best temperature depends on N", "temperature/temperature-binary_vae", "Samples divide the variance and leave the bias."),
-    Picture("Samples", "samples/samples-bernoulli_toy", "Coupled estimators leave the line 1/N of an average of independent samples."),
-    Picture("Estimators side by side", "samples/variance-bernoulli_toy", "The verdict on bias stands at the right."),
-    Picture("Bias, coordinate by coordinate", "samples/bias-z-bernoulli_toy", "Each against its own standard error."),
 )
 
+#: Between these the README repeats the summary of docs/scoreboard.md; a test compares.
+BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
 
-def main(reports: Path, docs: Path) -> int:
-    """Copies the pictures with their captions; MissingData where a report lacks one."""
+
+def main(outputs: Path, reports: Path, docs: Path) -> int:
+    """Copies the pictures with their captions, and writes the scoreboard; MissingData where a report lacks a picture."""
     lines = ["# Gallery", *INTRODUCTION]
     for picture in PICTURES:
-        report, _, figure = picture.figure.partition("/")
-        source = reports / report / "figures"
-        if not (source / f"{figure}.png").is_file():
-            raise MissingData(f"{source / figure}.png: not there; scripts/gallery makes it")
+        source = reports / picture.experiment / "figures"
+        if not (source / f"{picture.figure}.png").is_file():
+            raise MissingData(f"{source / picture.figure}.png: not there; scripts/gallery makes it")
         (docs / "gallery").mkdir(parents=True, exist_ok=True)
-        atomic_write(docs / "gallery" / f"{figure}.png", (source / f"{figure}.png").read_bytes())
-        caption = (source / f"{figure}.txt").read_text(encoding="utf-8").strip()
-        lines += [f"## {picture.heading}", picture.text, f"![{picture.heading}](gallery/{figure}.png)", f"<sub>{caption}</sub>"]
+        name = f"{picture.experiment}-{picture.figure}"
+        atomic_write(docs / "gallery" / f"{name}.png", (source / f"{picture.figure}.png").read_bytes())
+        caption = (source / f"{picture.figure}.txt").read_text(encoding="utf-8").strip()
+        lines += [f"## {picture.heading}", picture.text, f"![{picture.heading}](gallery/{name}.png)"]
+        lines += [f"<sub>`gsx reproduce {picture.experiment}`. {caption}</sub>"]
     atomic_write(docs / "gallery.md", ("\n\n".join(lines) + "\n").encode())
+    atomic_write(docs / "scoreboard.md", _scoreboard(outputs).encode())
+    readme = docs.parent / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    again = re.sub(f"{BEGIN}\n.*?{END}", lambda _: f"{BEGIN}\n{summary(outputs)}\n{END}", text, flags=re.DOTALL)
+    if again != text:
+        atomic_write(readme, again.encode())
     return 0
 
 
+def _folders(outputs: Path) -> list[Path]:
+    return [study.folder for study in studies([outputs])[0] if study.experiment.size == "full"]
+
+
+def _scoreboard(outputs: Path) -> str:
+    """The page: when and with what, the verdicts counted, every finding, and the rules."""
+    board = scoreboard(_folders(outputs))
+    if board is None:
+        raise MissingData(f"{outputs}: no experiment; scripts/gallery makes them")
+    parts = ["# Scoreboard of published findings", _circumstances(_folders(outputs)), f"{BEGIN}\n{summary(outputs)}\n{END}"]
+    return "\n\n".join([*parts, board.markdown().strip()]) + "\n"
+
+
+def summary(outputs: Path) -> str:
+    """A row for each experiment: how many of its findings came out how."""
+    body = []
+    for study in studies(_folders(outputs))[0]:
+        verdicts = [judge(study, finding).verdict for finding in study.experiment.findings]
+        if verdicts:
+            name = study.experiment.name
+            body.append([f"[`{name}`](conf/experiment/{name}.yaml)", study.experiment.source, *(str(verdicts.count(v)) for v in VERDICTS)])
+    return aligned(["experiment", "source", *VERDICTS], body, 2).strip()
+
+
+def _circumstances(folders: Sequence[Path]) -> str:
+    """Dates and versions of the results themselves, as they say."""
+    said = []
+    for directory in find_runs(folders):
+        result = directory.read_result()
+        said += [result.provenance] if result else []
+    for trained in find_trainings(folders):
+        training = trained.read()
+        said += [training.provenance] if training else []
+    days = sorted({str(entry.get("time", ""))[:10] for entry in said})
+    versions = [f"{key} {', '.join(sorted({str(entry.get(key)) for entry in said}))}" for key in ("gsx", "python", "torch", "numpy")]
+    return (
+        f"Full sizes, measured by `scripts/gallery` from {days[0]} to {days[-1]} with {', '.join(versions)}, on a CPU. The notes below the "
+        "table say what is known about what does not reproduce."
+    )
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(*map(Path, sys.argv[1:4])))
