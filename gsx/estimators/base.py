@@ -49,9 +49,8 @@ class Estimator(nn.Module, ABC):
     #: Whether samples come in pairs, so that N must be even.
     in_pairs: ClassVar[bool] = False
 
-    #: What the estimator's own parameters are tuned by, where it has any: least E|g|^2, or the least of its `regression`. A setting may
-    #: decide whether there are any.
-    tuned_by: Literal["none", "variance", "regression"] = "none"
+    #: What the estimator's own parameters are tuned by, where it has any: least E|g|^2, or the least of its `regression`.
+    tuned_by: ClassVar[Literal["none", "variance", "regression"]] = "none"
 
     #: How many draws `update` learns from before the measuring.
     warmup: int = 0

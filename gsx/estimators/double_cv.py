@@ -41,7 +41,7 @@ class DoubleCV(Estimator):
         self.coefficient = coefficient
         self.learnt = nn.ParameterDict()
         if coefficient is None:
-            self.tuned_by = "variance"
+            self.tuned_by = "variance"  # type: ignore[misc]  # a fact of the class to all others
 
     def prepare(self, site: str, q: Distribution, noise: Noise) -> None:
         if self.coefficient is None:
