@@ -53,8 +53,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     read is a row of the table.
     """
     paths, out = [Path(path) for path in paths], Path(out)
+    groups, without, duplicates = collect(paths, may_be_empty=trainings.any_below(paths))
     courses, unfinished = trainings.collect(paths)
-    groups, without, duplicates = collect(paths, may_be_empty=bool(courses))
     try:
         for folder in (out / "tables", out / "figures"):
             folder.mkdir(parents=True, exist_ok=True)

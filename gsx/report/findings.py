@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gsx.experiment import Finding
+from gsx.experiment import CurveNumber, Finding
 from gsx.records import Interval
 from gsx.report.estimate import Estimate, by_ratio, difference, ratio
 from gsx.report.quantities import cells_of, evaluate
@@ -68,6 +68,8 @@ def judge(study: Study, finding: Finding) -> Judged:
     outcome = _outcome(finding, estimates)
     exact, agrees = None, None
     try:
+        if any(isinstance(quantity.number, CurveNumber) for quantity in finding.quantities):
+            raise Absent("inconclusive", "nothing is exact along a training")
         true = _outcome(finding, [evaluate(study, quantity, study.exactly) for quantity in finding.quantities])
     except Absent:
         pass

@@ -61,6 +61,10 @@ def collect(paths: Sequence[Path]) -> tuple[list[Course], list[str]]:
     return _courses(found), faults
 
 
+def any_below(paths: Sequence[Path]) -> bool:
+    return any(True for path in paths if path.is_dir() for _ in find_trainings([path]))
+
+
 def _trajectory(name: str, training: Training) -> Trajectory:
     curve = pd.DataFrame(training.curve, columns=list(Point._fields))
     return Trajectory(name, training.status, training.config, training.model, training.estimator, training.seeds, curve, training.summary)

@@ -105,7 +105,7 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str], tmp_
 def test_completion_in_bash(tmp_path: Path) -> None:
     """The function that bash calls on TAB, with the variables that bash sets."""
     lines = {
-        "gsx r": {"run", "report"},
+        "gsx r": {"run", "report", "reproduce"},
         "gsx list est": {"estimators"},
         "gsx completion ": set(SHELLS),
         "gsx run estimator=conc": {"concrete"},

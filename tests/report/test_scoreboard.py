@@ -322,6 +322,7 @@ def test_trainings(trained: Path) -> None:
     t = student_t_quantile(0.975, 2)
     half = t * np.std([9, 11, 10], ddof=1) / math.sqrt(3)
     assert [rows[0]["measured_ci_low"], rows[0]["measured_ci_high"]] == pytest.approx([10 - half, 10 + half])
+    assert {row["exact"] for row in rows} == {None}  # nothing is exact along a training
     assert rows[6]["reason"] == "no interval" and rows[5]["measure"] == "difference"
     # Paired by seed: of -10 + 5, -11 + 5.5, -9 + 4.5 the spread is half that of either.
     half = t * np.std([9 - 4.5, 11 - 5.5, 10 - 5], ddof=1) / math.sqrt(3)
