@@ -16,7 +16,10 @@ from gsx.report.table import Table
 from gsx.store import find_trainings
 
 #: What two trainings may differ in and still be drawn against each other.
-_FREE = ("estimator", "name", "seeds", "seed", "probe", "workers", "plugins", "force", "device", "tune", "reference")
+_FREE = (
+    *("estimator", "num_samples", "tune", "name", "seeds", "seed", "device", "plugins"),
+    *("probe", "probe_every", "probe_replicates", "reference"),
+)
 
 
 @dataclass(frozen=True)
