@@ -59,10 +59,13 @@ def tick(value: float) -> str:
 
 
 def measured_ticks(values: Sequence[float], most: int = 8) -> list[float] | None:
-    """The measured values as the ticks of a log axis: all, every second one, ...; None where they are too few or lie too close."""
+    """The measured values as the ticks of a log axis: all, every second one, ...; None where they are too few, lie too close, or
+    take more than two digits and are not whole, as those of a log grid."""
+    if any(float(f"{value:.2g}") != value != int(value) for value in values):
+        return None
     for stride in range(1, 5):
         shown = list(values[::stride])
         gaps = [math.log(b / a) for a, b in itertools.pairwise(shown)]
-        if 2 <= len(shown) <= most and min(gaps) > 0.5 * sum(gaps) / most:
+        if 2 <= len(shown) <= most and min(gaps) > 0.8 * sum(gaps) / most:
             return shown
     return None

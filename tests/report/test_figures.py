@@ -74,8 +74,10 @@ def test_names_at_ends_keep_their_order_and_their_distance() -> None:
 def test_sample_sizes_are_their_own_ticks() -> None:
     """Not 2.2 and 2.4, which nobody measured."""
     assert axis.measured_ticks([2, 4, 6, 8, 10]) == [2, 4, 6, 8, 10]
+    assert axis.measured_ticks([0.5, 0.889, 1.58, 2.81, 5.0]) is None  # a reader wants 1, 2 and 5
+    assert axis.measured_ticks([0.4, 0.5, 0.7, 1.0, 1.1, 1.2, 1.5, 3.0, 5.0]) == [0.4, 0.7, 1.1, 1.5, 5.0]
     assert axis.measured_ticks([float(2**i) for i in range(9)]) == [1, 4, 16, 64, 256]
-    assert axis.measured_ticks([1.0, 1.01]) is not None and axis.measured_ticks([1.0]) is None
+    assert axis.measured_ticks([1.0, 1.1]) is not None and axis.measured_ticks([1.0]) is None
 
 
 # ------------------------------------------------------------------------------------------------------------------ the figures
