@@ -36,9 +36,52 @@ PICTURES = (
     Picture(
         "Why the reparameterization trick varies less, and when not",
         "why_reparameterization",
-        "draws-k-gaussian_toy",
+        "draws-k-gaussian_toy-cost-cos",
         "A smooth cost has a small derivative, which is what the pathwise estimate averages; a wiggly one has a large derivative, and the "
         "score function, which averages the cost itself, wins. They cross at k*.",
+    ),
+    Picture(
+        "No estimator dominates",
+        "cost_functions",
+        "parameters-k-gaussian_toy",
+        "Variance of the gradient in both parameters of a Gaussian, for three costs (Mohamed, Rosca, Figurnov & Mnih 2020).",
+    ),
+    Picture(
+        "One Bernoulli",
+        "arms_toy",
+        "sweep-logits-bernoulli_toy",
+        "Variance against the probability (Dimitriev & Zhou 2021). DisARM is exact at p = 1/2: a hollow marker on the axis.",
+    ),
+    Picture("Temperature", "temperature", "frontier-binary_vae", "What a relaxation trades: bias for variance, on a VAE of real digits."),
+    Picture(
+        "The best temperature depends on N", "temperature", "temperature-bernoulli_ising", "Samples divide the variance and leave the bias."
+    ),
+    Picture(
+        "Samples", "sample_size", "samples-bernoulli_ising", "Coupled estimators leave the line 1/N of an average of independent samples."
+    ),
+    Picture(
+        "REBAR and RELAX on their toy",
+        "rebar_toy",
+        "training-bernoulli_toy",
+        "Exact loss and gradient variance along training (Tucker et al. 2017; Grathwohl et al. 2018).",
+    ),
+    Picture(
+        "Double control variates",
+        "double_cv_toy",
+        "training-bernoulli_toy",
+        "Two hundred Bernoullis that hardly differ (Titsias & Shi 2022): the variance of the learnt control variate falls out of sight.",
+    ),
+    Picture(
+        "Training a VAE on MNIST",
+        "binary_vae_training",
+        "training-binary_vae",
+        "200 latents, 20 000 steps, 3 seeds. The two biased estimators, whose variance is a hundredth, are ahead at this length.",
+    ),
+    Picture(
+        "One trajectory",
+        "binary_vae_training",
+        "trajectory-rloo-binary_vae",
+        "All estimators at the same parameters, on the way of RLOO: what the biased ones gain in variance they lose in direction.",
     ),
 )
 
