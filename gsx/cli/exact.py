@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,8 +26,6 @@ def known_values(folder: Path) -> dict[str, dict[str, Any]]:
 
 def exact_values(experiment: Experiment, step: Step, cells: Sequence[PlannedCell], known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """By result_id, what is exact about the cells of a step that findings name, and not known yet."""
-    if importlib.util.find_spec("gsx.exact_moments") is None:
-        return {}
     wanted = {cell.result_id: cell for cell in _named(experiment, step, cells) if cell.result_id not in known}
     if wanted:
         print(f"{experiment.folder}: exact values of {len(wanted)} cells, where there are any", file=sys.stderr)
@@ -50,12 +46,14 @@ def _named(experiment: Experiment, step: Step, cells: Sequence[PlannedCell]) -> 
 
 def _exact(config: Mapping[str, Any]) -> dict[str, Any] | None:
     from gsx.configuration import Configuration
+    from gsx.exact_moments import exact_moments
     from gsx.measurement import Measurement
 
     measurement = Measurement(Configuration.of({**config, "engine": "auto"}))
-    if measurement.exact or measurement.tuned_so.kind != "none":  # nothing to average, or another estimator after its tuning
+    # Nothing to average, or another estimator after its tuning.
+    if measurement.exact or measurement.tuned_so.kind != "none" or measurement.estimator.warmup:
         return None
-    moments = importlib.import_module("gsx.exact_moments").exact_moments(measurement.program, measurement.estimator)
+    moments = exact_moments(measurement.program, measurement.estimator)
     if moments is None:
         return None
     return {"mean": moments.mean.tolist(), "variance": moments.variance.tolist(), "error": float(moments.error), "how": str(moments.how)}

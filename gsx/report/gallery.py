@@ -113,7 +113,14 @@ def main(outputs: Path, reports: Path, docs: Path) -> int:
 
 
 def _folders(outputs: Path) -> list[Path]:
-    return [study.folder for study in studies([outputs])[0] if study.experiment.size == "full"]
+    """Of each experiment the full size where it is whole, else the quick one."""
+    chosen: dict[str, Path] = {}
+    for study in sorted(studies([outputs])[0], key=lambda study: study.experiment.size != "quick"):
+        name = study.experiment.name
+        whole = all(judge(study, finding).verdict != "missing" for finding in study.experiment.findings)
+        if name not in chosen or whole:
+            chosen[name] = study.folder
+    return sorted(chosen.values())
 
 
 def _scoreboard(outputs: Path) -> str:
@@ -132,8 +139,9 @@ def summary(outputs: Path) -> str:
         verdicts = [judge(study, finding).verdict for finding in study.experiment.findings]
         if verdicts:
             name = study.experiment.name
-            body.append([f"[`{name}`](conf/experiment/{name}.yaml)", study.experiment.source, *(str(verdicts.count(v)) for v in VERDICTS)])
-    return aligned(["experiment", "source", *VERDICTS], body, 2).strip()
+            said = [f"`{name}`", study.experiment.size, study.experiment.source]
+            body.append(said + [str(verdicts.count(verdict)) for verdict in VERDICTS])
+    return aligned(["experiment", "size", "source", *VERDICTS], body, 3).strip()
 
 
 def _circumstances(folders: Sequence[Path]) -> str:
@@ -148,7 +156,7 @@ def _circumstances(folders: Sequence[Path]) -> str:
     days = sorted({str(entry.get("time", ""))[:10] for entry in said})
     versions = [f"{key} {', '.join(sorted({str(entry.get(key)) for entry in said}))}" for key in ("gsx", "python", "torch", "numpy")]
     return (
-        f"Full sizes, measured by `scripts/gallery` from {days[0]} to {days[-1]} with {', '.join(versions)}, on a CPU. The notes below the "
+        f"Measured by `scripts/gallery` from {days[0]} to {days[-1]} with {', '.join(versions)}, on a CPU. The notes below the "
         "table say what is known about what does not reproduce."
     )
 

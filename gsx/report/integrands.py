@@ -123,7 +123,9 @@ def _cost(axes: Axes, part: pd.DataFrame) -> None:
     axes.fill_between(
         edges, 0, np.append(heights, heights[-1]), step="post", color="#cccccc", linewidth=0, transform=axes.get_xaxis_transform()
     )
-    axes.plot(x, cost, color="black", zorder=3)
+    # A line through the draws, where they lie close enough to show the cost and not their gaps.
+    sparse = 1 + np.flatnonzero(np.diff(x) > (x[-1] - x[0]) / 50)
+    axes.plot(np.insert(x, sparse, np.nan), np.insert(cost, sparse, np.nan), color="black", zorder=3)
 
 
 def _gradients(axes: Axes, part: pd.DataFrame) -> None:

@@ -152,7 +152,7 @@ def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
     for row in crossed.to_dict("records"):
         axes.vlines(row["x"], axes.get_ylim()[0], row["value"], color=GREY, linestyle=":", linewidth=styles.scale(), zorder=4)
         axes.plot([row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6)
-        text = f"{escape.figure(x_label, 12)}* = {row['x']:.2g}".replace("-", "−")
+        text = f"{escape.figure(x_label, 12)}* = {row['x']:.3g}".replace("-", "−")
         side: dict[str, Any] = {"ha": "left", "xytext": (3, 0)} if row["x"] < middle else {"ha": "right", "xytext": (-3, 0)}
         at: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": styles.small()}
         at["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
