@@ -13,6 +13,7 @@ from gsx.benchmark.table import markdown
 from gsx.cli import main
 from gsx.document import stale, texts
 from gsx.registry import names
+from gsx.report.gallery import BEGIN, END
 
 ROOT = Path(__file__).parents[1]
 README, CONTRIBUTING = (ROOT / "README.md").read_text(), (ROOT / "CONTRIBUTING.md").read_text()
@@ -88,6 +89,14 @@ def test_what_is_generated_is_up_to_date() -> None:
 def test_every_configuration_is_named_in_the_readme(path: Path) -> None:
     stem = path.stem.removesuffix("_200").removesuffix("_hidden")  # "and presets"
     assert path.stem == "auto" or stem in README
+
+
+def test_the_readme_repeats_the_scoreboard() -> None:
+    def between(text: str) -> list[str]:
+        return re.findall(f"{BEGIN}(.*?){END}", text, re.DOTALL)
+
+    (board,) = between((ROOT / "docs" / "scoreboard.md").read_text())
+    assert between(README) == [board] and "reproduced" in board
 
 
 def test_linked_files_exist() -> None:

@@ -46,24 +46,12 @@ PICTURES = (
         "parameters-k-gaussian_toy",
         "Variance of the gradient in both parameters of a Gaussian, for three costs (Mohamed, Rosca, Figurnov & Mnih 2020).",
     ),
-    Picture(
-        "One Bernoulli",
-        "arms_toy",
-        "sweep-logits-bernoulli_toy",
-        "Variance against the probability (Dimitriev & Zhou 2021). DisARM is exact at p = 1/2: a hollow marker on the axis.",
-    ),
     Picture("Temperature", "temperature", "frontier-binary_vae", "What a relaxation trades: bias for variance, on a VAE of real digits."),
     Picture(
         "The best temperature depends on N", "temperature", "temperature-bernoulli_ising", "Samples divide the variance and leave the bias."
     ),
     Picture(
-        "Samples", "sample_size", "samples-bernoulli_ising", "Coupled estimators leave the line 1/N of an average of independent samples."
-    ),
-    Picture(
-        "REBAR and RELAX on their toy",
-        "rebar_toy",
-        "training-bernoulli_toy",
-        "Exact loss and gradient variance along training (Tucker et al. 2017; Grathwohl et al. 2018).",
+        "Samples", "sample_size", "samples-bernoulli_toy", "Coupled estimators leave the line 1/N of an average of independent samples."
     ),
     Picture(
         "Double control variates",
