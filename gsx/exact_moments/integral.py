@@ -15,7 +15,9 @@ import torch
 from gsx.exact_moments.axes import Axis, Interval, Ranking
 
 #: Points at which a function of some axes is evaluated; and at least so many show that it is constant in cells, two or more in each.
-MOST_POINTS, WITNESSES = 2**20, 4096
+MOST_POINTS, WITNESSES = 2**18, 4096
+#: And the numbers that all of these points may be: what is held at once is several times as much.
+MOST_NUMBERS = 2**22
 #: Relative: what two evaluations of one number may differ by, and what two orders of a quadrature may.
 ROUNDING, AGREEMENT = 1e-10, 1e-7
 
@@ -48,7 +50,7 @@ def by_cells(function: Function, axes: Sequence[Axis], base: np.ndarray) -> Inte
     rng = np.random.default_rng(0)
     for depth in range(1, max(axis.depths for axis in axes) + 1):
         count = math.prod(_count(axis, depth) for axis in axes)
-        if count > MOST_POINTS:
+        if count > MOST_POINTS or count * len(base) > MOST_NUMBERS:
             return None
         each = [axis.cells(depth) for axis in axes]
         cell = np.indices([len(weights) for weights in each]).reshape(len(axes), -1)
@@ -89,7 +91,7 @@ def by_quadrature(function: Function, axes: Sequence[Axis], base: np.ndarray) ->
         for rule in orders:
             each = [rule(axis.edges) for axis in intervals]
             points = math.prod(len(u) for u, _ in each)
-            if points > MOST_POINTS:
+            if points > MOST_POINTS or points * len(base) > MOST_NUMBERS:
                 break
             at = np.tile(base, (points, 1))
             at[:, positions] = np.stack([x.ravel() for x in np.meshgrid(*(u for u, _ in each), indexing="ij")], 1)
