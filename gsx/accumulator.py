@@ -104,8 +104,9 @@ class Accumulator:
 
     @property
     def torn(self) -> bool:
-        """Whether the merging of a block was broken off, so that the moments of its segment are lost."""
-        return bool(self._merging.any())
+        """Whether the merging of a block was broken off, so that the moments of its segment are lost: what is under way is waited for."""
+        with self.still():
+            return bool(self._merging.any())
 
     @contextlib.contextmanager
     def _held(self, segment: int) -> Iterator[None]:

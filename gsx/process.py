@@ -1,4 +1,4 @@
-"""What gsx asks of the process it computes in: one torch thread for each sum, and freed memory that is kept."""
+"""What gsx asks of the process it computes in: one torch thread for each sum, and freed memory that is kept; and how it starts another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import functools
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -51,3 +53,33 @@ def shareable(size: int) -> int | None:
         return None
     os.ftruncate(descriptor, size)
     return descriptor
+
+
+def start(statement: str, pass_fds: Sequence[int] = ()) -> subprocess.Popen[str]:
+    """A Python that begins afresh (a fork would inherit the locks of torch's threads), finds what this one finds, and runs a statement.
+
+    Lines go to it and come back, and its errors nowhere. Ctrl-C is answered by this process alone.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {statement}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        bufsize=1,
+        pass_fds=pass_fds,
+        process_group=0,
+    )
+
+
+def answering() -> Callable[[str], None]:
+    """Make ready a process that `start` began: the function with which it answers in lines. Whatever a model prints is no answer."""
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    keep_freed_memory()
+    torch.set_num_threads(1)
+
+    def say(answer: str) -> None:
+        os.write(answers, f"{answer}\n".encode())
+
+    return say

@@ -7,7 +7,6 @@ import hashlib
 import mmap
 import os
 import pickle
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from gsx.accumulator import Accumulator
 from gsx.moments import Moments
 from gsx.noise import Block
-from gsx.process import keep_freed_memory, shareable
+from gsx.process import answering, shareable, start
 from gsx.routes import Route
 
 
@@ -39,9 +38,8 @@ class Work:
 class Worker:
     """A process that shares an accumulator's memory and adds blocks to it: no moments travel, and no work waits for another's.
 
-    It starts afresh (a fork would inherit the locks of torch's threads), with what it needs pickled. Before anything is asked of it, it is
-    tried: its bits for one block must be those of this process, whatever a notebook has set or a user has edited since. It keeps to itself:
-    of its own it ends when this process does.
+    It starts afresh, with what it needs pickled. Before anything is asked of it, it is tried: its bits for one block must be those of this
+    process, whatever a notebook has set or a user has edited since. It keeps to itself: of its own it ends when this process does.
     """
 
     def __init__(self, work: Work, accumulator: Accumulator) -> None:
@@ -51,17 +49,7 @@ class Worker:
         assert parcel is not None and memory is not None
         try:
             mmap.mmap(parcel, len(handed))[:] = handed
-            code = f"import sys; sys.path[:] = {sys.path!r}; from gsx.worker import serve; serve({parcel}, {memory})"
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                bufsize=1,
-                pass_fds=(parcel, memory),
-                process_group=0,  # Ctrl-C is answered by this process alone
-            )
+            self._process = start(f"from gsx.worker import serve; serve({parcel}, {memory})", (parcel, memory))
         finally:
             os.close(parcel)
         self.trusted = False
@@ -108,14 +96,7 @@ def _some_bits(work: Work, block: int) -> str:
 
 def serve(parcel: int, memory: int) -> None:
     """The process's side: answer until nothing more is asked."""
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever a model prints is no answer
-
-    def say(answer: str) -> None:
-        os.write(answers, f"{answer}\n".encode())
-
-    keep_freed_memory()
-    torch.set_num_threads(1)
+    say = answering()
     work, layout, segments, materialises = pickle.loads(mmap.mmap(parcel, 0))
     accumulator = Accumulator(layout, segments, torch.device("cpu"), materialises=materialises, descriptor=memory)
     say("ready")

@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gsx.cli.arguments import Parser
-from gsx.cli.compose import HYDRA, cells, composed, composing, config_folder, expanded, for_sweeper, one_line_errors, plain
+from gsx.cli.compose import cells, composed, composing, expanded, for_sweeper, plain
+from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.progress import progress, silent
 from gsx.cli.summary import describe, table
 from gsx.configuration import Configuration
@@ -43,8 +41,8 @@ def command(arguments: list[str]) -> int:
         os.environ[QUIET] = "1"
     arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
     flags, arguments = _parse(arguments)
-    if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
-        _hydra(arguments)
+    if asks_hydra(flags):
+        hand_over(job, arguments)
         return 0
     work = _planned(flags, arguments)
     if dry_run:
@@ -59,9 +57,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
     An experiment is what its one step says, and no longer there.
     """
-    parser = get_args_parser()
-    parser.error = Parser(prog="gsx run").error  # type: ignore[method-assign]
-    flags = parser.parse_intermixed_args(arguments)
+    flags = parse("run", arguments)
     options = list(arguments)
     for override in flags.overrides:
         options.remove(override)
@@ -195,19 +191,8 @@ def carry_out(work: Work) -> int:
     if work.cells and all(cell.state == "complete" for cell in work.cells):
         _say("complete already; force=true starts anew")
     else:
-        _hydra(work.arguments)
+        hand_over(job, work.arguments)
     return _closing(work.cells, work.sweep)
-
-
-def _hydra(arguments: list[str]) -> None:
-    """Hand over to Hydra, which reads sys.argv."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, do not print and exit
-    before, sys.argv = sys.argv, ["gsx", *arguments]
-    try:
-        with one_line_errors(arguments):
-            hydra.main(config_path=str(config_folder()), config_name="config", **HYDRA)(job)()
-    finally:
-        sys.argv = before
 
 
 #: What went wrong in the cells of this process. Hydra would print a line of its own for an exception, and end the sweep with it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gsx.records import Interval, Result
 from gsx.registry import find, schema
 
@@ -91,7 +93,12 @@ def table(rows: list[tuple[str, str, Result | None, str]]) -> str:
             continue
         values = (_short(result.summary[key]) for key in ("bias_sq", "variance", "mse"))
         lines.append((state, result.model, named(result), str(result.num_samples), result.verdict.status, *values, folder))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 

@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
-from hydra._internal.utils import get_args_parser
-
-from gsx.cli.arguments import Parser
-from gsx.cli.compose import HYDRA, cells, composed, composing, config_folder, one_line_errors
+from gsx.cli.compose import cells, composed, composing
+from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import telling_words
 from gsx.cli.train_summary import describe, table
@@ -34,8 +31,8 @@ CONFIG = "train"
 def command(arguments: list[str]) -> int:
     dry_run = "--dry-run" in arguments
     flags, arguments = _parse(arguments)
-    if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
-        _hydra(arguments)
+    if asks_hydra(flags):
+        hand_over(json.dumps, arguments, CONFIG)
         return 0
     work = _planned(flags)
     if not dry_run:
@@ -63,9 +60,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Hydra's options and overrides, and ours; and what is Hydra's of the arguments."""
     quiet = bool({"-q", "--quiet"} & set(arguments))
     arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
-    parser = get_args_parser()
-    parser.error = Parser(prog="gsx train").error  # type: ignore[method-assign]
-    flags = parser.parse_intermixed_args(arguments)
+    flags = parse("train", arguments)
     flags.quiet = quiet
     return flags, arguments
 
@@ -153,14 +148,3 @@ def _run(cell: Cell, quiet: bool, sweep: bool) -> str:
         log.error("failed: %s: %s", cell.shown, error)
         return "failed"
     return "ran"
-
-
-def _hydra(arguments: list[str]) -> None:
-    """What Hydra answers itself: help, and the configuration as it is composed. It reads sys.argv."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, do not print and exit
-    before, sys.argv = sys.argv, ["gsx", *arguments]
-    try:
-        with one_line_errors(arguments, CONFIG):
-            hydra.main(config_path=str(config_folder()), config_name=CONFIG, **HYDRA)(json.dumps)()
-    finally:
-        sys.argv = before

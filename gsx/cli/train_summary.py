@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gsx.cli.summary import aligned
 from gsx.records import Interval, Training
 
 #: What is told of a training in a line of its own, where there is such a number.
@@ -54,5 +55,4 @@ def table(rows: list[tuple[str, str, Training | None, str]]) -> str:
             numbers[0] = f"{ends[0]} {_number(training, ends[0])}" if ends else ""
             numbers[1] = _number(training, f"variance.{training.estimator}") if training.estimator in _measured(training) else ""
         lines.append((state, what, *numbers, folder))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return aligned(lines)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsx.records import EnvironmentFault
+from gsx.records import ConfigurationError, EnvironmentFault
 from gsx.report import (
     advice,
     alignment,
@@ -53,8 +53,11 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     read is a row of the table.
     """
     paths, out = [Path(path) for path in paths], Path(out)
-    groups, without, duplicates = collect(paths, may_be_empty=trainings.any_below(paths))
+    groups, without, duplicates = collect(paths)
     courses, unfinished = trainings.collect(paths)
+    if not (groups or without or courses or unfinished):
+        searched = ", ".join(map(str, paths))
+        raise ConfigurationError(f"report: no run under {searched}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
     try:
         for folder in (out / "tables", out / "figures"):
             folder.mkdir(parents=True, exist_ok=True)

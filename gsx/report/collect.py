@@ -49,16 +49,13 @@ def result_of(cell: Cell) -> Result:
     return cell.result
 
 
-def collect(paths: Sequence[Path], may_be_empty: bool = False) -> tuple[list[Group], list[Cell], list[Cell]]:
+def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]:
     """The groups, the cells without a result, and the duplicates that were left out."""
     for path in paths:
         if not path.is_dir():
             raise ConfigurationError(f"report: there is no folder {path}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
     directories = {directory.path.resolve(): directory for directory in find_runs(paths)}
     cells = sorted((_read(directories[path]) for path in sorted(directories)), key=lambda cell: cell.name)
-    if not cells and not may_be_empty:
-        searched = ", ".join(map(str, paths))
-        raise ConfigurationError(f"report: no run under {searched}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
     measured: dict[tuple[str, str, str], Cell] = {}
     duplicates = []
     for cell in cells:

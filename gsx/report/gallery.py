@@ -91,10 +91,12 @@ def main(outputs: Path, reports: Path, docs: Path) -> int:
         lines += [f"## {picture.heading}", picture.text, f"![{picture.heading}](gallery/{name}.png)"]
         lines += [f"<sub>`gsx reproduce {picture.experiment}`. {caption}</sub>"]
     atomic_write(docs / "gallery.md", ("\n\n".join(lines) + "\n").encode())
-    atomic_write(docs / "scoreboard.md", _scoreboard(outputs).encode())
+    folders = _folders(outputs)
+    counted = f"{BEGIN}\n{summary(folders)}\n{END}"
+    atomic_write(docs / "scoreboard.md", _scoreboard(folders, counted).encode())
     readme = docs.parent / "README.md"
     text = readme.read_text(encoding="utf-8")
-    again = re.sub(f"{BEGIN}\n.*?{END}", lambda _: f"{BEGIN}\n{summary(outputs)}\n{END}", text, flags=re.DOTALL)
+    again = re.sub(f"{BEGIN}\n.*?{END}", lambda _: counted, text, flags=re.DOTALL)
     if again != text:
         atomic_write(readme, again.encode())
     return 0
@@ -111,19 +113,18 @@ def _folders(outputs: Path) -> list[Path]:
     return sorted(chosen.values())
 
 
-def _scoreboard(outputs: Path) -> str:
+def _scoreboard(folders: Sequence[Path], counted: str) -> str:
     """The page: when and with what, the verdicts counted, every finding, and the rules."""
-    board = scoreboard(_folders(outputs))
+    board = scoreboard(folders)
     if board is None:
-        raise MissingData(f"{outputs}: no experiment; scripts/gallery makes them")
-    parts = ["# Scoreboard of published findings", _circumstances(_folders(outputs)), f"{BEGIN}\n{summary(outputs)}\n{END}"]
-    return "\n\n".join([*parts, board.markdown().strip()]) + "\n"
+        raise MissingData("scoreboard: no experiment; scripts/gallery makes them")
+    return "\n\n".join(["# Scoreboard of published findings", _circumstances(folders), counted, board.markdown().strip()]) + "\n"
 
 
-def summary(outputs: Path) -> str:
+def summary(folders: Sequence[Path]) -> str:
     """A row for each experiment: how many of its findings came out how."""
     body = []
-    for study in studies(_folders(outputs))[0]:
+    for study in studies(folders)[0]:
         verdicts = [judge(study, finding).verdict for finding in study.experiment.findings]
         if verdicts:
             name = study.experiment.name

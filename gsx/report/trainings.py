@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from gsx.records import GsxError, Point, Training, canonical_json
-from gsx.report import escape, labels, rounding
+from gsx.records import GsxError, Interval, Point, Training, canonical_json
+from gsx.report import escape, labels, rounding, tables
 from gsx.report.table import Table
 from gsx.store import find_trainings
 
@@ -64,10 +64,6 @@ def collect(paths: Sequence[Path]) -> tuple[list[Course], list[str]]:
     return _courses(found), faults
 
 
-def any_below(paths: Sequence[Path]) -> bool:
-    return any(True for path in paths if path.is_dir() for _ in find_trainings([path]))
-
-
 def _trajectory(name: str, training: Training) -> Trajectory:
     curve = pd.DataFrame(training.curve, columns=list(Point._fields))
     return Trajectory(name, training.status, training.config, training.model, training.estimator, training.seeds, curve, training.summary)
@@ -86,8 +82,7 @@ def table(courses: Sequence[Course]) -> Table | None:
         told = {metric: trajectory.summary.get(metric) or {} for metric in metrics}
         body.append([*map(str, row.values()), *(rounding.concise(told[m].get("value"), told[m].get("se")) for m in metrics)])
         for metric, found in told.items():
-            low, high = found.get("ci") or (None, None)
-            row |= {metric: found.get("value"), f"{metric}_se": found.get("se"), f"{metric}_ci_low": low, f"{metric}_ci_high": high}
+            row |= tables.columns(metric, Interval.from_json(found or None))
         rows.append(row | {"training": trajectory.name})
     headings = ["model", "estimator", "steps", "seeds", *(metric.replace(".", ", ") for metric in metrics)]
     note = "At the end of each training: mean over seeds, with its standard error."

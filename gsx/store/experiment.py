@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gsx.records import ConfigurationError
-from gsx.store.files import MAX_TEXT, atomic_write, environment_fault, read
+from gsx.store.files import MAX_TEXT, atomic_write, create_folder, read
 from gsx.store.strict_json import parse_json, require, sealed_json
 
 SCHEMA_VERSION = 1
@@ -42,10 +42,7 @@ class StoredExperiment:
 def write_experiment(folder: Path, stored: StoredExperiment) -> None:
     """EnvironmentFault where the disk refuses."""
     data = sealed_json({"schema_version": SCHEMA_VERSION, **asdict(stored)})
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise environment_fault(folder, "cannot be created", error) from error
+    create_folder(folder)
     atomic_write(folder / FILE, data)
 
 

@@ -56,6 +56,14 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def create_folder(path: Path) -> None:
+    """The folder and those above it, if they are not there. EnvironmentFault."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise environment_fault(path, "cannot be created", error) from error
+
+
 def remove(*paths: Path) -> None:
     for path in paths:
         try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import numpy as np
 from gsx.records import IntegrityError, Layout, Reference, Result, Segments
 from gsx.store.arrays import MAX_ARRAYS, parse_arrays, write_arrays
 from gsx.store.draws import Columns, format_draws, parse_draws
-from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, environment_fault, read, remove
-from gsx.store.lock import hold
+from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, create_folder, read, remove
+from gsx.store.folder import Folder
 from gsx.store.reference import StoredReference, pack_reference, parse_reference
 from gsx.store.result import parse_result
 from gsx.store.segments import StoredSegments, pack_segments, parse_segments
@@ -23,10 +22,8 @@ from gsx.store.table import CoordinateTable, format_table, parse_table
 
 
 @dataclass(frozen=True)
-class RunDirectory:
-    """The folder of one run, or of one reference. Writers create it; whoever writes should hold its lock."""
-
-    path: Path
+class RunDirectory(Folder):
+    """The folder of one run, or of one reference."""
 
     @property
     def _segments(self) -> Path:
@@ -39,28 +36,6 @@ class RunDirectory:
     @property
     def _table(self) -> Path:
         return self.path / "coordinates.csv"
-
-    @property
-    def _error(self) -> Path:
-        return self.path / "error.txt"
-
-    def _create(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise environment_fault(self.path, "cannot be created", error) from error
-
-    # -- the lock
-
-    @contextlib.contextmanager
-    def lock(self, wait: bool = False) -> Iterator[None]:
-        """Hold the folder against other processes. The operating system keeps the lock and drops it when the holder dies.
-
-        Raises Busy, saying who holds it, unless told to `wait`; EnvironmentFault where the folder or the lock cannot be made.
-        """
-        self._create()
-        with hold(self.path, wait):
-            yield
 
     # -- segments.npz
 
@@ -75,7 +50,7 @@ class RunDirectory:
     ) -> None:
         """Checkpoint. EnvironmentFault from the disk; ConfigurationError above MAX_ARRAYS; ValueError where arrays break their contract."""
         arrays = pack_segments(StoredSegments(segments, dict(fingerprint), result_id, seconds, dict(extra or {})))
-        self._create()
+        create_folder(self.path)
         write_arrays(self._segments, arrays)
 
     def read_segments(self) -> StoredSegments | None:
@@ -88,7 +63,7 @@ class RunDirectory:
         """coordinates.csv, then result.json, whose presence says the rest is there. EnvironmentFault; ValueError for a NaN in the body."""
         table, declared = format_table(result.coordinates) if result.coordinates is not None else (None, None)
         data = sealed_json({**result.as_json(), "coordinates": declared})
-        self._create()
+        create_folder(self.path)
         remove(self._result)  # an older result never stands beside a newer table
         if table is None:
             remove(self._table)
@@ -117,23 +92,12 @@ class RunDirectory:
 
     def write_draws(self, columns: Columns) -> None:
         """Single draws, before the result that they belong to. EnvironmentFault."""
-        self._create()
+        create_folder(self.path)
         atomic_write(self.path / "draws.csv", format_draws(columns))
 
     def read_draws(self) -> dict[str, np.ndarray] | None:
         """The columns of draws.csv, or None where none were kept. IntegrityError, EnvironmentFault."""
         return read(self.path / "draws.csv", MAX_TEXT, parse_draws)
-
-    # -- error.txt
-
-    def write_error(self, text: str) -> None:
-        """Why the run failed. EnvironmentFault."""
-        self._create()
-        atomic_write(self._error, text.encode(errors="backslashreplace"))
-
-    def read_error(self) -> str | None:
-        """Why the run failed, or None. IntegrityError where error.txt is no text file of a sane size, EnvironmentFault."""
-        return read(self._error, MAX_TEXT, lambda stream: stream.read().decode())
 
     def discard(self) -> None:
         """Forget the run: what force=true does. EnvironmentFault."""
@@ -147,7 +111,7 @@ class RunDirectory:
         """A shared reference, with `note` as its provenance. EnvironmentFault; ValueError for arrays that are no finite `[P]` float64."""
         body, arrays = pack_reference(reference, layout, note)
         data = sealed_json(body)
-        self._create()
+        create_folder(self.path)
         remove(self.path / "reference.json")  # it marks completion, as result.json does
         write_arrays(self.path / "reference.npz", arrays)
         atomic_write(self.path / "reference.json", data)

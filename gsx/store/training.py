@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -10,7 +9,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,8 +18,8 @@ import numpy as np
 
 from gsx.records import IntegrityError, Parameters, Point, Training, canonical_json
 from gsx.store.arrays import FORMAT_VERSION, MAX_ARRAYS, Arrays, array_of, parse_arrays, plain, text_of, write_arrays
-from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, environment_fault, read, remove
-from gsx.store.lock import hold
+from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, create_folder, read, remove
+from gsx.store.folder import Folder
 from gsx.store.strict_json import parse_json, require, sealed_json
 
 _SEEDS = 4096  #: no training has more
@@ -40,10 +39,8 @@ class State:
 
 
 @dataclass(frozen=True)
-class TrainingDirectory:
-    """The folder of one training. Writers create it; whoever writes should hold its lock, or work for one that does."""
-
-    path: Path
+class TrainingDirectory(Folder):
+    """The folder of one training."""
 
     def _state(self, seed: int) -> Path:
         return self.path / f"state-seed{seed}.npz"
@@ -51,22 +48,9 @@ class TrainingDirectory:
     def _parameters(self, seed: int) -> Path:
         return self.path / f"parameters-seed{seed}.npz"
 
-    def _create(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise environment_fault(self.path, "cannot be created", error) from error
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the folder against other processes. Busy, saying who holds it; EnvironmentFault."""
-        self._create()
-        with hold(self.path):
-            yield
-
     def discard(self) -> None:
         """Forget the training: what force=true does. EnvironmentFault."""
-        remove(self.path / "training.json", self.path / "curve.csv", self.path / "error.txt")
+        remove(self.path / "training.json", self.path / "curve.csv", self._error)
         remove(*self.path.glob("state-seed*.npz"), *self.path.glob("parameters-seed*.npz"))
 
     # -- checkpoints
@@ -87,14 +71,14 @@ class TrainingDirectory:
         digests = {str(seed): parameters.digest for seed, parameters in training.parameters.items()}
         declared = {"rows": len(training.curve), "sha256": hashlib.sha256(table).hexdigest()}
         data = sealed_json({**training.as_json(), "curve": declared, "parameters": digests})
-        self._create()
+        create_folder(self.path)
         remove(self.path / "training.json")  # an older one never stands beside a newer curve
         for seed, parameters in training.parameters.items():
             write_parameters(self._parameters(seed), parameters)
         atomic_write(self.path / "curve.csv", table)
         atomic_write(self.path / "training.json", data)
         if training.status != "failed":
-            remove(self.path / "error.txt")
+            remove(self._error)
 
     def read(self) -> Training | None:
         """The training with its curve, without its parameters, or None. IntegrityError, EnvironmentFault."""
@@ -120,17 +104,6 @@ class TrainingDirectory:
         if parameters is None or parameters.digest != digests[str(seed)]:
             raise IntegrityError(f"{self._parameters(seed)}: missing, or not what training.json declares; {ADVICE}")
         return parameters
-
-    # -- error.txt
-
-    def write_error(self, text: str) -> None:
-        """Why the training failed. EnvironmentFault."""
-        self._create()
-        atomic_write(self.path / "error.txt", text.encode(errors="backslashreplace"))
-
-    def read_error(self) -> str | None:
-        """Why the training failed, or None. IntegrityError, EnvironmentFault."""
-        return read(self.path / "error.txt", MAX_TEXT, lambda stream: stream.read().decode())
 
 
 # ------------------------------------------------------------------------------------------------------------------- parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections import deque
@@ -13,10 +12,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from gsx.measurement import Progress
-from gsx.process import keep_freed_memory
+from gsx.process import answering, start
 from gsx.records import EnvironmentFault, GsxError
 from gsx.training.configuration import TrainingConfiguration
 
@@ -66,16 +63,7 @@ class _Process:
 
     def __init__(self, configuration: TrainingConfiguration, seed: int, directory: Path, heard: SimpleQueue[tuple[_Process, str]]) -> None:
         self.seed = seed
-        code = f"import sys; sys.path[:] = {sys.path!r}; from gsx.training.workers import serve; serve()"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            bufsize=1,
-            process_group=0,  # Ctrl-C is answered by the first process alone
-        )
+        self._process = start("from gsx.training.workers import serve; serve()")
         assert self._process.stdin is not None
         job = {"configuration": configuration.as_given(), "seed": seed, "directory": str(directory)}
         with contextlib.suppress(BrokenPipeError):  # its silence will tell
@@ -107,12 +95,7 @@ def serve() -> None:
     """The process's side."""
     from gsx.training.session import Session
 
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever a model prints is no answer
-
-    def say(*words: object) -> None:
-        os.write(answers, (" ".join(map(str, words)) + "\n").encode())
-
+    say = answering()
     job: dict[str, Any] = json.loads(sys.stdin.readline())
 
     def end_with_parent() -> None:
@@ -120,13 +103,11 @@ def serve() -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    keep_freed_memory()
-    torch.set_num_threads(1)
     try:
         session = Session(TrainingConfiguration.of(job["configuration"]))
-        session.trajectory(job["seed"], Path(job["directory"]), lambda what, total: lambda steps: say("steps", steps))
+        session.trajectory(job["seed"], Path(job["directory"]), lambda what, total: lambda steps: say(f"steps {steps}"))
     except Exception as error:
         message = str(error) if isinstance(error, GsxError) else f"{type(error).__name__}: {error}"
-        say("failed", getattr(error, "exit_code", 1), " ".join(message.split()))
+        say(f"failed {getattr(error, 'exit_code', 1)} {' '.join(message.split())}")
     else:
         say("done")

@@ -1,0 +1,39 @@
+"""Where Hydra is handed the command line: its options are read as it reads them, and then it runs, or answers itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+
+from gsx.cli.arguments import Parser
+from gsx.cli.compose import HYDRA, config_folder, one_line_errors
+
+
+def parse(command: str, arguments: list[str]) -> argparse.Namespace:
+    """Hydra's options and the overrides of `gsx COMMAND`, which may stand in any order."""
+    parser = get_args_parser()
+    parser.error = Parser(prog=f"gsx {command}").error  # type: ignore[method-assign]
+    flags: argparse.Namespace = parser.parse_intermixed_args(arguments)
+    return flags
+
+
+def asks_hydra(flags: argparse.Namespace) -> bool:
+    """Whether Hydra itself is to answer: help, or the configuration as it is composed."""
+    return bool(flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion)
+
+
+def hand_over(job: Callable[[Any], Any], arguments: list[str], config_name: str = "config") -> None:
+    """Let Hydra, which reads sys.argv, compose and run the jobs; its errors in one line."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, do not print and exit
+    before, sys.argv = sys.argv, ["gsx", *arguments]
+    try:
+        with one_line_errors(arguments, config_name):
+            hydra.main(config_path=str(config_folder()), config_name=config_name, **HYDRA)(job)()
+    finally:
+        sys.argv = before
