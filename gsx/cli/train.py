@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,8 @@ def _planned(flags: argparse.Namespace) -> Work:
 
 def carry_out(work: Work) -> int:
     """Train what is not complete, and say what became of it; the exit code."""
-    logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
-    states = [_run(cell, work.quiet, work.sweep) for cell in work.cells]
+    with _log_shown():
+        states = [_run(cell, work.quiet, work.sweep) for cell in work.cells]
     trainings = [TrainingDirectory(cell.folder).read() for cell in work.cells]
     if not work.sweep:
         (training,) = trainings
@@ -87,6 +88,23 @@ def carry_out(work: Work) -> int:
     print(table(rows))
     print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "failed") if s in states))
     return 1 if "failed" in states else 0
+
+
+@contextlib.contextmanager
+def _log_shown() -> Iterator[None]:
+    """Log lines on stderr, as Hydra's configuration shows those of `gsx run`; where that has been done already, it stays."""
+    root = logging.getLogger()
+    if root.handlers:
+        yield
+        return
+    handler, level = logging.StreamHandler(sys.stderr), root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
 
 
 @dataclass(frozen=True)

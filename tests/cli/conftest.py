@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,10 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def inside(empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Inside]:
-    """With the least timing; what Hydra leaves behind in a process is put back."""
+def inside(empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
+    """With the least timing."""
     monkeypatch.setattr(yardstick, "SECONDS", 0.0)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
 
     def run(*words: str) -> tuple[int, str, str]:
         prepared.cache_clear()
@@ -38,6 +35,4 @@ def inside(empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert "Traceback" not in said.err
         return code, said.out, said.err
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return run
