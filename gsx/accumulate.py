@@ -15,7 +15,6 @@ from torch import Tensor
 
 from gsx.accumulator import Accumulator, Plan
 from gsx.process import one_thread_each
-from gsx.records import EnvironmentFault
 from gsx.routes import Route
 from gsx.worker import Work, Worker
 
@@ -45,8 +44,8 @@ def accumulate(
     """Add every remaining block of the plan; `workers` and `blocks_per_task` change the time it takes and nothing else.
 
     ``progress(replicates)`` is called as blocks are added, ``checkpoint()`` every two seconds or so (and takes 1/20 of the time at most).
-    On KeyboardInterrupt the blocks in progress are abandoned, what is complete is checkpointed, and the interrupt goes on.
-    Raises EnvironmentFault where a worker process was killed with a block half added.
+    On KeyboardInterrupt the blocks in progress are abandoned, what is complete is checkpointed, and the interrupt goes on. A worker process
+    that fails or is killed costs nothing but time. An accumulator of as many writers as workers lets each of them have its process.
     """
     work = Work(route, plan.block_size, seed, stream, direction)
     schedule = Schedule(accumulator, plan, workers, blocks_per_task)
@@ -62,8 +61,7 @@ def accumulate(
                     now = time.monotonic()
                     next_checkpoint = now + max(CHECKPOINT_SECONDS, CHECKPOINT_SHARE * (now - started))
     except KeyboardInterrupt:
-        if not accumulator.torn:
-            checkpoint()
+        checkpoint()
         raise
 
 
@@ -151,9 +149,8 @@ def _add_by_workers(work: Work, accumulator: Accumulator, schedule: Schedule, wo
                     thread.start_process()
     finally:
         stopping.set()
-        with accumulator.still():
-            for thread in team:
-                thread.stop_process()
+        for thread in team:
+            thread.stop_process()
         pool.shutdown(cancel_futures=True)
         for thread in team:
             thread.close_process()
@@ -168,9 +165,8 @@ class _Thread:
 
     def start_process(self) -> None:
         """Have a process come up; where there can be none, the thread goes on by itself."""
-        if self._accumulator.descriptor is not None:
-            with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError, OSError):
-                self._process = Worker(self._work, self._accumulator)
+        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError, OSError):
+            self._process = Worker(self._work, self._accumulator)
 
     def add(self, task: Task) -> None:
         process = self._process
@@ -178,19 +174,14 @@ class _Thread:
             if not process.trusted:
                 process.try_out(self._work, task[0])  # coming up, it needs the core that this thread leaves to it
             if not process.trusted or not process.add(task):
-                self._dismiss(process)
+                process.close()
+                self._process = None
+        # All of it; or, after a process that has failed, what it has left undone: if that was the model's fault, it shows here.
         for block in task:
             if self._stopping.is_set():
                 return
             if not self._accumulator.holds(block):
                 self._accumulator.add(block, self._work.moments(block))
-
-    def _dismiss(self, process: Worker) -> None:
-        """It has failed, by itself or by somebody's hand. What it has left undone is done here: if that was the model's fault, it shows."""
-        process.close()
-        self._process = None
-        if self._accumulator.torn:
-            raise EnvironmentFault("a worker process was killed while it added a block; run it again: it goes on from the last checkpoint")
 
     def stop_process(self) -> None:
         if self._process is not None:

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 import torch
@@ -40,18 +41,30 @@ class Plan:
 
 
 class Accumulator:
-    """The moments of each segment so far, on the device: rows of arrays that are made once and added to in place.
+    """The moments of each segment so far, on the device: rows of arrays that are made once.
 
-    On a CPU they lie in memory that other processes can map (``descriptor`` is its file descriptor, None where there is no such memory):
-    an accumulator made of the descriptor of another has the same rows. Each row has a lock against other threads and processes.
+    A block is merged into a copy of its segment's row, which takes the row's place by a single store: whoever is killed or interrupted in
+    the middle leaves the row as it was. The row that was replaced is the next one's copy; there is one for each of the `writers` at a time.
+
+    On a CPU the rows lie in memory that other processes can map (``descriptor`` is its file descriptor, None where there is no such
+    memory): an accumulator made of the descriptor of another, with one of its ``spare`` rows, adds to the same segments. Each segment has
+    a lock against other threads and processes.
     """
 
     def __init__(
-        self, layout: Layout, segments: int, device: torch.device, *, materialises: bool = True, descriptor: int | None = None
+        self,
+        layout: Layout,
+        segments: int,
+        device: torch.device,
+        *,
+        materialises: bool = True,
+        writers: int = 1,
+        descriptor: int | None = None,
+        spare: int | None = None,
     ) -> None:
-        self.layout, self.device, self.materialises = layout, device, materialises
-        coordinates, per_replicate = layout.size, int(materialises)
-        numbers = segments * ((3 + per_replicate) * coordinates + per_replicate + 5)
+        self.layout, self.device, self.materialises, self.writers = layout, device, materialises, writers
+        coordinates, per_replicate, rows = layout.size, int(materialises), segments + writers
+        numbers = rows * ((3 + per_replicate) * coordinates + per_replicate + 4) + segments
         self.descriptor = shareable(8 * numbers) if descriptor is None and device.type == "cpu" else descriptor
         memory = None
         if self.descriptor is not None:
@@ -62,51 +75,75 @@ class Accumulator:
         def zeros(*shape: int, dtype: torch.dtype = torch.float64, device: torch.device = device) -> Tensor:
             nonlocal offset
             if memory is None:
-                return torch.zeros(segments, *shape, dtype=dtype, device=device)
-            array = torch.frombuffer(memory, dtype=dtype, count=segments * int(np.prod(shape)), offset=offset).view(segments, *shape)
+                return torch.zeros(shape, dtype=dtype, device=device)
+            array = torch.frombuffer(memory, dtype=dtype, count=int(np.prod(shape)), offset=offset).view(shape)
             offset += 8 * array.numel()
             return array
 
         self._arrays = {
-            "mean": zeros(coordinates),
-            "second": zeros(coordinates),
-            "third": zeros(coordinates) if materialises else None,
-            "largest": zeros(coordinates),
-            "cosine": zeros() if materialises else None,
-            "nonfinite": zeros(dtype=torch.int64),
+            "mean": zeros(rows, coordinates),
+            "second": zeros(rows, coordinates),
+            "third": zeros(rows, coordinates) if materialises else None,
+            "largest": zeros(rows, coordinates),
+            "cosine": zeros(rows) if materialises else None,
+            "nonfinite": zeros(rows, dtype=torch.int64),
         }
-        self._nonfinite_blocks = zeros(dtype=torch.int64)  # 1 + the first block with a replicate that is not finite; 0 without one
-        counters = [zeros(dtype=torch.int64, device=torch.device("cpu")).numpy() for _ in range(3)]
-        self.blocks, self.count, self._merging = counters
+        self._nonfinite_blocks = zeros(rows, dtype=torch.int64)  # 1 + the first block with a replicate that is not finite; 0 without one
+        on_host = torch.device("cpu")
+        self._blocks, self._count = (zeros(rows, dtype=torch.int64, device=on_host).numpy() for _ in range(2))
+        self._row = zeros(segments, dtype=torch.int64, device=on_host).numpy()  # which row is a segment's
         # Views: what is merged into a row is merged into the arrays.
         self._rows = [
-            Moments(0, *(None if array is None else array[segment] for array in self._arrays.values()))  # type: ignore[arg-type]
-            for segment in range(segments)
+            Moments(0, *(None if array is None else array[row] for array in self._arrays.values()))  # type: ignore[arg-type]
+            for row in range(rows)
         ]
         self._locks = [threading.Lock() for _ in range(segments)]
+        self._spare: SimpleQueue[int] = SimpleQueue()
+        self._lent = 0
+        if spare is None:
+            self._row[:] = range(segments)
+        for row in range(segments, rows) if spare is None else [spare]:
+            self._spare.put(row)
 
     def add(self, block: int, of_block: Moments) -> None:
         """Merge the next block of its segment."""
-        segment = block % len(self._rows)
-        row, first = self._rows[segment], self._nonfinite_blocks[segment]
-        with self._held(segment):
-            self._merging[segment] = 1
-            row.count = int(self.count[segment])
-            merge(row, of_block)
+        segment = block % len(self._row)
+        with self._held(segment), self._copy(segment) as row:
+            moments, first = self._rows[row], self._nonfinite_blocks[row]
+            moments.count = int(self._count[row])
+            merge(moments, of_block)
             first.copy_(torch.where((first == 0) & (of_block.nonfinite > 0), block + 1, first))
-            self.count[segment] = row.count
-            self.blocks[segment] += 1
-            self._merging[segment] = 0
+            self._count[row] = moments.count
+            self._blocks[row] += 1
+
+    @contextlib.contextmanager
+    def _copy(self, segment: int) -> Iterator[int]:
+        """A spare row that begins as a copy of a segment's; it becomes the segment's row where no exception, or worse, comes between."""
+        old, new = int(self._row[segment]), self._spare.get()
+        try:
+            for array in (*self._arrays.values(), self._nonfinite_blocks, self._blocks, self._count):
+                if array is not None:
+                    array[new] = array[old]
+            yield new
+            self._row[segment] = new
+        finally:
+            self._spare.put(old if self._row[segment] == new else new)
+
+    def lend_spare(self) -> int | None:
+        """A row for another process to merge into, which does not come back; None where the last one would go."""
+        if self._lent + 1 >= self.writers:
+            return None
+        self._lent += 1
+        return self._spare.get()
+
+    @property
+    def blocks(self) -> np.ndarray:
+        """How many blocks of each segment have been added."""
+        return np.asarray(self._blocks[self._row])
 
     def holds(self, block: int) -> bool:
         """Whether this block has been added."""
-        return block // len(self._rows) < int(self.blocks[block % len(self._rows)])
-
-    @property
-    def torn(self) -> bool:
-        """Whether the merging of a block was broken off, so that the moments of its segment are lost: what is under way is waited for."""
-        with self.still():
-            return bool(self._merging.any())
+        return block // len(self._row) < int(self._blocks[self._row[block % len(self._row)]])
 
     @contextlib.contextmanager
     def _held(self, segment: int) -> Iterator[None]:
@@ -121,21 +158,17 @@ class Accumulator:
             finally:
                 fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, segment)
 
-    @contextlib.contextmanager
-    def still(self) -> Iterator[None]:
-        """While nothing is being merged."""
-        with contextlib.ExitStack() as stack:
-            for segment in range(len(self._rows)):
-                stack.enter_context(self._held(segment))
-            yield
-
     def segments(self) -> Segments:
         """A copy for the disk and the statistics; a segment without replicates holds zeros."""
-        with self.still():
-            arrays = {name: None if array is None else array.to("cpu", copy=True).numpy() for name, array in self._arrays.items()}
-            blocks, count, first = self.blocks.copy(), self.count.copy(), self._nonfinite_blocks.to("cpu", copy=True).numpy() - 1
+        with contextlib.ExitStack() as stack:
+            for segment in range(len(self._row)):
+                stack.enter_context(self._held(segment))
+            rows = torch.from_numpy(self._row.copy())
+            arrays = {name: None if array is None else array[rows.to(array.device)].cpu().numpy() for name, array in self._arrays.items()}
+            blocks, count = self._blocks[self._row], self._count[self._row]
+            first = self._nonfinite_blocks[rows.to(self._nonfinite_blocks.device)].cpu().numpy() - 1
         mean, second, largest, nonfinite = arrays["mean"], arrays["second"], arrays["largest"], arrays["nonfinite"]
-        assert mean is not None and second is not None and nonfinite is not None
+        assert mean is not None and second is not None and largest is not None and nonfinite is not None
         return Segments(
             layout=self.layout,
             blocks=blocks,
@@ -150,13 +183,14 @@ class Accumulator:
         )
 
     @classmethod
-    def resume(cls, stored: Segments, device: torch.device) -> Accumulator:
+    def resume(cls, stored: Segments, device: torch.device, *, writers: int = 1) -> Accumulator:
         """Go on from moments that `segments` gave: the same bits as never having stopped."""
-        self = cls(stored.layout, len(stored.count), device, materialises=stored.third is not None)
-        self.blocks[:], self.count[:] = stored.blocks, stored.count
-        self._nonfinite_blocks.copy_(torch.from_numpy(stored.nonfinite_first_block + 1))
+        segments = len(stored.count)
+        self = cls(stored.layout, segments, device, materialises=stored.third is not None, writers=writers)
+        self._blocks[:segments], self._count[:segments] = stored.blocks, stored.count
+        self._nonfinite_blocks[:segments] = torch.from_numpy(stored.nonfinite_first_block + 1).to(device)
         arrays = (stored.mean, stored.second, stored.third, stored.largest, stored.cosine_mean, stored.nonfinite_replicates)
         for mine, kept in zip(self._arrays.values(), arrays, strict=True):
             if mine is not None and kept is not None:
-                mine.copy_(torch.from_numpy(kept))
+                mine[:segments] = torch.from_numpy(kept).to(device)
         return self

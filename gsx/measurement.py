@@ -330,13 +330,14 @@ class Measurement:
                 if stored.result_id != self.moments_id:
                     raise IntegrityError(f"{folder.path}: holds the moments of another measurement; force=true starts anew")
                 check_fingerprint(stored.fingerprint, self.fingerprint)
-                return Accumulator.resume(stored.segments, device), stored.seconds
+                return Accumulator.resume(stored.segments, device, writers=self.workers), stored.seconds
             alike = folder.path.parent.glob(f"{folder.path.name.rpartition('-')[0]}-*")
             smaller = [found for path in sorted(alike) if (found := self._beginning(RunDirectory(path)))]
             if smaller:
                 largest = max(smaller, key=lambda found: int(found.segments.blocks.sum()))
-                return Accumulator.resume(largest.segments, device), largest.seconds
-        return Accumulator(self.program.layout, self.plan.segments, device, materialises=self.route.materialises), 0.0
+                return Accumulator.resume(largest.segments, device, writers=self.workers), largest.seconds
+        materialises = self.route.materialises
+        return Accumulator(self.program.layout, self.plan.segments, device, materialises=materialises, writers=self.workers), 0.0
 
     def _beginning(self, neighbour: RunDirectory) -> StoredSegments | None:
         """A neighbour's moments, where they are those of the first blocks of this run."""

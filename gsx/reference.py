@@ -208,9 +208,9 @@ def _long_run(
     plan = Plan.of(settings.num_replicates, None, program.layout.size)
     route = choose("auto", program, estimator, seen)
     if resume is None:
-        accumulator = Accumulator(program.layout, plan.segments, program.device, materialises=route.materialises)
+        accumulator = Accumulator(program.layout, plan.segments, program.device, materialises=route.materialises, writers=workers)
     else:
-        accumulator = Accumulator.resume(resume, program.device)
+        accumulator = Accumulator.resume(resume, program.device, writers=workers)
     accumulate(
         accumulator,
         route,

@@ -44,12 +44,14 @@ class Worker:
 
     def __init__(self, work: Work, accumulator: Accumulator) -> None:
         """Raises what `pickle` raises where the model or the estimator cannot be pickled, and OSError where no process can be had."""
-        handed = pickle.dumps((work, accumulator.layout, len(accumulator.blocks), accumulator.materialises))
-        parcel, memory = shareable(len(handed)), accumulator.descriptor
-        assert parcel is not None and memory is not None
+        shape = (accumulator.layout, len(accumulator.blocks), accumulator.materialises, accumulator.writers)
+        handed = pickle.dumps((work, *shape))
+        memory, spare, parcel = accumulator.descriptor, accumulator.lend_spare(), shareable(len(handed))
+        if memory is None or spare is None or parcel is None:
+            raise OSError("no memory that processes can share, or no row of it to spare")
         try:
             mmap.mmap(parcel, len(handed))[:] = handed
-            self._process = start(f"from gsx.worker import serve; serve({parcel}, {memory})", (parcel, memory))
+            self._process = start(f"from gsx.worker import serve; serve({parcel}, {memory}, {spare})", (parcel, memory))
         finally:
             os.close(parcel)
         self.trusted = False
@@ -94,11 +96,13 @@ def _some_bits(work: Work, block: int) -> str:
     return content.hexdigest()
 
 
-def serve(parcel: int, memory: int) -> None:
+def serve(parcel: int, memory: int, spare: int) -> None:
     """The process's side: answer until nothing more is asked."""
     say = answering()
-    work, layout, segments, materialises = pickle.loads(mmap.mmap(parcel, 0))
-    accumulator = Accumulator(layout, segments, torch.device("cpu"), materialises=materialises, descriptor=memory)
+    work, layout, segments, materialises, writers = pickle.loads(mmap.mmap(parcel, 0))
+    accumulator = Accumulator(
+        layout, segments, torch.device("cpu"), materialises=materialises, writers=writers, descriptor=memory, spare=spare
+    )
     say("ready")
     for line in sys.stdin:
         what, *blocks = line.split()

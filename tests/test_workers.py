@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from torch import Tensor
 import gsx
 from gsx import accumulate as accumulating
 from gsx import accumulator as accumulators
+from gsx import process as processes
+from gsx import worker as worker_module
 from gsx.accumulate import Schedule, accumulate
 from gsx.accumulator import Accumulator, Plan
 from gsx.configuration import Configuration
@@ -25,9 +27,9 @@ from gsx.costs import Expect
 from gsx.distributions import Bernoulli
 from gsx.measurement import Measurement
 from gsx.models.base import Model, Params
-from gsx.moments import Moments, merge
+from gsx.moments import Moments, merge, moments
 from gsx.noise import Noise
-from gsx.records import EnvironmentFault
+from gsx.records import Segments
 from gsx.worker import Work, Worker
 from tests.cli.process import finished, running, wait_for
 
@@ -76,12 +78,12 @@ def measured(model: Any = "bernoulli_ising", estimator: Any = "reinforce", **set
     return Measurement(configuration, model=made)
 
 
-def beginning(measurement: Measurement) -> tuple[Work, Accumulator]:
+def beginning(measurement: Measurement, writers: int = 4) -> tuple[Work, Accumulator]:
     route = measurement.route
     direction = torch.nn.functional.normalize(torch.arange(1.0, 1 + measurement.program.layout.size, dtype=torch.float64), dim=0)
     work = Work(route, measurement.plan.block_size, 0, "base", direction)
     segments = measurement.plan.segments
-    return work, Accumulator(measurement.program.layout, segments, torch.device("cpu"), materialises=route.materialises)
+    return work, Accumulator(measurement.program.layout, segments, torch.device("cpu"), materialises=route.materialises, writers=writers)
 
 
 def run(work: Work, accumulator: Accumulator, plan: Plan, **how: Any) -> None:
@@ -182,7 +184,7 @@ def test_a_process_that_fails_is_replaced_by_its_thread(at_once: list[tuple[int,
     with worker(work, alone) as process:
         process.try_out(work, 0)
         assert process.trusted and not process.add((0, 1))
-        assert not alone.torn and not alone.holds(0)
+        assert not alone.holds(0)
     run(work, alone, measurement.plan)
     _, together = beginning(measurement)
     run(work, together, measurement.plan, workers=2)
@@ -220,27 +222,44 @@ def test_a_killed_process_costs_nothing(at_once: list[tuple[int, ...]], monkeypa
     assert together.segments().digest() == alone.segments().digest()
 
 
-def test_a_process_killed_while_it_adds_ends_the_run(at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row half merged cannot be mended: nothing of it may reach the disk."""
+#: What a process does first of all, here: at its fifth merge it does half of it and is gone.
+DIES_MERGING = """
+import os, signal
+from gsx import accumulator
+merges, whole = [], accumulator.merge
+def merge(row, other):
+    merges.append(1)
+    if len(merges) == 5:
+        row.mean.add_(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(row, other)
+accumulator.merge = merge
+"""
+
+
+def test_a_process_killed_in_the_middle_of_a_merge_costs_nothing(at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row it was writing is nobody's."""
     measurement = measured("bernoulli_ising", num_replicates=2**14, block_size=16, engine="loop")
-    work, accumulator = beginning(measurement)
+    work, alone = beginning(measurement)
+    run(work, alone, measurement.plan)
+    _, together = beginning(measurement)
+    started: list[Any] = []
 
-    def add(self: Worker, blocks: tuple[int, ...]) -> bool:
-        accumulator._merging[blocks[0] % 64] = 1  # as the kernel would leave it
-        self.stop()
-        return False
+    def start(statement: str, descriptors: Sequence[int]) -> Any:
+        started.append(processes.start(f"exec({DIES_MERGING!r}); {statement}", descriptors))
+        return started[-1]
 
-    monkeypatch.setattr(Worker, "add", add)
-    monkeypatch.setattr(accumulating, "CHECKPOINT_SECONDS", 1e9)
-    written: list[int] = []
-    with pytest.raises(EnvironmentFault, match="run it again: it goes on from the last checkpoint"):
-        run(work, accumulator, measurement.plan, workers=2, checkpoint=lambda: written.append(1))
-    assert written == []
+    monkeypatch.setattr(worker_module, "start", start)
+    run(work, together, measurement.plan, workers=2, blocks_per_task=8)
+    assert [child.returncode for child in started] == [-signal.SIGKILL] and sum(map(len, at_once)) >= 5
+    assert together.segments().digest() == alone.segments().digest()
 
 
-def test_ctrl_c_in_the_middle_of_a_merge_keeps_the_last_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_in_the_middle_of_a_merge_leaves_the_row_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     measurement = measured("bernoulli_ising", num_replicates=2**12, block_size=16)
-    work, accumulator = beginning(measurement)
+    work, alone = beginning(measurement)
+    run(work, alone, measurement.plan)
+    _, accumulator = beginning(measurement)
     merges: list[int] = []
 
     def interrupted(row: Moments, other: Moments) -> Moments:
@@ -251,10 +270,23 @@ def test_ctrl_c_in_the_middle_of_a_merge_keeps_the_last_checkpoint(monkeypatch: 
         return merge(row, other)
 
     monkeypatch.setattr(accumulators, "merge", interrupted)
-    written: list[int] = []
+    kept: list[Segments] = []
     with pytest.raises(KeyboardInterrupt):
-        run(work, accumulator, measurement.plan, checkpoint=lambda: written.append(1))
-    assert accumulator.torn and written == []
+        run(work, accumulator, measurement.plan, checkpoint=lambda: kept.append(accumulator.segments()))
+    assert int(kept[-1].blocks.sum()) == 99
+    resumed = Accumulator.resume(kept[-1], torch.device("cpu"))
+    run(work, resumed, measurement.plan)
+    assert resumed.segments().digest() == alone.segments().digest()
+
+
+def test_an_accumulator_keeps_a_row_for_itself() -> None:
+    """A process that would take the last one is not started: its thread goes on by itself."""
+    measurement = measured("bernoulli_ising", num_replicates=2**12, block_size=16)
+    work, accumulator = beginning(measurement, writers=2)
+    with worker(work, accumulator), pytest.raises(OSError, match="no row of it to spare"):
+        Worker(work, accumulator)
+    accumulator.add(0, work.moments(0))
+    assert accumulator.holds(0)
 
 
 @pytest.mark.parametrize("segments", [16, 64])
@@ -262,7 +294,8 @@ def test_ctrl_c_in_the_middle_of_a_merge_keeps_the_last_checkpoint(monkeypatch: 
 def test_the_schedule_gives_each_block_once_and_in_order_within_a_segment(segments: int, workers: int) -> None:
     plan = Plan(1, 5 * segments + 3, segments)
     accumulator = Accumulator(measured().program.layout, segments, torch.device("cpu"))
-    accumulator.blocks[7] = 3
+    for block in (7, 7 + segments, 7 + 2 * segments):
+        accumulator.add(block, moments(torch.ones(1, accumulator.layout.size), None))
     schedule = Schedule(accumulator, plan, workers, None)
     given: list[int] = []
     waiting: list[tuple[int, ...]] = []

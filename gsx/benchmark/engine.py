@@ -45,7 +45,7 @@ class Engine:
 
     def run(self, workers: int = 1) -> Accumulator:
         """The moments of the whole plan, as a run computes them."""
-        plan = self.measured.plan
-        accumulator = Accumulator(self.program.layout, plan.segments, self.program.device, materialises=self.route.materialises)
+        plan, materialises = self.measured.plan, self.route.materialises
+        accumulator = Accumulator(self.program.layout, plan.segments, self.program.device, materialises=materialises, writers=workers)
         accumulate(accumulator, self.route, plan, seed=0, stream="base", direction=self.direction, workers=workers)
         return accumulator
