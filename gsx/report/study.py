@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,14 +90,15 @@ class Study:
 
     def absent(self) -> list[str]:
         """The planned cells that are not there."""
-        steps = [step.cells for step in self.stored.steps.values()]
-        names = []
-        for cell in {cell.result_id: cell for cell in itertools.chain.from_iterable(filter(None, steps))}.values():
-            try:
-                self.result(cell.result_id, cell.folder)
-            except Absent:
-                names.append(cell.folder)
-        return names
+        names = {}
+        for step in self.stored.steps.values():
+            read = self.training if step.arguments[1:2] == ["train"] else self.result
+            for cell in step.cells or ():
+                try:
+                    read(cell.result_id, cell.folder)
+                except Absent:
+                    names[cell.result_id] = cell.folder
+        return list(names.values())
 
     # -------------------------------------------------------------------------------------------------------------- a cell's numbers
 

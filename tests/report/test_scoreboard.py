@@ -18,6 +18,7 @@ from gsx.report import build, report
 from gsx.report.estimate import Estimate, difference, ratio
 from gsx.report.findings import VERDICTS
 from gsx.report.scoreboard import scoreboard
+from gsx.report.study import studies
 from gsx.statistics import student_t_quantile
 from gsx.store import (
     PlannedCell,
@@ -331,8 +332,10 @@ def test_trainings(trained: Path) -> None:
 
 def test_an_unfinished_training_is_missing(trained: Path) -> None:
     assert verdicts(judged(trained, value(4.5, 5.0, curve("rloo")))) == ["reproduced"]
+    assert [study.absent() for study in studies([trained])[0]] == [[]]
     train(trained, "rloo", {0: [1.0, 4.0, 4.5], 1: [1.0, 5.0, 5.5]}, status="partial")
     assert verdicts(judged(trained, value(4.5, 5.0, curve("rloo")))) == ["missing"]
+    assert [study.absent() for study in studies([trained])[0]] == [["train-rloo"]]
 
 
 def test_a_training_of_another_identity_is_stale(trained: Path) -> None:
