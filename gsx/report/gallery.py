@@ -54,6 +54,27 @@ PICTURES = (
         "Samples", "sample_size", "samples-bernoulli_toy", "Coupled estimators leave the line 1/N of an average of independent samples."
     ),
     Picture(
+        "ARMS, DisARM, ARM and RLOO against p",
+        "arms_toy",
+        "sweep-logits-bernoulli_toy",
+        "One Bernoulli (Dimitriev & Zhou 2021): DisARM of any number of pairs is exact at p = 1/2; ARMS, whose samples are all coupled, is "
+        "ahead elsewhere from four samples on.",
+    ),
+    Picture(
+        "RELAX on the toy of REBAR",
+        "rebar_toy",
+        "training-bernoulli_toy-model-target-0p499-e17eb4",
+        "One sample a step (Grathwohl et al. 2018): the learnt control variate of RELAX takes the variance to a ten-thousandth and below. "
+        "With two samples RLOO and DisARM, which learn nothing, solve the same toy at once.",
+    ),
+    Picture(
+        "Straight-through stops short",
+        "polynomial",
+        "training-polynomial-model-power-3-22c8d7",
+        "The plateaus of straight-through estimators on a polynomial, and ReinMax, which is second-order and reaches the optimum "
+        "(Liu et al. 2023).",
+    ),
+    Picture(
         "Double control variates",
         "double_cv_toy",
         "training-bernoulli_toy",
