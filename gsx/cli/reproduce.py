@@ -16,7 +16,7 @@ from gsx.cli.compose import config_folders
 from gsx.cli.exact import exact_values, known_values
 from gsx.experiment import Experiment, Step, check_cells, experiments, load
 from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError, GsxError, MissingData
+from gsx.records import ConfigurationError, GsxError, MissingCheckpoint, MissingData
 from gsx.store import PlannedCell, PlannedStep, StoredExperiment, write_experiment
 
 DESCRIPTION = """Run what is unfinished of published experiments, each into outputs/NAME, and print for every published finding what was
@@ -67,9 +67,7 @@ def _folder(experiment: Experiment) -> Path:
 def _announce(experiment: Experiment, step: Step, options: list[str]) -> None:
     try:
         _step(step.command)([*options, *step.arguments(f"name={experiment.folder}"), "--dry-run"])
-    except ConfigurationError as error:
-        if not str(error).startswith("model.checkpoint="):
-            raise
+    except MissingCheckpoint:
         print(f"waits      {experiment.folder}: {step.name}, for a training that is not there yet")
     except MissingData as error:
         print(f"lacks data {experiment.folder}: {step.name}: {error}")

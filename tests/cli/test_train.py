@@ -7,12 +7,14 @@ import json
 import random
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from gsx.records import Training
 from gsx.store import TrainingDirectory
 from tests.cli.conftest import Inside
 from tests.cli.process import flip, gsx, one_line, running, wait_for
@@ -66,6 +68,26 @@ def test_killed_at_any_moment(tmp_path: Path, inside: Inside) -> None:
     assert other["parameters"] == body["parameters"] and len(set(body["parameters"].values())) == 2
     assert numbers(pieces) == numbers(whole)
     assert not list(pieces.rglob("*.tmp"))
+
+
+def test_an_unfinished_training_can_be_looked_at(tmp_path: Path, inside: Inside) -> None:
+    """Each checkpoint leaves the curves of all seeds so far; what was killed is reported as partial, with them."""
+    words = ("train", "model.logits=[0.5,-1]", "estimator=rloo", "probe_replicates=32", "seeds=2", "steps=1000000", "evaluate_every=100")
+
+    def seen() -> Training | None:
+        found = [TrainingDirectory(path.parent).read() for path in tmp_path.rglob("training.json")]
+        return found[0] if found and found[0] is not None and {point.seed for point in found[0].curve} == {0, 1} else None
+
+    with running(*words, "workers=2", "probe_every=0", "checkpoint_every=2000", cwd=tmp_path) as process:
+        wait_for(seen, process, 120)
+        time.sleep(0.05)  # that it is not killed between two files
+    left = seen()
+    assert left is not None and left.status == "partial" and left.summary == {}
+    losses = [point.value for point in left.curve if point.metric == "exact_loss" and point.seed == 1]
+    assert len(losses) >= 21 and losses[-1] < losses[0]  # 2000 / 100, and the start
+    code, out, err = inside("report")
+    assert code == 0, err
+    assert ": partial" in (tmp_path / "outputs" / "report" / "report.md").read_text(encoding="utf-8")
 
 
 def test_the_life_of_a_training(empty: Path, inside: Inside) -> None:
@@ -131,7 +153,7 @@ REFUSED = {
     "train probe=rloo": ["probe=rloo", "list"],
     "train estimator=concrete model=gaussian_toy": ["estimator=concrete", "Bernoulli"],
     "train schedule={learning_rate:3}": ["schedule.learning_rate=3"],
-    "train model=binary_vae data=mnist data.root=nowhere": ["mnist", "nowhere"],
+    "train model=binary_vae data=mnist data.root=nowhere": ["data.root=nowhere", "no such folder"],
     "run model.checkpoint=nowhere": ["model.checkpoint=nowhere", "no such file"],
     "train steps=1,2": ["steps=1,2", "-m"],
 }
@@ -154,7 +176,10 @@ def test_a_checkpoint_of_another_model(empty: Path, inside: Inside) -> None:
     assert code == 2 and "logits is [2], and bernoulli_toy's is [8]" in one_line(err)
     flip(folder / "parameters-seed0.npz", b"param.logits.npy", 150)
     code, _, err = inside("run", "model.logits=[0.5,-1]", f"model.checkpoint={folder}")
-    assert code == 6 and "parameters-seed0.npz" in one_line(err)
+    assert code == 6 and "parameters-seed0.npz" in one_line(err) and "model.checkpoint takes" in err and "force" not in err
+    for strange in ("training.json", "curve.csv", "parameters-seed0.npz"):
+        code, _, err = inside("run", "model.logits=[0.5,-1]", f"model.checkpoint={folder / strange}")
+        assert code == 6 and strange in one_line(err) and "model.checkpoint takes the folder" in err and "force" not in err
 
 
 def test_a_checkpoint_of_other_versions(empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
