@@ -32,6 +32,8 @@ RULES = (
     "Each interval holds with 95 % for itself, and nothing is adjusted for the number of findings: of true orderings about one in "
     "forty may look violated by chance, of true values one in twenty. A single training (one seed) has no interval, and decides "
     "nothing.",
+    "between a and b: a crossing, interpolated between two settings that were measured; its interval is that of the curves, and says "
+    "nothing on how they bend between the two.",
     "exact: by enumeration or quadrature, without sampling; ≠ marks a measured value that is further from it than twice its interval, "
     "which is a fault of ours and not of the publication.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
@@ -51,6 +53,7 @@ class Judged:
     reason: str = ""
     num_replicates: int | None = None
     seed: int | None = None
+    grid: tuple[float, float] | None = None  # the settings around a crossing
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def judge(study: Study, finding: Finding) -> Judged:
         "no interval" if outcome.interval.ci is None else "",
         min((result.num_replicates for result in results if result.num_replicates > 1), default=None),
         next((int(result.config["seed"]) for result in results if isinstance(result.config.get("seed"), int)), None),
+        estimates[0].grid if len(estimates) == 1 else None,
     )
 
 

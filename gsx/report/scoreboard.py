@@ -72,7 +72,8 @@ def _measured(judged: Judged) -> str:
     if found is None:
         return rounding.ABSENT
     prefix = {"ratio": "left / right = ", "difference": "left - right = "}.get(judged.measure, "")
-    return f"{prefix}{rounding.concise(found.value, found.se)}{_ends(found)}"
+    grid = "" if judged.grid is None else ", between " + " and ".join(map(rounding.concise, judged.grid))
+    return f"{prefix}{rounding.concise(found.value, found.se)}{_ends(found)}{grid}"
 
 
 def _ends(found: Interval) -> str:
@@ -89,6 +90,7 @@ def _full(study: Study, judged: Judged) -> dict[str, Any]:
     row: dict[str, Any] = {"experiment": study.experiment.name, "finding": finding.says, "source": finding.source, "kind": finding.kind}
     row |= {"published_low": low, "published_high": high, "tolerance": finding.tolerance, "measure": judged.measure}
     row |= columns("measured", judged.measured)
+    row |= dict(zip(("between_low", "between_high"), judged.grid or (None, None), strict=True))
     row |= {"exact": judged.exact, "agrees": "" if judged.agrees is None else "yes" if judged.agrees else "no"}
     row |= {"verdict": judged.verdict, "reason": judged.reason, "size": study.experiment.size}
     return row | {"num_replicates": judged.num_replicates, "seed": judged.seed}

@@ -258,7 +258,8 @@ def _summary(states: list[State]) -> dict[str, dict[str, Any]]:
         if len(values) > 1 and math.isfinite(mean):
             se = float(np.std(values, ddof=1)) / len(values) ** 0.5
             t = student_t_quantile(0.975, len(values) - 1)
-            interval = Interval(mean, se, (mean - t * se, mean + t * se))
+            low, high = mean - t * se, mean + t * se
+            interval = Interval(mean, se, (max(low, -1.0), min(high, 1.0)) if key.startswith("cosine.") else (low, high))
         found[key] = interval.as_json() | {"seeds": [value if math.isfinite(value) else None for value in values]}
     return found
 
