@@ -242,7 +242,7 @@ def test_a_root_that_is_not_there_is_not_passed_over(
     """Though there are data elsewhere: $GSX_DATA has them."""
     files("shared")
     monkeypatch.setenv("GSX_DATA", str(tmp_path / "shared"))
-    with pytest.raises(MissingData, match="data.root=nowhere: no such folder"):
+    with pytest.raises(MissingData, match=r"data\.root=nowhere: no such folder"):
         load(name, root="nowhere")
     assert len(load("mnist", root=str(tmp_path)).labels) == 5  # a folder without them is
 

@@ -54,6 +54,7 @@ class Judged:
     num_replicates: int | None = None
     seed: int | None = None
     grid: tuple[float, float] | None = None  # the settings around a crossing
+    closest: int = 0  # which of the right sides is shown
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class _Outcome:
     verdict: str
     measure: str
     interval: Interval
+    closest: int = 0
 
 
 def judge(study: Study, finding: Finding) -> Judged:
@@ -93,6 +95,7 @@ def judge(study: Study, finding: Finding) -> Judged:
         min((result.num_replicates for result in results if result.num_replicates > 1), default=None),
         next((int(result.config["seed"]) for result in results if isinstance(result.config.get("seed"), int)), None),
         estimates[0].grid if len(estimates) == 1 else None,
+        outcome.closest,
     )
 
 
@@ -117,13 +120,10 @@ def _outcome(finding: Finding, estimates: list[Estimate]) -> _Outcome:
     outcomes = [_less(left, other) for other in right]
     verdicts = [outcome.verdict for outcome in outcomes]
     verdict = next((word for word in ("not reproduced", "inconclusive") if word in verdicts), "reproduced")
-    return _Outcome(verdict, *_closest(outcomes))
-
-
-def _closest(outcomes: list[_Outcome]) -> tuple[str, Interval]:
-    """Of several comparisons the one that is nearest to being violated, or most violated."""
-    worst = max(outcomes, key=lambda outcome: (outcome.interval.ci or (0, outcome.interval.value))[1])
-    return worst.measure, worst.interval
+    # Shown is the one that is nearest to being violated, or most violated.
+    ends = [(outcome.interval.ci or (0, outcome.interval.value))[1] for outcome in outcomes]
+    closest = ends.index(max(ends))
+    return _Outcome(verdict, outcomes[closest].measure, outcomes[closest].interval, closest)
 
 
 def _value(finding: Finding, measured: Interval) -> str:

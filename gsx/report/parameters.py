@@ -95,7 +95,8 @@ def crossings(data: pd.DataFrame) -> list[dict[str, Any]]:
         if not around:
             continue
         a, b = around[0]
-        crossed = between(a, b, *((gap[x], _half(values[before, x], values[after, x])) for x in (a, b)), log_x)
+        start, end = ((gap[x], _half(values[before, x], values[after, x])) for x in (a, b))
+        crossed = between(a, b, start, end, log_x)
         one, other = (math.log(values[before, x]["value"]) for x in (a, b))
         height = math.exp((1 - crossed.share) * one + crossed.share * other)
         found.append({"series": f"{before} / {after}", "estimator": "", "rank": 0, "x": crossed.at, "statistic": "crossing", "tuned": False,

@@ -139,7 +139,9 @@ def _intervals(data: pd.DataFrame) -> tuple[str, str]:
     if several:
         said += "Shaded are 95 % intervals, Student t over seeds. "
     if (data["kind"] == "seed").any():
-        said += f"Thin lines are the single seeds: they are fewer than {FEW}, and an interval from so few would be too wide to tell anything. "
+        said += (
+            f"Thin lines are the single seeds: they are fewer than {FEW}, and an interval from so few would be too wide to tell anything. "
+        )
     if single:
         said += "Of a single seed, shaded is the 95 % interval of the measurement (1.96 standard errors). "
     return interval, said

@@ -85,7 +85,7 @@ def test_an_unfinished_training_can_be_looked_at(tmp_path: Path, inside: Inside)
     assert left is not None and left.status == "partial" and left.summary == {}
     losses = [point.value for point in left.curve if point.metric == "exact_loss" and point.seed == 1]
     assert len(losses) >= 21 and losses[-1] < losses[0]  # 2000 / 100, and the start
-    code, out, err = inside("report")
+    code, _, err = inside("report")
     assert code == 0, err
     assert ": partial" in (tmp_path / "outputs" / "report" / "report.md").read_text(encoding="utf-8")
 
@@ -150,7 +150,12 @@ REFUSED = {
     "train optimizer=adamm": ["optimizer=adamm", "unknown", "adam"],
     "train optimizer.lrr=1": ["optimizer.lrr=1", "unknown key", "optimizer.lr"],
     "train num_replicates=3": ["num_replicates=3", "unknown key"],
-    "train probe=rloo": ["probe=rloo", "list"],
+    "train probe=rloo": ["probe=rloo", "list, like [rloo]"],
+    "train probe=rlo": ["probe=rlo", "list, like [rloo]"],
+    "train probe=[disarm,rlo]": ["probe[1]", "rlo", "did you mean rloo?"],
+    "train probe=[{nam:rloo}]": ["probe[0].nam=rloo", "did you mean name?"],
+    "train probe=[{name:concrete,num_sample:2}]": ["probe[0].num_sample=2", "did you mean num_samples?"],
+    "train probe=[{name:concrete,temprature:2}]": ["probe[0].temprature=2", "did you mean temperature?"],
     "train estimator=concrete model=gaussian_toy": ["estimator=concrete", "Bernoulli"],
     "train schedule={learning_rate:3}": ["schedule.learning_rate=3"],
     "train model=binary_vae data=mnist data.root=nowhere": ["data.root=nowhere", "no such folder"],
