@@ -58,8 +58,8 @@ def verdict(
       by, and an event never drawn looks just the same; it is ``inconclusive``, unless ``deterministic_by_construction`` or
       ``biased_because`` rules that explanation out.
 
-    Honest limits: the tail needs replicates that are nearly normal, or a few hundred; an event both unseen and larger than anything seen, which is no rare
-    state of one coordinate, deceives any test.
+    Honest limits: the tail needs replicates that are nearly normal, or a few hundred; an event both unseen and larger than anything seen,
+    which is no rare state of one coordinate, deceives any test.
 
     Args:
         table: the coordinates; variance 0 marks a deterministic one, NaN in the mean a non-finite one.

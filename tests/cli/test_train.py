@@ -7,6 +7,7 @@ import json
 import random
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -196,15 +197,31 @@ def test_a_checkpoint_of_other_versions(empty: Path, inside: Inside, monkeypatch
     assert code == 6 and "torch was" in one_line(err)
 
 
-def test_tensorboard_is_an_extra(empty: Path, inside: Inside) -> None:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        code, _, err = inside(*SMALL, "tensorboard=true")
-        assert code == 2 and "pip install gsx[tensorboard]" in one_line(err)
-        return
-    assert inside(*SMALL, "tensorboard=true", "-q")[0] == 0
-    assert list(empty.rglob("events.out.tfevents.*"))
+def test_without_tensorboard_it_is_refused(empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard" or name.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as if it were not installed
+    code, _, err = inside(*SMALL, "tensorboard=true")
+    assert code == 2 and "pip install gsx[tensorboard]" in one_line(err) and not (empty / "outputs").exists()
+
+
+def test_tensorboard_reads_the_curve(empty: Path, inside: Inside) -> None:
+    """By TensorBoard's own reader, number for number; resuming adds none twice, and the identity does not know of it."""
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="pip install gsx[tensorboard]")
+    code, _, err = inside(*SMALL, "tensorboard=true", "seeds=2", "workers=1", "-q")
+    assert code == 0, err
+    folder, _ = training(empty)
+    stored = TrainingDirectory(folder).read()
+    assert stored is not None
+    for seed in (0, 1):
+        events = reading.EventAccumulator(str(folder / "tensorboard" / f"seed{seed}"))
+        events.Reload()
+        told = {(tag, event.step): event.value for tag in events.Tags()["scalars"] for event in events.Scalars(tag)}
+        curve = [point for point in stored.curve if point.seed == seed]
+        wanted = {("/".join(filter(None, (p.metric, p.split, p.estimator))), p.step): p.value for p in curve}
+        assert told.keys() == wanted.keys() and {"exact_loss", "variance/rloo", "cosine/rloo"} <= {tag for tag, _ in told}
+        assert told == pytest.approx(wanted, rel=1e-6, nan_ok=True)  # events are float32
+    assert "complete" in inside(*SMALL, "seeds=2", "--dry-run")[1]
 
 
 def test_help(empty: Path) -> None:
