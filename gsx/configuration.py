@@ -17,7 +17,7 @@ from gsx.data import Dataset
 from gsx.estimators.base import Estimator
 from gsx.models.base import Model
 from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError, Parameters
+from gsx.records import ConfigurationError, MissingCheckpoint, Parameters
 from gsx.reference import ReferenceSettings
 from gsx.store import find_trainings, read_parameters
 from gsx.tune import TuneSettings
@@ -175,10 +175,14 @@ def _parameters_of(checkpoint: Any) -> Parameters:
     trainings = list(find_trainings([path])) if path.is_dir() else []
     if len(trainings) > 1:
         raise ConfigurationError(f"model.checkpoint={checkpoint}: holds {len(trainings)} trainings: name one of them")
-    found = trainings[0].read_parameters() if trainings else None if path.is_dir() else read_parameters(path)
+    advice = "model.checkpoint takes the folder of a finished training, or its parameters-seed<k>.npz"
+    if path.is_dir():
+        found = trainings[0].read_parameters(advice=advice) if trainings else None
+    else:
+        found = read_parameters(path, advice)
     if found is None:
         what = "holds no finished training" if path.is_dir() else "no such file"
-        raise ConfigurationError(f"model.checkpoint={checkpoint}: {what}")
+        raise MissingCheckpoint(f"model.checkpoint={checkpoint}: {what}")
     return found
 
 

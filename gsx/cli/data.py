@@ -8,7 +8,7 @@ import sys
 from gsx.cli.arguments import Parser
 from gsx.data import Holding, holdings
 from gsx.data.fetch import fetch, in_place, plan
-from gsx.data.idx import SOURCES
+from gsx.data.idx import SOURCES, check_root
 from gsx.store import atomic_write
 
 DESCRIPTION = """Data sets, looked for under --root, $GSX_DATA, ./data and where packages put them. gsx never downloads by itself: `fetch`
@@ -29,6 +29,7 @@ def command(arguments: list[str]) -> int:
 
 
 def _list(chosen: argparse.Namespace) -> int:
+    check_root(chosen.root, "--root")
     print("\n\n".join(map(_described, holdings(chosen.root))))
     return 0
 

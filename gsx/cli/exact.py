@@ -27,13 +27,15 @@ def known_values(folder: Path) -> dict[str, dict[str, Any]]:
     return {} if stored is None else stored.exact
 
 
-def exact_values(experiment: Experiment, step: Step, cells: Sequence[PlannedCell], known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def exact_values(
+    experiment: Experiment, step: Step, cells: Sequence[PlannedCell], known: Mapping[str, Any], quiet: bool = False
+) -> dict[str, dict[str, Any]]:
     """By result_id, what is exact about the cells of a step that findings name, and not known yet."""
     wanted = {cell.result_id: cell for cell in _named(experiment, step, cells) if cell.result_id not in known}
-    if wanted:
-        print(f"{experiment.folder}: exact values of {len(wanted)} cells, where there are any", file=sys.stderr)
-    found = {identity: _exact(cell.config) for identity, cell in wanted.items()}
-    return {identity: value for identity, value in found.items() if value is not None}
+    found = {identity: value for identity, cell in wanted.items() if (value := _exact(cell.config)) is not None}
+    if found and not quiet:
+        print(f"{experiment.folder}: exact values of {len(found)} cells", file=sys.stderr)
+    return found
 
 
 def _named(experiment: Experiment, step: Step, cells: Sequence[PlannedCell]) -> list[PlannedCell]:

@@ -62,9 +62,12 @@ def _models(plugins: list[str]) -> Rows:
 
 def _experiments(plugins: list[str]) -> Rows:
     folders = [config_folder()]
-    known = [load(name, folders) for name in experiments(folders)]
-    rows = [(e.name, str(len(e.steps)), str(len(e.findings)), e.title, e.source) for e in known]
-    return [("name", "steps", "findings", "title", "source"), *rows]
+    known = [(load(name, folders), load(name, folders, "quick")) for name in experiments(folders)]
+    rows = [
+        (full.name, str(len(full.steps)), str(len(full.findings)), str(len(quick.findings)), full.title, full.source)
+        for full, quick in known
+    ]
+    return [("name", "steps", "findings", "--quick", "title", "source"), *rows]
 
 
 def _devices(plugins: list[str]) -> Rows:

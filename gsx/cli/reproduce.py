@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import io
+import os
 import shlex
 import sys
 import traceback
@@ -14,9 +16,10 @@ from pathlib import Path
 from gsx.cli.arguments import Parser
 from gsx.cli.compose import config_folders
 from gsx.cli.exact import exact_values, known_values
+from gsx.cli.run import QUIET
 from gsx.experiment import Experiment, Step, check_cells, experiments, load
 from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError, GsxError, MissingData
+from gsx.records import ConfigurationError, GsxError, MissingCheckpoint, MissingData
 from gsx.store import PlannedCell, PlannedStep, StoredExperiment, write_experiment
 
 DESCRIPTION = """Run what is unfinished of published experiments, each into outputs/NAME, and print for every published finding what was
@@ -28,6 +31,7 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="+", metavar="NAME", help="experiments (gsx list experiments), or all")
     parser.add_argument("--quick", action="store_true", help="the small size: minutes for all, into outputs/NAME-quick")
     parser.add_argument("--dry-run", action="store_true", help="say what would run")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress: the scoreboard, and what failed")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own, with experiment/*.yaml")
     chosen = parser.parse_args(arguments)
     names = _names(chosen.names, config_folders(chosen.config_dir))
@@ -39,7 +43,9 @@ def command(arguments: list[str]) -> int:
             for step in experiment.steps:
                 _announce(experiment, step, options)
         return 0
-    failures = [failure for experiment in studies for failure in _reproduce(experiment, options)]
+    if chosen.quiet:
+        os.environ[QUIET] = "1"  # what gsx run and gsx train heed
+    failures = [failure for experiment in studies for failure in _reproduce(experiment, options, chosen.quiet)]
 
     from gsx.report.scoreboard import scoreboard
 
@@ -67,9 +73,7 @@ def _folder(experiment: Experiment) -> Path:
 def _announce(experiment: Experiment, step: Step, options: list[str]) -> None:
     try:
         _step(step.command)([*options, *step.arguments(f"name={experiment.folder}"), "--dry-run"])
-    except ConfigurationError as error:
-        if not str(error).startswith("model.checkpoint="):
-            raise
+    except MissingCheckpoint:
         print(f"waits      {experiment.folder}: {step.name}, for a training that is not there yet")
     except MissingData as error:
         print(f"lacks data {experiment.folder}: {step.name}: {error}")
@@ -80,7 +84,7 @@ def _step(name: str) -> Callable[[list[str]], int]:
     return command
 
 
-def _reproduce(experiment: Experiment, options: list[str]) -> list[str]:
+def _reproduce(experiment: Experiment, options: list[str], quiet: bool) -> list[str]:
     """Run every step, whatever became of the one before it; what failed. The plan is on disk before anything runs."""
     folder, failures = _folder(experiment), []
     typed = {step.name: step.arguments(f"name={experiment.folder}") for step in experiment.steps}
@@ -88,11 +92,12 @@ def _reproduce(experiment: Experiment, options: list[str]) -> list[str]:
     plan = StoredExperiment(experiment.name, experiment.size, experiment.definition, steps, known_values(folder))
     write_experiment(folder, plan)
     for step in experiment.steps:
-        print(f"{experiment.folder}: {shlex.join(steps[step.name].arguments)}", file=sys.stderr)
+        if not quiet:
+            print(f"{experiment.folder}: {shlex.join(steps[step.name].arguments)}", file=sys.stderr)
         try:
             # What a step says is not the result of this command: stdout is for the scoreboard.
-            with contextlib.redirect_stdout(sys.stderr):
-                failed = _run(experiment, step, [*options, *typed[step.name]], plan)
+            with contextlib.redirect_stdout(io.StringIO() if quiet else sys.stderr):
+                failed = _run(experiment, step, [*options, *typed[step.name]], plan, quiet)
         except GsxError as error:
             failures.append(f"{experiment.folder}: {step.name}: {error}")
         except Exception as error:
@@ -104,7 +109,7 @@ def _reproduce(experiment: Experiment, options: list[str]) -> list[str]:
     return failures
 
 
-def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredExperiment) -> bool:
+def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredExperiment, quiet: bool) -> bool:
     """One step; whether a job of it failed. Its cells are written down before they are measured."""
     module = importlib.import_module(f"gsx.cli.{step.command}")
     work = module.planned(arguments)
@@ -114,6 +119,6 @@ def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredE
     write_experiment(_folder(experiment), plan)
     code = module.carry_out(work)
     if step.command == "run":
-        plan.exact.update(exact_values(experiment, step, cells, plan.exact))
+        plan.exact.update(exact_values(experiment, step, cells, plan.exact, quiet))
         write_experiment(_folder(experiment), plan)
     return bool(code)

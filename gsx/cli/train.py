@@ -18,7 +18,7 @@ from typing import Any
 from gsx.cli.compose import cells, composed, composing
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.progress import progress, silent
-from gsx.cli.run import telling_words
+from gsx.cli.run import QUIET, telling_words
 from gsx.cli.train_summary import describe, table
 from gsx.records import Busy, ConfigurationError, GsxError
 from gsx.store import TrainingDirectory
@@ -59,7 +59,7 @@ def planned(arguments: list[str]) -> Work:
 
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Hydra's options and overrides, and ours; and what is Hydra's of the arguments."""
-    quiet = bool({"-q", "--quiet"} & set(arguments))
+    quiet = bool({"-q", "--quiet"} & set(arguments)) or QUIET in os.environ
     arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
     flags = parse("train", arguments)
     flags.quiet = quiet

@@ -15,12 +15,19 @@ def describe(training: Training, folder: str) -> str:
     lines = [
         ("model", f"{training.model}, {training.config['dtype']}"),
         ("estimator", f"{training.estimator}, N={training.config['num_samples']}, {training.steps} steps, {seeds}"),
+        *([("cosines to", _reference(training))] if any(point.metric == "cosine" for point in training.curve) else []),
         *((_title(training, key), _number(training, key)) for key in _TOLD if key in training.summary),
         *((f"variance of {name}", _number(training, f"variance.{name}")) for name in _measured(training)),
         ("folder", folder),
     ]
     width = max(len(label) for label, _ in lines) + 2
     return "\n".join(f"{label:<{width}}{text}" for label, text in lines)
+
+
+def _reference(training: Training) -> str:
+    """What the cosines are to."""
+    kind, name, replicates = (training.reference.get(key) for key in ("kind", "estimator", "num_replicates"))
+    return f"a long run of {name}, R={replicates}" if kind == "long_run" else str(kind).replace("_", " ")
 
 
 def _measured(training: Training) -> list[str]:

@@ -54,7 +54,8 @@ def load(name: str, *, root: str | None = None, binarization: str | None = None,
       them is the static binarized MNIST of Larochelle, whose bits were drawn elsewhere, nor the dynamic binarization of the DisARM, ARMS
       and RODEO papers, whose bits are drawn anew at every visit of a row. Null: `threshold` for images, else `none`.
 
-    Raises ConfigurationError (a name, split or binarization that is not there), MissingData, IntegrityError.
+    Raises ConfigurationError (a name, split or binarization that is not there), MissingData (also for a root that is no folder),
+    IntegrityError.
     """
     if name not in NAMES:
         raise ConfigurationError(f"data.name={name}: there are {', '.join(NAMES)}")
@@ -67,6 +68,7 @@ def load(name: str, *, root: str | None = None, binarization: str | None = None,
     if split not in idx.SPLITS or (split != "train" and name in embedded.SHA256):
         raise ConfigurationError(f"split={split}: {name} has {'only train' if name in embedded.SHA256 else ' and '.join(idx.SPLITS)}")
 
+    idx.check_root(root, "data.root")
     raw, labels = embedded.read(name) if name in embedded.SHA256 else idx.read(name, split, root)
     inputs = (
         embedded.standardise(raw) if name == "breast_cancer" else _binarize(raw / LARGEST[name], binarization, f"{name} {split} {seed}")

@@ -75,6 +75,12 @@ def read(name: str, split: str, root: str | None = None) -> tuple[np.ndarray, np
     return images.reshape(len(images), -1), labels
 
 
+def check_root(root: str | None, key: str) -> None:
+    """MissingData for a folder that was named and is not there: the next one in order must not silently stand in for it."""
+    if root and not Path(root).expanduser().is_dir():
+        raise MissingData(f"{key}={root}: no such folder; leave it out, and data are looked for in $GSX_DATA, ./data and those of packages")
+
+
 def files(split: str) -> tuple[str, str]:
     """The images, and the labels."""
     return f"{SPLITS[split]}-images-idx3-ubyte", f"{SPLITS[split]}-labels-idx1-ubyte"

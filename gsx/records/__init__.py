@@ -6,7 +6,7 @@ room first.
 """
 
 from gsx.records.canonical import canonical_json
-from gsx.records.faults import Busy, ConfigurationError, EnvironmentFault, GsxError, IntegrityError, MissingData
+from gsx.records.faults import Busy, ConfigurationError, EnvironmentFault, GsxError, IntegrityError, MissingCheckpoint, MissingData
 from gsx.records.measurement import (
     SCHEMA_VERSION,
     STATISTICS,
@@ -38,6 +38,7 @@ __all__ = [
     "IntegrityError",
     "Interval",
     "Layout",
+    "MissingCheckpoint",
     "MissingData",
     "Parameters",
     "Point",

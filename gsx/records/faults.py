@@ -15,6 +15,10 @@ class ConfigurationError(GsxError, ValueError):
     exit_code = 2
 
 
+class MissingCheckpoint(ConfigurationError):
+    """Parameters that were named and are not there: a training that has not come to its end leaves none yet."""
+
+
 class MissingData(GsxError):
     """A data set that is not on this machine, with the commands that would fetch it."""
 

@@ -78,10 +78,27 @@ def table(groups: Sequence[Group], baseline: str) -> Table | None:
         return None
     left = sorted({f"{cell.name}: {why}" for group in groups for cell in group.cells if (why := _left_out(cell))})
     shown = left[:8] + ([f"{len(left) - 8} more"] if len(left) > 8 else [])
-    notes = [*NOTES, f"The baseline is {baseline}, at its own best number of samples."]
+    notes = [*NOTES, _baselines(rows, baseline)]
     if left:
         notes.append(f"Left out: {'; '.join(shown)}.")
     return Table("advice", "Which estimator for my problem", HEADINGS, list(_body(rows)), pd.DataFrame(rows, dtype=object), notes, 7)
+
+
+def _baselines(rows: Sequence[dict[str, Any]], wanted: str) -> str:
+    """One sentence: what the last columns are relative to."""
+    others = sorted({(row["model"], row["baseline_estimator"] or "none") for row in rows if row["baseline_estimator"] != wanted})
+    told = "; ".join(f"{estimator} on {model}" for model, estimator in others)
+    said = f"The baseline is {wanted}, at its own best number of samples"
+    return f"{said}; where it was not measured, the unbiased estimator with the fewest evaluations: {told}." if told else f"{said}."
+
+
+def _baseline(allowed: Sequence[Cell], wanted: str) -> str | None:
+    """The estimator that others are compared with: the one wanted, else the cheapest unbiased one."""
+    results = [result_of(cell) for cell in allowed]
+    if any(result.estimator == wanted for result in results):
+        return wanted
+    unbiased = [r for r in results if r.facts["unbiased"] and r.verdict.status != "biased" and r.cost.evaluations]
+    return min(unbiased, key=lambda r: (r.cost.evaluations, r.estimator)).estimator if unbiased else None
 
 
 def _left_out(cell: Cell) -> str | None:
@@ -132,11 +149,13 @@ def _of_group(group: Group, baseline: str) -> Iterator[dict[str, Any]]:
         ranked = sorted(affordable, key=lambda c: (c.error(budget), c.cell.label))
         best = ranked[0]
         ties = [c for c in ranked[1:] if _reaches_one(_ratio(c, best, budget, currency, of_variances))]
-        base = next((c for c in ranked if result_of(c.cell).estimator == baseline), None)
+        compared = _baseline(allowed, baseline)
+        base = next((c for c in ranked if result_of(c.cell).estimator == compared), None)
         row: dict[str, Any] = {"model": group.label, "distribution": distribution, "cost": access, "equal": currency, "budget": budget}
         row |= {"estimator": result_of(best.cell).estimator, "label": best.cell.label, "num_samples": result_of(best.cell).num_samples}
         row |= {"mse": best.error(budget), "mse_se": best.error(budget) * best.log_se(budget)}
-        row |= {"ties": "; ".join(c.cell.label for c in ties), "baseline": base and base.cell.label}
+        row |= {"ties": "; ".join(c.cell.label for c in ties), "baseline_estimator": compared}
+        row |= {"baseline": base and base.cell.label}
         over = None if base is None or base is best else _ratio(best, base, budget, currency, of_variances)
         low, high = (over.ci if over else None) or (None, None)
         row |= {"ratio": over.value if over else (1.0 if base is best else None), "ratio_ci_low": low, "ratio_ci_high": high}

@@ -58,14 +58,16 @@ def tick(value: float) -> str:
     return power if digits == "1" else f"{digits}×{power}"
 
 
-def measured_ticks(values: Sequence[float], most: int = 8) -> list[float] | None:
-    """The measured values as the ticks of a log axis: all, every second one, ...; None where they are too few, lie too close, or
-    take more than two digits and are not whole, as those of a log grid."""
+def measured_ticks(values: Sequence[float], most: int = 8, log: bool = True) -> list[float] | None:
+    """The measured values as the ticks of an axis: all, every second one, ...; None where they are too few, lie too close or too
+    unevenly, or take more than two digits and are not whole, as those of a log grid."""
     if any(float(f"{value:.2g}") != value != int(value) for value in values):
         return None
-    for stride in range(1, 5):
+    gaps = [math.log(b / a) if log else b - a for a, b in itertools.pairwise(values)]
+    # Of an uneven grid, some values picked out by their number would be odd ticks.
+    even = bool(gaps) and max(gaps) < 1.5 * min(gaps)
+    for stride in range(1, 5 if even else 2):
         shown = list(values[::stride])
-        gaps = [math.log(b / a) for a, b in itertools.pairwise(shown)]
-        if 2 <= len(shown) <= most and min(gaps) > 0.8 * sum(gaps) / most:
+        if 2 <= len(shown) <= most and stride * min(gaps) > 0.8 * sum(gaps) / most:
             return shown
     return None

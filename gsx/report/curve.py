@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Callable
@@ -43,7 +44,16 @@ def curve_number(training: Training, number: CurveNumber, times: float, log: boo
     if not np.isfinite(reduced).all():
         return f"{number.metric} is not always finite"
     positive = not log and number.metric in POSITIVE and bool((reduced >= 0).all())
-    return over_seeds(reduced, positive, canonical_json([str(seed) for seed in of_seed]))
+    found = over_seeds(reduced, positive, canonical_json([str(seed) for seed in of_seed]))
+    return _within(found, -times, times) if number.metric == "cosine" and not log else found
+
+
+def _within(found: Estimate, least: float, most: float) -> Estimate:
+    """The interval without what the number cannot be."""
+    ci = found.interval.ci
+    if ci is None:
+        return found
+    return dataclasses.replace(found, interval=dataclasses.replace(found.interval, ci=(max(ci[0], least), min(ci[1], most))))
 
 
 def over_seeds(values: np.ndarray, positive: bool, pairing: str) -> Estimate:

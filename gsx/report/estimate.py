@@ -20,7 +20,7 @@ class Estimate:
     """`rows` [1 + G]: the number, and the number without each group in turn (a segment of a run, or a seed of a training).
 
     Two estimates with the same `pairing` lose the same groups together, so that what they have in common cancels. `positive`: of a kind
-    that is compared by ratio (a variance), not by difference (a loss).
+    that is compared by ratio (a variance), not by difference (a loss). `grid`: of a place between two settings that were measured, the two.
     """
 
     interval: Interval
@@ -28,6 +28,7 @@ class Estimate:
     rows: np.ndarray | None = None
     count: np.ndarray | None = None
     pairing: str | None = None
+    grid: tuple[float, float] | None = None
 
     @classmethod
     def exactly(cls, value: float, positive: bool, error: float = 0.0) -> Estimate:
@@ -52,7 +53,8 @@ class Estimate:
         value, se, ci = self.interval.value, self.interval.se, self.interval.ci
         interval = Interval(function(value), None if se is None else se * slope, None if ci is None else (function(ci[0]), function(ci[1])))
         rows = None if self.rows is None else np.array([function(x) for x in self.rows.tolist()])
-        return dataclasses.replace(self, interval=interval, rows=rows, positive=positive)
+        grid = None if self.grid is None else (function(self.grid[0]), function(self.grid[1]))
+        return dataclasses.replace(self, interval=interval, rows=rows, positive=positive, grid=grid)
 
 
 def paired(a: Estimate, b: Estimate) -> bool:

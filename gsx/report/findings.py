@@ -32,6 +32,8 @@ RULES = (
     "Each interval holds with 95 % for itself, and nothing is adjusted for the number of findings: of true orderings about one in "
     "forty may look violated by chance, of true values one in twenty. A single training (one seed) has no interval, and decides "
     "nothing.",
+    "between a and b: a crossing, interpolated between two settings that were measured; its interval is that of the curves, and says "
+    "nothing on how they bend between the two.",
     "exact: by enumeration or quadrature, without sampling; ≠ marks a measured value that is further from it than twice its interval, "
     "which is a fault of ours and not of the publication.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
@@ -51,6 +53,8 @@ class Judged:
     reason: str = ""
     num_replicates: int | None = None
     seed: int | None = None
+    grid: tuple[float, float] | None = None  # the settings around a crossing
+    closest: int = 0  # which of the right sides is shown
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class _Outcome:
     verdict: str
     measure: str
     interval: Interval
+    closest: int = 0
 
 
 def judge(study: Study, finding: Finding) -> Judged:
@@ -89,6 +94,8 @@ def judge(study: Study, finding: Finding) -> Judged:
         "no interval" if outcome.interval.ci is None else "",
         min((result.num_replicates for result in results if result.num_replicates > 1), default=None),
         next((int(result.config["seed"]) for result in results if isinstance(result.config.get("seed"), int)), None),
+        estimates[0].grid if len(estimates) == 1 else None,
+        outcome.closest,
     )
 
 
@@ -113,13 +120,10 @@ def _outcome(finding: Finding, estimates: list[Estimate]) -> _Outcome:
     outcomes = [_less(left, other) for other in right]
     verdicts = [outcome.verdict for outcome in outcomes]
     verdict = next((word for word in ("not reproduced", "inconclusive") if word in verdicts), "reproduced")
-    return _Outcome(verdict, *_closest(outcomes))
-
-
-def _closest(outcomes: list[_Outcome]) -> tuple[str, Interval]:
-    """Of several comparisons the one that is nearest to being violated, or most violated."""
-    worst = max(outcomes, key=lambda outcome: (outcome.interval.ci or (0, outcome.interval.value))[1])
-    return worst.measure, worst.interval
+    # Shown is the one that is nearest to being violated, or most violated.
+    ends = [(outcome.interval.ci or (0, outcome.interval.value))[1] for outcome in outcomes]
+    closest = ends.index(max(ends))
+    return _Outcome(verdict, outcomes[closest].measure, outcomes[closest].interval, closest)
 
 
 def _value(finding: Finding, measured: Interval) -> str:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from gsx.report import escape
+from gsx.report import escape, notes
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell
 from gsx.report.table import Table
@@ -32,7 +32,7 @@ def page(
     """`findings` are printed before the runs, `others` after them; `unfinished` says which trainings have not ended, and why."""
     parts = ["# Report", f"{len(table)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items()) + "."]
     if duplicates:
-        parts.append("Found twice, the same result bit for bit, and counted once: " + ", ".join(map(escape.markdown, duplicates)) + ".")
+        parts.append(notes.counted_once([escape.markdown(name) for name in duplicates]))
     faulty = [cell for _, cell in table if cell.state != "complete"]
     if faulty:
         parts.append("## Runs that are not complete")

@@ -87,6 +87,12 @@ def extent(results: Sequence[Result]) -> str:
     return f"N = {n} samples per estimate; R = {r} replicates; seed {seed}."
 
 
+def counted_once(names: Sequence[str]) -> str:
+    """Of results that lie below the paths more than once."""
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{len(names)} {'copy' if len(names) == 1 else 'copies'} of results not counted again: {shown}."
+
+
 def missing(cells: Sequence[Cell]) -> str:
     """The end of a caption: what the runs drawn are conditional on, and the runs on this model that the figure cannot show, by name."""
     held = [f"{text[:1].upper()}{text[1:]}" for text in explanations(cell for cell in cells if cell.state == "complete")]

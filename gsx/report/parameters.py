@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from gsx.report import canvas, curves, escape, notes, styles, sweeps
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
+from gsx.report.crossing import between, logarithmic
 from gsx.report.families import Family, families
 
 #: Rows and columns of panels.
@@ -83,7 +84,7 @@ def crossings(data: pd.DataFrame) -> list[dict[str, Any]]:
     values = {(name, x): row for (name, x), row in data.set_index(["series", "x"])[["value", "ci_low", "ci_high", "kind"]].iterrows()}
     grid = sorted({x for _, x in values})
     least = [(x, name) for x in grid if (name := _least({s: row for (s, at), row in values.items() if at == x}))]
-    log_x = grid[0] > 0 and grid[-1] / grid[0] >= 4
+    log_x = logarithmic(grid)
     found = []
     for (low, before), (high, after) in itertools.pairwise(least):
         if before == after:
@@ -94,12 +95,20 @@ def crossings(data: pd.DataFrame) -> list[dict[str, Any]]:
         if not around:
             continue
         a, b = around[0]
-        share = gap[a] / (gap[a] - gap[b])
-        at = math.exp((1 - share) * math.log(a) + share * math.log(b)) if log_x else (1 - share) * a + share * b
+        start, end = ((gap[x], _half(values[before, x], values[after, x])) for x in (a, b))
+        crossed = between(a, b, start, end, log_x)
         one, other = (math.log(values[before, x]["value"]) for x in (a, b))
-        found.append({"series": f"{before} / {after}", "estimator": "", "rank": 0, "x": at, "statistic": "crossing", "tuned": False,
-                      "value": math.exp((1 - share) * one + share * other), "kind": "crossing"})  # fmt: skip
+        height = math.exp((1 - crossed.share) * one + crossed.share * other)
+        found.append({"series": f"{before} / {after}", "estimator": "", "rank": 0, "x": crossed.at, "statistic": "crossing", "tuned": False,
+                      "value": height, "kind": "crossing", "x_low": crossed.low, "x_high": crossed.high,
+                      "grid_low": a, "grid_high": b})  # fmt: skip
     return found
+
+
+def _half(*rows: Any) -> float:
+    """Half the 95 % interval of the log ratio of two variances, as if they were independent; none is known of one without interval."""
+    ends = [(row["value"], row["ci_low"] or row["value"], row["ci_high"] or row["value"]) for row in rows]
+    return math.hypot(*(max(math.log(high / value), math.log(value / low)) for value, low, high in ends))
 
 
 def _least(rows: dict[str, Any]) -> str | None:
@@ -119,8 +128,23 @@ def changes(data: pd.DataFrame, axis: str, of: dict[str, str] | None = None) -> 
     for row in data[data["kind"] == "crossing"].to_dict("records"):
         row |= of or {}
         where = ", ".join(filter(None, [SYMBOLS.get(row["parameter"], row["parameter"]), row.get("family")]))
-        found.append(f"{row['series'].replace(' / ', ' to ')} at {axis} = {row['x']:.3g} ({where})")
-    return f"Dotted: where the estimator of least variance changes, {'; '.join(found)}. " if found else ""
+        grid = f"between {row['grid_low']:g} and {row['grid_high']:g}"
+        found.append(f"{row['series'].replace(' / ', ' to ')} at {axis} = {_place(row)}, {grid} ({where})")
+    if not found:
+        return ""
+    return (
+        f"Dotted: where the estimator of least variance changes, {'; '.join(found)}; ± is the 95 % interval that the errors of the two "
+        "curves give, and straight lines between the two settings measured around it are assumed. "
+    )
+
+
+def _place(row: dict[str, Any]) -> str:
+    """A crossing, rounded to where its error begins."""
+    half = (row["x_high"] - row["x_low"]) / 2
+    if half <= 0:
+        return f"{row['x']:.3g}"
+    digits = max(0, -math.floor(math.log10(float(f"{half:.0e}"))))
+    return f"{row['x']:.{digits}f} ± {half:.{digits}f}"
 
 
 def draw(data: pd.DataFrame, x_label: str) -> Figure:
@@ -152,7 +176,8 @@ def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
     for row in crossed.to_dict("records"):
         axes.vlines(row["x"], axes.get_ylim()[0], row["value"], color=GREY, linestyle=":", linewidth=styles.scale(), zorder=4)
         axes.plot([row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6)
-        text = f"{escape.figure(x_label, 12)}* = {row['x']:.3g}".replace("-", "−")
+        axes.hlines(row["value"], row["x_low"], row["x_high"], color="black", linewidth=1.6 * styles.scale(), zorder=6)
+        text = f"{escape.figure(x_label, 12)}* = {_place(row)}".replace("-", "−")
         side: dict[str, Any] = {"ha": "left", "xytext": (3, 0)} if row["x"] < middle else {"ha": "right", "xytext": (-3, 0)}
         at: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": styles.small()}
         at["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}

@@ -10,6 +10,7 @@ from typing import Any
 from gsx.experiment import Argmin, Crossing, CurveNumber, Quantity, Statistic, flat
 from gsx.experiment.fields import is_number
 from gsx.records import Interval
+from gsx.report.crossing import between, logarithmic
 from gsx.report.curve import curve_number
 from gsx.report.estimate import Estimate, by_ratio, difference, ratio
 from gsx.report.study import Absent, Study, text
@@ -99,10 +100,7 @@ def _argmin(grid: Grid, key: str) -> Estimate:
 
 
 def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
-    """Where the first statistic passes the second, by linear interpolation of their log ratio between two points of the grid.
-
-    The error is that of the two log ratios, propagated; that of the interpolation is not in it, and is less than a step of the grid.
-    """
+    """Where the first statistic passes the second, with the error of the two log ratios beside it, propagated."""
     gaps = {}
     for x in (x for x in a if x in b):
         if not (a[x].value > 0 and b[x].value > 0):
@@ -116,9 +114,5 @@ def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
     if len(turns) != 1:
         raise Absent("inconclusive", f"the two cross {len(turns)} times on the grid of {number.key}")
     ((x, y),) = turns
-    (u, u_half), (v, v_half) = gaps[x], gaps[y]
-    step = (y - x) / (u - v)
-    value = x + step * u
-    # d value / du = -step v / (u - v), d value / dv = step u / (u - v)
-    half = abs(step / (u - v)) * math.hypot(v * u_half, u * v_half)
-    return Estimate(Interval(value, half / 1.96, (value - half, value + half)), value - half > 0)
+    found = between(x, y, gaps[x], gaps[y], logarithmic(sorted(gaps)))
+    return Estimate(Interval(found.at, found.half / 1.96, (found.low, found.high)), found.low > 0, grid=found.grid)

@@ -12,6 +12,7 @@ import pandas as pd
 from gsx.records import Interval
 from gsx.report import rounding
 from gsx.report.findings import RULES, VERDICTS, Judged, judge
+from gsx.report.sides import sides
 from gsx.report.study import Study, studies
 from gsx.report.table import Table
 from gsx.report.tables import columns
@@ -64,15 +65,22 @@ def _published(judged: Judged) -> str:
         return text + (f" ± {rounding.concise(finding.tolerance)}" if finding.tolerance else "")
     if finding.kind == "equal":
         return f"equal ± {rounding.concise(100 * finding.tolerance)} %" if not finding.left.log else f"equal ± {finding.tolerance:g}"
-    return {"less": "left below right", "least": "left below all others"}.get(finding.kind, "")
+    if finding.kind == "measured":
+        return ""
+    left, *right = sides(finding)
+    return f"{left} below {right[0] if len(right) == 1 else f'all {len(right)} others'}"
 
 
 def _measured(judged: Judged) -> str:
     found = judged.measured
     if found is None:
         return rounding.ABSENT
-    prefix = {"ratio": "left / right = ", "difference": "left - right = "}.get(judged.measure, "")
-    return f"{prefix}{rounding.concise(found.value, found.se)}{_ends(found)}"
+    prefix = ""
+    if judged.measure in ("ratio", "difference"):
+        left, *right = sides(judged.finding)
+        prefix = f"{left} {'/' if judged.measure == 'ratio' else '-'} {right[judged.closest]} = "
+    grid = "" if judged.grid is None else ", between " + " and ".join(map(rounding.concise, judged.grid))
+    return f"{prefix}{rounding.concise(found.value, found.se)}{_ends(found)}{grid}"
 
 
 def _ends(found: Interval) -> str:
@@ -87,8 +95,11 @@ def _full(study: Study, judged: Judged) -> dict[str, Any]:
     finding = judged.finding
     low, high = finding.published or (None, None)
     row: dict[str, Any] = {"experiment": study.experiment.name, "finding": finding.says, "source": finding.source, "kind": finding.kind}
+    left, *right = sides(finding) if finding.right else [""]
+    row |= {"left": left, "right": right[judged.closest] if right else ""}
     row |= {"published_low": low, "published_high": high, "tolerance": finding.tolerance, "measure": judged.measure}
     row |= columns("measured", judged.measured)
+    row |= dict(zip(("between_low", "between_high"), judged.grid or (None, None), strict=True))
     row |= {"exact": judged.exact, "agrees": "" if judged.agrees is None else "yes" if judged.agrees else "no"}
     row |= {"verdict": judged.verdict, "reason": judged.reason, "size": study.experiment.size}
     return row | {"num_replicates": judged.num_replicates, "seed": judged.seed}

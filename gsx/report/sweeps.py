@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from gsx.report import axis, canvas, curves, escape, labels, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
+from gsx.report.crossing import logarithmic
 from gsx.report.curves import Points
 from gsx.report.families import Family, families
 
@@ -130,10 +131,13 @@ def x_axis(axes: Axes, values: pd.Series, label: str) -> tuple[float, float]:
     """The axis of what was varied, logarithmic where it is positive and spans a factor of four; its range."""
     x = sorted(set(values.dropna().astype(float)))
     axes.set_xlabel(escape.figure(label))
-    if x[0] > 0 and x[-1] / x[0] >= 4 and label != "p":
+    if logarithmic(x) and label != "p":
         bounds = x[0] / 1.25, x[-1] * 1.25
         axis.log_axis(axes, "x", *bounds, ticks=axis.measured_ticks(x))
         return bounds
+    ticks = axis.measured_ticks(x, log=False, most=6)
+    if ticks is not None:
+        axes.set_xticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
     pad = 0.04 * (x[-1] - x[0]) or 0.5
     return x[0] - pad, x[-1] + pad
 

@@ -16,12 +16,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gsx.report import axis, canvas, curves, ends, escape
+from gsx.report import axis, canvas, curves, ends, escape, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.looks import ORDER, look
 from gsx.report.trainings import Course, Trajectory
 from gsx.statistics import student_t_quantile
 
+#: Seeds below which Student's t is so wide that the single seeds say more.
+FEW = 5
 #: What is drawn on a log axis: its mean and interval over seeds are those of the logarithm.
 LOGARITHMIC = ("variance", "snr")
 NAMES = {"elbo": "ELBO", "bound": "multi-sample bound", "loss": "loss", "exact_loss": "exact loss", "variance": "gradient variance",
@@ -78,12 +80,14 @@ def _trajectory(course: Course, trajectory: Trajectory) -> Iterator[Plot]:
 def summary(points: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds at each step with its 95 % interval: Student t over seeds, of the logarithm where the axis is logarithmic.
 
-    With one seed the interval is that of the measurement (1.96 standard errors), where it has one.
+    Of fewer than `FEW` seeds there is no interval, but a row of the kind `seed` for each. With one seed the interval is that of the
+    measurement (1.96 standard errors), where it has one. That of a cosine ends at 1.
     """
     rows = []
     points = points.dropna(subset=["value"])
     for step, at in points.groupby("step", sort=True):
-        log = at["metric"].iloc[0] in LOGARITHMIC
+        metric = at["metric"].iloc[0]
+        log = metric in LOGARITHMIC
         values = at["value"].to_numpy()
         row: dict[str, Any] = {"step": int(step), "seeds": len(values), "kind": "point"}
         if log and (values <= 0).any():
@@ -92,14 +96,18 @@ def summary(points: pd.DataFrame) -> pd.DataFrame:
             continue
         numbers = np.log(values) if log else values
         mean, error = float(numbers.mean()), math.nan
-        if len(values) > 1:
+        if 1 < len(values) < FEW:
+            rows += [row | {"seed": seed, "value": value, "kind": "seed"} for seed, value in zip(at["seed"], values.tolist(), strict=True)]
+        elif len(values) > 1:
             error = student_t_quantile(0.975, len(values) - 1) * float(numbers.std(ddof=1)) / math.sqrt(len(values))
         elif math.isfinite(at["se"].iloc[0]):
             error = 1.96 * float(at["se"].iloc[0]) / (abs(float(values[0])) if log else 1.0)
         back = math.exp if log else float
         low, high = (None, None) if math.isnan(error) else (back(mean - error), back(mean + error))
+        if metric == "cosine" and low is not None and high is not None:
+            low, high = max(low, -1.0), min(high, 1.0)
         rows.append(row | {"value": back(mean), "ci_low": low, "ci_high": high})
-    return pd.DataFrame(rows, columns=["step", "seeds", "value", "ci_low", "ci_high", "kind"], dtype=object)
+    return pd.DataFrame(rows, columns=["step", "seeds", "seed", "value", "ci_low", "ci_high", "kind"], dtype=object)
 
 
 def _plot(rows: Sequence[pd.DataFrame], slug: str, title: str, lead: str, of: Sequence[Trajectory]) -> Iterator[Plot]:
@@ -108,19 +116,7 @@ def _plot(rows: Sequence[pd.DataFrame], slug: str, title: str, lead: str, of: Se
         return
     data = pd.concat(rows, ignore_index=True)
     seeds = sorted({seed for trajectory in of for seed in trajectory.seeds})
-    several = bool((data["seeds"] > 1).any())
-    interval = (
-        f"95 % interval over {_span(sorted({len(t.seeds) for t in of}))} seeds"
-        if several
-        else "95 % interval of the measurement"
-        if data["ci_low"].notna().any()
-        else ""
-    )
-    said = (
-        "Lines are means over seeds and shaded are 95 % intervals, Student t over seeds; for variance and SNR both are of the logarithm. "
-        if several
-        else f"One seed{': shaded is the 95 % interval of the measurement (1.96 standard errors)' if interval else ''}. "
-    )
+    interval, said = _intervals(data)
     samples = sorted({n for t in of if isinstance(n := t.config.get("num_samples"), int)})
     unfinished = [f"{t.label} ({t.status})" for t in of if t.status != "complete"]
     caption = (
@@ -130,6 +126,25 @@ def _plot(rows: Sequence[pd.DataFrame], slug: str, title: str, lead: str, of: Se
         + (f"Not finished: {', '.join(unfinished)}." if unfinished else "")
     )  # fmt: skip
     yield Plot(slug, title, data, caption.strip(), functools.partial(draw, interval=interval))
+
+
+def _intervals(data: pd.DataFrame) -> tuple[str, str]:
+    """What is shaded, for the legend, and what lines and bands are, for the caption."""
+    shaded = data[data["ci_low"].notna()]
+    several = sorted({int(n) for n in shaded["seeds"] if n > 1})
+    single = bool((shaded["seeds"] == 1).any())
+    over = f"95 % interval over {_span(several)} seeds" if several else ""
+    interval = " or ".join(filter(None, [over, "95 % interval of the measurement" if single else ""]))
+    said = "Lines are means over seeds (of the logarithm for variance and SNR). " if (data["seeds"] > 1).any() else "One seed. "
+    if several:
+        said += "Shaded are 95 % intervals, Student t over seeds. "
+    if (data["kind"] == "seed").any():
+        said += (
+            f"Thin lines are the single seeds: they are fewer than {FEW}, and an interval from so few would be too wide to tell anything. "
+        )
+    if single:
+        said += "Of a single seed, shaded is the 95 % interval of the measurement (1.96 standard errors). "
+    return interval, said
 
 
 def _span(values: Sequence[int]) -> str:
@@ -154,6 +169,8 @@ def draw(data: pd.DataFrame, interval: str) -> Figure:
             entries.append((Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.line), escape.figure(name)))
     if interval:
         entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
+    if (data["kind"] == "seed").any():
+        entries.append((Line2D([], [], color=GREY, linewidth=0.6 * styles.scale()), "single seeds"))
     if (data["kind"] == "zero").any():
         entries.append((Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none"), "zero"))
     if entries:
@@ -175,7 +192,7 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
     axes.set_xlim(0, last * 1.01 or 1)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f")))
-    points = data[data["kind"] == "point"]
+    points = data[data["kind"].isin(["point", "seed"])].assign(kind="point")
     if points.empty:
         axes.text(
             0.5, 0.5, "zero throughout" if (data["kind"] == "zero").any() else "none", transform=axes.transAxes, ha="center", color=GREY
@@ -189,6 +206,10 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
     named = []
     for name, part in data.groupby("series", sort=True):
         style, part = looks[name], part.sort_values("step")
+        for _, seed in part[part["kind"] == "seed"].groupby("seed"):
+            thin: dict[str, Any] = {"color": style.colour, "linewidth": 0.6 * styles.scale(), "alpha": 0.6, "zorder": 2}
+            axes.plot(seed["step"].to_numpy(dtype=float), seed["value"].to_numpy(dtype=float), **thin)
+        part = part[part["kind"] != "seed"]
         x = part["step"].to_numpy(dtype=float)
         value, low, high = (
             part[column].astype(float).where(part["kind"] == "point").to_numpy() for column in ("value", "ci_low", "ci_high")

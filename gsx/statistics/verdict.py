@@ -40,9 +40,10 @@ def verdict(
 
     * *Rejection* says "biased" only if one rejecting coordinate passes both gates, because each gate excludes an innocent explanation:
       |bias_j| > 7 max|g_j| / R (else an event of seen size, too rare to be drawn, explains it), and R >= (|skew_j| z*^3 / 3)^2 (else the
-      normal tail at z* is wrong). A rejecting projection must pass the first, with max|w . g| bounded by sum_j |w_j| max|g_j|; a mean over
-      thousands of coordinates and Student's t need no second. Rejections that pass no gate, or that segments without maxima cannot put
-      to them, are ``inconclusive``, with the reason.
+      normal tail at z* is wrong), and |z_j| must pass Student's quantile of R - 1 degrees too (else the variance is known too badly). A
+      rejecting projection must pass the first, with max|w . g| bounded by sum_j |w_j| max|g_j|, and must still reject if the errors of
+      the reference all went the same way, by sum_j |w_j| se_j; a mean over thousands of coordinates and Student's t need no more.
+      Rejections that pass no gate, or that segments without maxima cannot put to them, are ``inconclusive``, with the reason.
     * *Routes without third moments* keep a bound of max|g_j| and are gated by it alone: in place of the skewness, Bernstein's inequality,
       P(mean - E > t) <= exp(-R t^2 / (2 var + (2/3) M t)) with M = 2 max|g_j| no less than any |g - E g|, must rule chance out at the same
       alpha/2D; that is z^2 / 2 >= (1 + M z / (3 R SE)) log(2D/alpha). It holds for any distribution with these bounds.
@@ -57,8 +58,8 @@ def verdict(
       by, and an event never drawn looks just the same; it is ``inconclusive``, unless ``deterministic_by_construction`` or
       ``biased_because`` rules that explanation out.
 
-    Honest limits: the normal tail needs a few hundred replicates; an event both unseen and larger than anything seen, which is no rare
-    state of one coordinate, deceives any test.
+    Honest limits: the tail needs replicates that are nearly normal, or a few hundred; an event both unseen and larger than anything seen,
+    which is no rare state of one coordinate, deceives any test.
 
     Args:
         table: the coordinates; variance 0 marks a deterministic one, NaN in the mean a non-finite one.
@@ -108,13 +109,15 @@ def verdict(
     gates = largest is not None
     needed = np.zeros(size) if skewness is None else (np.abs(skewness) * z_threshold**3 / 3) ** 2
     rejects, rejects_along = (abs_z > z_threshold) & (abs_bias > rounding), abs_t > t_threshold
+    student = abs_z > student_t_quantile(1 - each, max(replicates - 1, 1))
     believable = replicates >= needed
     if skewness is None and largest is not None:
         reach = np.divide(2 * largest, replicates * table.bias_se, out=np.zeros(size), where=moving)
         believable = abs_z**2 / 2 >= (1 + reach * abs_z / 3) * -math.log(each)
-    proves = rejects & (abs_bias > rare) & believable
+    proves = rejects & (abs_bias > rare) & believable & student
+    surely_along = rejects_along & (np.abs(along.t_least) > t_threshold)
     # A projection's bound is a sum over the coordinates of their largest; where those are not to be believed, nor is it.
-    proves_along = rejects_along & (np.abs(along.bias) > RARE_EVENT * along.largest / replicates) & (not hidden)
+    proves_along = surely_along & (np.abs(along.bias) > RARE_EVENT * along.largest / replicates) & (not hidden)
 
     if (off & ~unseen).any() or (gates and proves.any()):
         return say("biased")
@@ -126,10 +129,14 @@ def verdict(
         j = int(np.argmax(np.where(rejects, abs_z, 0.0)))
         if replicates < needed[j]:
             return say("inconclusive", f"skewness gate: needs R >= {needed[j]:.0f} at {_name(table.layout, j)}")
+        if not student[j]:
+            return say("inconclusive", f"too few replicates: Student's t does not reject at {_name(table.layout, j)}")
         if not believable[j]:
             reached = rare[j] * replicates / RARE_EVENT
             return say("inconclusive", f"chance is not ruled out at {_name(table.layout, j)}, where gradients may reach {reached:.2g}")
         return say("inconclusive", f"rare events: the bias at {_name(table.layout, j)} is below 7 max|g| / R" + scarcely)
+    if rejects_along.any() and not surely_along.any():
+        return say("inconclusive", "the reference's own error may explain the bias along a projection: give it more replicates")
     if rejects_along.any():
         return say("inconclusive", "rare events: the bias along a projection is below 7 max|w.g| / R" + scarcely)
     if unseen.any():

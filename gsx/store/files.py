@@ -76,8 +76,8 @@ def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault
     return EnvironmentFault(f"{path}: {what}: {error.strerror or error}")
 
 
-def read(path: Path, limit: int, parse: Callable[[BinaryIO], T]) -> T | None:
-    """What `parse` makes of the file, or None where there is none; whatever it raises becomes an IntegrityError."""
+def read(path: Path, limit: int, parse: Callable[[BinaryIO], T], advice: str = ADVICE) -> T | None:
+    """What `parse` makes of the file, or None where there is none; whatever it raises becomes an IntegrityError, with advice."""
     try:
         # A FIFO in a file's place must not hang the report: hence O_NONBLOCK, which regular files ignore.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
@@ -90,16 +90,16 @@ def read(path: Path, limit: int, parse: Callable[[BinaryIO], T]) -> T | None:
     except FileNotFoundError:
         return None
     except IsADirectoryError as error:
-        raise IntegrityError(f"{path}: not a regular file; {ADVICE}") from error
+        raise IntegrityError(f"{path}: not a regular file; {advice}") from error
     except MemoryError as error:
         raise EnvironmentFault(f"{path}: does not fit into memory") from error
     except OSError as error:
         if error.errno == errno.EINVAL:  # a seek to where a corrupted offset points
-            raise IntegrityError(f"{path}: {one_line(str(error))}; {ADVICE}") from error
+            raise IntegrityError(f"{path}: {one_line(str(error))}; {advice}") from error
         raise environment_fault(path, "cannot be read", error) from error
     except Exception as error:  # a parser fed hostile bytes raises anything: struct.error, tokenize.TokenError, RecursionError, ...
         what = f"key {error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise IntegrityError(f"{path}: {one_line(what)}; {ADVICE}") from error
+        raise IntegrityError(f"{path}: {one_line(what)}; {advice}") from error
 
 
 def one_line(text: str) -> str:

@@ -91,18 +91,21 @@ class TrainingDirectory(Folder):
             raise IntegrityError(f"{self.path / 'curve.csv'}: missing, and training.json declares it; {ADVICE}")
         return dataclasses.replace(training, curve=curve)
 
-    def read_parameters(self, seed: int | None = None) -> Parameters | None:
-        """The parameters at the end of a seed, the first one's by default, or None. IntegrityError, EnvironmentFault."""
-        parsed = read(self.path / "training.json", MAX_TEXT, parse_training)
+    def read_parameters(self, seed: int | None = None, advice: str = ADVICE) -> Parameters | None:
+        """The parameters at the end of a seed, the first one's by default, or None. IntegrityError, EnvironmentFault.
+
+        ``advice`` is for the user who meets a damaged one: whose training this is may start it anew, whoever only reads it may not.
+        """
+        parsed = read(self.path / "training.json", MAX_TEXT, parse_training, advice)
         if parsed is None:
             return None
         training, _, digests = parsed
         seed = training.seeds[0] if seed is None else seed
         if str(seed) not in digests:
             return None
-        parameters = read_parameters(self._parameters(seed))
+        parameters = read_parameters(self._parameters(seed), advice)
         if parameters is None or parameters.digest != digests[str(seed)]:
-            raise IntegrityError(f"{self._parameters(seed)}: missing, or not what training.json declares; {ADVICE}")
+            raise IntegrityError(f"{self._parameters(seed)}: missing, or not what training.json declares; {advice}")
         return parameters
 
 
@@ -116,9 +119,9 @@ def write_parameters(path: Path, parameters: Parameters) -> None:
     write_arrays(path, {"format_version": np.array(FORMAT_VERSION, dtype="<i8"), **arrays})
 
 
-def read_parameters(path: Path) -> Parameters | None:
-    """Named arrays of finite floats, or None where there is no such file. IntegrityError, EnvironmentFault."""
-    return read(path, 2 * MAX_ARRAYS, lambda stream: parse_parameters(parse_arrays(stream)))
+def read_parameters(path: Path, advice: str = ADVICE) -> Parameters | None:
+    """Named arrays of finite floats, or None where there is no such file. IntegrityError, which ends with advice; EnvironmentFault."""
+    return read(path, 2 * MAX_ARRAYS, lambda stream: parse_parameters(parse_arrays(stream)), advice)
 
 
 def parse_parameters(arrays: Arrays) -> Parameters:

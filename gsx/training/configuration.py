@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +19,15 @@ from gsx.training.schedule import Schedule
 
 #: How often there is something to see where the user does not say.
 LOGS = 10
+
+
+@contextlib.contextmanager
+def _at(position: int) -> Iterator[None]:
+    """Whatever is wrong is so with this entry of ``probe``."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"probe[{position}]: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,9 @@ class TrainingConfiguration(Setup):
         if key == "schedule" and not isinstance(value, Mapping):
             raise ConfigurationError(f"schedule={value}: must be like {{learning_rate: {{from: 1e-3, to: 1e-4, steps: 1000}}}}")
         if key == "probe" and not isinstance(value, list | tuple):
-            raise ConfigurationError(f"probe={value}: must be a list, like [rloo,disarm]")
+            near = did_you_mean(value, registry.names("estimators")) if isinstance(value, str) else ""
+            meant = near.removeprefix("; did you mean ").rstrip("?") if near.endswith("?") else "rloo,disarm"
+            raise ConfigurationError(f"probe={value}: must be a list, like [{meant}]")
         return value if key in ("schedule", "probe") else super()._converted(key, value, annotation)
 
     def _check_numbers(self) -> None:
@@ -124,13 +136,18 @@ class TrainingConfiguration(Setup):
                 raise ConfigurationError(
                     f"probe[{position}]={given}: must be a name, or settings like {{name: concrete, temperature: 0.5}}"
                 )
+            known = ["name", "num_samples"]
+            if isinstance(named.get("name"), str):
+                with _at(position):
+                    known += schema(registry.find("estimators", named["name"], self.plugins))
+            for key, setting in named.items():
+                if key not in known:
+                    raise ConfigurationError(f"probe[{position}].{key}={setting}: unknown key{did_you_mean(key, known)}")
             chosen = dict(named)
             samples = chosen.pop("num_samples", self.num_samples)
-            try:
+            with _at(position):
                 samples = registry.convert("num_samples", samples, int | None)
                 found.append((registry.settings("estimators", chosen, self.plugins), samples))
-            except ConfigurationError as error:
-                raise ConfigurationError(f"probe[{position}]: {error}") from None
         return found
 
     def schedules(self) -> dict[str, Schedule]:

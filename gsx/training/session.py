@@ -132,7 +132,7 @@ class Session:
                 trajectory = self.trajectory(seed, None, progress)
                 states.append(trajectory.state())
                 ends[seed] = trajectory.parameters()
-            return self._training("complete", states, ends)
+            return self._training("complete", states, ends, provenance(self.device, self.workers))
         folder = TrainingDirectory(directory)
         with folder.lock():
             if self.configuration.force:
@@ -140,21 +140,35 @@ class Session:
             stored = self.complete(folder)
             if stored is not None:
                 return stored
-            self._check(folder)
+            reached = {state.seed: state for state in self._check(folder)}
+            origin = provenance(self.device, self.workers)
+
+            def told(state: State) -> None:
+                # So that whoever looks at an unfinished training, or one that was killed, sees its curve so far.
+                reached[state.seed] = state
+                folder.write(self._training("partial", [reached[seed] for seed in sorted(reached)], {}, origin))
+
             try:
-                run_seeds(self, directory, progress)
+                run_seeds(self, directory, progress, told)
             finally:
                 found = {seed: folder.read_state(seed) for seed in self.configuration.all_seeds}
                 kept = [state for state in found.values() if state is not None]
                 whole = len(kept) == len(found) and all(state.step >= self.configuration.steps for state in kept)
                 ends = {state.seed: _parameters(state) for state in kept} if whole else {}
-                training = self._training("complete" if whole else "partial", kept, ends)
+                origin = provenance(self.device, self.workers)
+                training = self._training("complete" if whole else "partial", kept, ends, origin)
                 folder.write(training)
             return training
 
     @one_thread_each()
-    def trajectory(self, seed: int, directory: Path | None, progress: Progress | None = None) -> Trajectory:
-        """One seed, run to its end, from its checkpoint where there is one."""
+    def trajectory(
+        self,
+        seed: int,
+        directory: Path | None,
+        progress: Progress | None = None,
+        told: Callable[[State], None] = lambda state: None,
+    ) -> Trajectory:
+        """One seed, run to its end, from its checkpoint where there is one; ``told`` of each checkpoint that is on disk."""
         configuration = self.configuration
         folder = None if directory is None else TrainingDirectory(directory)
         state = None if folder is None else folder.read_state(seed)
@@ -165,7 +179,13 @@ class Session:
             trajectory.resume(state)
         advance = progress(f"{self.chosen}, seed {seed}", configuration.steps) if progress else lambda steps: None
         advance(trajectory.step)
-        trajectory.run((lambda state: None) if folder is None else folder.write_state, advance)
+
+        def checkpoint(state: State) -> None:
+            if folder is not None:
+                folder.write_state(state)
+                told(state)
+
+        trajectory.run(checkpoint, advance)
         return trajectory
 
     def _watcher(self, seed: int, directory: Path | None, step: int) -> Callable[[Point], None]:
@@ -182,14 +202,14 @@ class Session:
             folder.read_parameters(seed)
         return stored
 
-    def _check(self, folder: TrainingDirectory) -> None:
-        """IntegrityError where a checkpoint is damaged, or of another training or machine: before any seed starts."""
-        for seed in self.configuration.all_seeds:
-            state = folder.read_state(seed)
-            if state is not None:
-                if state.training_id != self.training_id:
-                    raise IntegrityError(f"{folder.path}: holds checkpoints of another training; force=true starts anew")
-                check_fingerprint(state.fingerprint, self.fingerprint)
+    def _check(self, folder: TrainingDirectory) -> list[State]:
+        """The checkpoints. IntegrityError where one is damaged, or of another training or machine: before any seed starts."""
+        states = [state for seed in self.configuration.all_seeds if (state := folder.read_state(seed)) is not None]
+        for state in states:
+            if state.training_id != self.training_id:
+                raise IntegrityError(f"{folder.path}: holds checkpoints of another training; force=true starts anew")
+            check_fingerprint(state.fingerprint, self.fingerprint)
+        return states
 
     @property
     def workers(self) -> int:
@@ -200,7 +220,7 @@ class Session:
 
     # ---------------------------------------------------------------------------------------------------------------------- the end
 
-    def _training(self, status: str, states: list[State], ends: dict[int, Parameters]) -> Training:
+    def _training(self, status: str, states: list[State], ends: dict[int, Parameters], origin: dict[str, Any]) -> Training:
         curve = [point for state in states for point in state.curve]
         return Training(
             training_id=self.training_id,
@@ -213,7 +233,7 @@ class Session:
             probe=tuple(self.probes),
             reference=self.truth.as_json(),
             summary=_summary(states) if status == "complete" else {},
-            provenance=provenance(self.device, self.workers),
+            provenance=origin,
             curve=tuple(curve),
             parameters=ends,
         )
@@ -238,7 +258,8 @@ def _summary(states: list[State]) -> dict[str, dict[str, Any]]:
         if len(values) > 1 and math.isfinite(mean):
             se = float(np.std(values, ddof=1)) / len(values) ** 0.5
             t = student_t_quantile(0.975, len(values) - 1)
-            interval = Interval(mean, se, (mean - t * se, mean + t * se))
+            low, high = mean - t * se, mean + t * se
+            interval = Interval(mean, se, (max(low, -1.0), min(high, 1.0)) if key.startswith("cosine.") else (low, high))
         found[key] = interval.as_json() | {"seeds": [value if math.isfinite(value) else None for value in values]}
     return found
 

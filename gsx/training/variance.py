@@ -24,8 +24,8 @@ from gsx.training.configuration import ReferenceSettings
 
 #: Blocks of replicates, each a segment of its own.
 BLOCKS = 16
-#: Points x rows up to which the exact gradient is cheap enough to be had again and again.
-CHEAP = 2**20
+#: Points x rows up to which the exact gradient is cheap, whatever a long run would cost.
+CHEAP = 2**14
 
 
 def measured(program: Program, estimator: Estimator, seen: Probe, *, seed: int, stream: str, replicates: int) -> Segments:
@@ -84,13 +84,18 @@ def _cosine(pool: statistics.Pool) -> Interval | None:
 
 
 class Truth:
-    """The gradient that cosines are to: exact where it is cheap, else the pooled mean of a long run, of noise of its own at each step."""
+    """The gradient that cosines are to: exact where it is cheap, else the pooled mean of a long run, of noise of its own at each step.
+
+    `auto` takes the exact one where its points x rows are at most `CHEAP`, or at most the replicates x rows of the long run that would be
+    made instead: it is had anew at every point of the curve.
+    """
 
     def __init__(self, program: Program, settings: ReferenceSettings) -> None:
         self.replicates = settings.num_replicates
         self.kind: Kind | None = None if settings.kind == "none" else settings.kind
         if self.kind == "auto":
-            self.kind = cheap_kind(program, CHEAP) or "long_run"
+            rows = math.prod(program.outermost(program.leaves).batch_shape)
+            self.kind = cheap_kind(program, max(CHEAP, self.replicates * rows)) or "long_run"
         elif self.kind is not None:
             check_reference(program, MeasuringSettings(kind=self.kind))
         self.estimator: Estimator | None = None

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -15,18 +16,20 @@ from typing import TYPE_CHECKING, Any
 from gsx.measurement import Progress
 from gsx.process import answering, start
 from gsx.records import EnvironmentFault, GsxError
+from gsx.store import State, TrainingDirectory
 from gsx.training.configuration import TrainingConfiguration
 
 if TYPE_CHECKING:
     from gsx.training.session import Session
 
 
-def run_seeds(session: Session, directory: Path, progress: Progress | None) -> None:
-    """Every seed to its end; what is learnt is in the checkpoints. Raises what the first seed that failed has failed with."""
+def run_seeds(session: Session, directory: Path, progress: Progress | None, told: Callable[[State], None]) -> None:
+    """Every seed to its end; ``told`` of every checkpoint once it is on disk. Raises what the first seed that failed has failed with."""
     if session.workers == 1:
         for seed in session.configuration.all_seeds:
-            session.trajectory(seed, directory, progress)
+            session.trajectory(seed, directory, progress, told)
         return
+    folder = TrainingDirectory(directory)
     waiting = deque(session.configuration.all_seeds)
     heard: SimpleQueue[tuple[_Process, str]] = SimpleQueue()
     team: set[_Process] = set()
@@ -39,6 +42,10 @@ def run_seeds(session: Session, directory: Path, progress: Progress | None) -> N
             what, _, rest = line.partition(" ")
             if what == "steps":
                 advance(int(rest))
+            elif what == "checkpoint":
+                state = folder.read_state(process.seed)  # that one, or a newer one
+                if state is not None:
+                    told(state)
             elif what == "done":
                 team.remove(process)
                 process.close()
@@ -105,7 +112,12 @@ def serve() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         session = Session(TrainingConfiguration.of(job["configuration"]))
-        session.trajectory(job["seed"], Path(job["directory"]), lambda what, total: lambda steps: say(f"steps {steps}"))
+        session.trajectory(
+            job["seed"],
+            Path(job["directory"]),
+            lambda what, total: lambda steps: say(f"steps {steps}"),
+            lambda state: say(f"checkpoint {state.step}"),
+        )
     except Exception as error:
         message = str(error) if isinstance(error, GsxError) else f"{type(error).__name__}: {error}"
         say(f"failed {getattr(error, 'exit_code', 1)} {' '.join(message.split())}")

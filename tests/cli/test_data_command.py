@@ -331,6 +331,7 @@ def test_list(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert listed(capsys)["mnist"]["state"] == "train only"
     images = folder / "train-images-idx3-ubyte"
     images.write_bytes(images.read_bytes()[:-1])
+    assert "--root=nowhere: no such folder" in refused(capsys, 3, "list", "--root", "nowhere")
     damaged = listed(capsys, "--root", "data")["mnist"]
     assert damaged["state"] == "damaged" and f"{images.relative_to(machine / 'here')}: " in damaged["checksums"]
 

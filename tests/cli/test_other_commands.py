@@ -12,6 +12,8 @@ import pytest
 
 import gsx as package
 from gsx.cli import COMMANDS, main
+from gsx.cli.compose import config_folder
+from gsx.experiment import load
 from tests.cli.process import GSX, environment, gsx
 from tests.report import factory
 
@@ -59,7 +61,11 @@ def test_list(what: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, mon
     missing = names(group) - listed - {"auto", "gumbel_softmax"}  # auto is a rule, gumbel_softmax an alias
     assert missing == set()
     if what == "experiments":
-        assert header.split() == ["name", "steps", "findings", "title", "source"] and "Dimitriev & Zhou (2021)" in said.out
+        assert header.split() == ["name", "steps", "findings", "--quick", "title", "source"] and "Dimitriev & Zhou (2021)" in said.out
+        (training,) = (row.split() for row in rows if row.startswith("binary_vae_training"))
+        assert [len(load("binary_vae_training", [config_folder()], size).findings) for size in ("full", "quick")] == [
+            int(n) for n in training[2:4]
+        ]
     if what == "estimators":
         assert all(row.rstrip().count("  ") >= 5 for row in rows)  # no column is empty
     assert list(tmp_path.iterdir()) == []

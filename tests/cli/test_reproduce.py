@@ -12,6 +12,7 @@ import yaml
 
 from gsx.cli import main
 from gsx.cli.completion import suggestions
+from gsx.cli.run import QUIET
 from gsx.records import IntegrityError
 from gsx.store import read_experiment
 from tests.cli.conftest import Inside
@@ -63,7 +64,7 @@ def verdicts(out: str) -> list[str]:
 def test_an_experiment_from_steps_to_verdicts(own: Path, inside: Inside) -> None:
     code, out, err = inside("reproduce", "toy", CONF)
     assert code == 0 and verdicts(out) == ["reproduced", "reproduced", "not reproduced"]
-    assert "left / right = " in out and "0.0235 ± 0.0001" in out and "toy: as read off" in out
+    assert "rloo / reinforce = " in out and "rloo below reinforce" in out and "0.0235 ± 0.0001" in out and "toy: as read off" in out
     assert "gsx run -m" in err and "4 cells: 4 ran" in err and "cells:" not in out  # what a step says is not the result
 
     stored = read_experiment(own / "outputs" / "toy")
@@ -95,6 +96,34 @@ def board(inside: Inside) -> list[str]:
     assert code == 0
     with open("report/tables/scoreboard.csv", newline="") as stream:
         return [row["verdict"] for row in csv.DictReader(stream)]
+
+
+def test_quiet(own: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the scoreboard, and what failed."""
+    monkeypatch.setenv(QUIET, "")
+    monkeypatch.delenv(QUIET)  # that it is forgotten behind this test
+    code, out, err = inside("reproduce", "toy", "--quick", CONF, "-q")
+    assert code == 0 and len(verdicts(out)) == 3 and err == ""
+    code, out, err = inside("reproduce", "two", "--quick", CONF, "--quiet")
+    assert code == 1 and [line.partition(": ")[0] for line in err.splitlines()] == ["gsx"] and "estimator=nope" in err
+
+
+def test_what_waits_for_a_training(own: Path, inside: Inside) -> None:
+    """Parameters that are not there yet are waited for; a path that is none is wrong now."""
+    for checkpoint, code in (("nowhere", 0), ("3", 2)):
+        data = TOY | {"steps": [STEP | {"overrides": [*STEP["overrides"], f"model.checkpoint={checkpoint}"]}]}
+        (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
+        found, out, err = inside("reproduce", "toy", CONF, "--dry-run")
+        assert found == code, err
+        assert ("waits      toy: sweep" in out) == (code == 0) and ("must be a path" in err) == (code == 2)
+
+
+def test_exact_values_are_told_where_there_are_some(own: Path, inside: Inside) -> None:
+    assert "toy-quick: exact values of 2 cells" in inside("reproduce", "toy", "--quick", CONF)[2]
+    data = TOY | {"steps": [STEP | {"quick": {**STEP["quick"], "sweep": {"num_samples": [64]}}}], "findings": []}
+    (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
+    shutil.rmtree(own / "outputs")
+    assert "exact values" not in inside("reproduce", "toy", "--quick", CONF)[2]
 
 
 def test_the_quick_size_has_a_folder_of_its_own(own: Path, inside: Inside) -> None:

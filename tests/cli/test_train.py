@@ -7,12 +7,15 @@ import json
 import random
 import re
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from gsx.records import Training
 from gsx.store import TrainingDirectory
 from tests.cli.conftest import Inside
 from tests.cli.process import flip, gsx, one_line, running, wait_for
@@ -66,6 +69,26 @@ def test_killed_at_any_moment(tmp_path: Path, inside: Inside) -> None:
     assert other["parameters"] == body["parameters"] and len(set(body["parameters"].values())) == 2
     assert numbers(pieces) == numbers(whole)
     assert not list(pieces.rglob("*.tmp"))
+
+
+def test_an_unfinished_training_can_be_looked_at(tmp_path: Path, inside: Inside) -> None:
+    """Each checkpoint leaves the curves of all seeds so far; what was killed is reported as partial, with them."""
+    words = ("train", "model.logits=[0.5,-1]", "estimator=rloo", "probe_replicates=32", "seeds=2", "steps=1000000", "evaluate_every=100")
+
+    def seen() -> Training | None:
+        found = [TrainingDirectory(path.parent).read() for path in tmp_path.rglob("training.json")]
+        return found[0] if found and found[0] is not None and {point.seed for point in found[0].curve} == {0, 1} else None
+
+    with running(*words, "workers=2", "probe_every=0", "checkpoint_every=2000", cwd=tmp_path) as process:
+        wait_for(seen, process, 120)
+        time.sleep(0.05)  # that it is not killed between two files
+    left = seen()
+    assert left is not None and left.status == "partial" and left.summary == {}
+    losses = [point.value for point in left.curve if point.metric == "exact_loss" and point.seed == 1]
+    assert len(losses) >= 21 and losses[-1] < losses[0]  # 2000 / 100, and the start
+    code, _, err = inside("report")
+    assert code == 0, err
+    assert ": partial" in (tmp_path / "outputs" / "report" / "report.md").read_text(encoding="utf-8")
 
 
 def test_the_life_of_a_training(empty: Path, inside: Inside) -> None:
@@ -128,10 +151,15 @@ REFUSED = {
     "train optimizer=adamm": ["optimizer=adamm", "unknown", "adam"],
     "train optimizer.lrr=1": ["optimizer.lrr=1", "unknown key", "optimizer.lr"],
     "train num_replicates=3": ["num_replicates=3", "unknown key"],
-    "train probe=rloo": ["probe=rloo", "list"],
+    "train probe=rloo": ["probe=rloo", "list, like [rloo]"],
+    "train probe=rlo": ["probe=rlo", "list, like [rloo]"],
+    "train probe=[disarm,rlo]": ["probe[1]", "rlo", "did you mean rloo?"],
+    "train probe=[{nam:rloo}]": ["probe[0].nam=rloo", "did you mean name?"],
+    "train probe=[{name:concrete,num_sample:2}]": ["probe[0].num_sample=2", "did you mean num_samples?"],
+    "train probe=[{name:concrete,temprature:2}]": ["probe[0].temprature=2", "did you mean temperature?"],
     "train estimator=concrete model=gaussian_toy": ["estimator=concrete", "Bernoulli"],
     "train schedule={learning_rate:3}": ["schedule.learning_rate=3"],
-    "train model=binary_vae data=mnist data.root=nowhere": ["mnist", "nowhere"],
+    "train model=binary_vae data=mnist data.root=nowhere": ["data.root=nowhere", "no such folder"],
     "run model.checkpoint=nowhere": ["model.checkpoint=nowhere", "no such file"],
     "train steps=1,2": ["steps=1,2", "-m"],
 }
@@ -154,7 +182,10 @@ def test_a_checkpoint_of_another_model(empty: Path, inside: Inside) -> None:
     assert code == 2 and "logits is [2], and bernoulli_toy's is [8]" in one_line(err)
     flip(folder / "parameters-seed0.npz", b"param.logits.npy", 150)
     code, _, err = inside("run", "model.logits=[0.5,-1]", f"model.checkpoint={folder}")
-    assert code == 6 and "parameters-seed0.npz" in one_line(err)
+    assert code == 6 and "parameters-seed0.npz" in one_line(err) and "model.checkpoint takes" in err and "force" not in err
+    for strange in ("training.json", "curve.csv", "parameters-seed0.npz"):
+        code, _, err = inside("run", "model.logits=[0.5,-1]", f"model.checkpoint={folder / strange}")
+        assert code == 6 and strange in one_line(err) and "model.checkpoint takes the folder" in err and "force" not in err
 
 
 def test_a_checkpoint_of_other_versions(empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,15 +197,31 @@ def test_a_checkpoint_of_other_versions(empty: Path, inside: Inside, monkeypatch
     assert code == 6 and "torch was" in one_line(err)
 
 
-def test_tensorboard_is_an_extra(empty: Path, inside: Inside) -> None:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        code, _, err = inside(*SMALL, "tensorboard=true")
-        assert code == 2 and "pip install gsx[tensorboard]" in one_line(err)
-        return
-    assert inside(*SMALL, "tensorboard=true", "-q")[0] == 0
-    assert list(empty.rglob("events.out.tfevents.*"))
+def test_without_tensorboard_it_is_refused(empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tensorboard" or name.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # as if it were not installed
+    code, _, err = inside(*SMALL, "tensorboard=true")
+    assert code == 2 and "pip install gsx[tensorboard]" in one_line(err) and not (empty / "outputs").exists()
+
+
+def test_tensorboard_reads_the_curve(empty: Path, inside: Inside) -> None:
+    """By TensorBoard's own reader, number for number; resuming adds none twice, and the identity does not know of it."""
+    reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="pip install gsx[tensorboard]")
+    code, _, err = inside(*SMALL, "tensorboard=true", "seeds=2", "workers=1", "-q")
+    assert code == 0, err
+    folder, _ = training(empty)
+    stored = TrainingDirectory(folder).read()
+    assert stored is not None
+    for seed in (0, 1):
+        events = reading.EventAccumulator(str(folder / "tensorboard" / f"seed{seed}"))
+        events.Reload()
+        told = {(tag, event.step): event.value for tag in events.Tags()["scalars"] for event in events.Scalars(tag)}
+        curve = [point for point in stored.curve if point.seed == seed]
+        wanted = {("/".join(filter(None, (p.metric, p.split, p.estimator))), p.step): p.value for p in curve}
+        assert told.keys() == wanted.keys() and {"exact_loss", "variance/rloo", "cosine/rloo"} <= {tag for tag, _ in told}
+        assert told == pytest.approx(wanted, rel=1e-6, nan_ok=True)  # events are float32
+    assert "complete" in inside(*SMALL, "seeds=2", "--dry-run")[1]
 
 
 def test_help(empty: Path) -> None:

@@ -76,6 +76,21 @@ def test_a_dearer_estimate_must_be_affordable_and_earn_its_price(tmp_path: Path)
     assert row(table, 10)["ratio"] == pytest.approx(0.2)
 
 
+def test_without_the_baseline_the_cheapest_unbiased_estimator_is_it(tmp_path: Path) -> None:
+    make(tmp_path, "concrete", gradient=True, unbiased=False, variance=0.02, bias=0.05, samples=1)
+    make(tmp_path, "rebar", gradient=True, variance=0.1, evaluations=3)
+    make(tmp_path, "arm", variance=0.2, evaluations=2)
+    table = advised(tmp_path)
+    assert {row(table, budget)["baseline"] for budget in (10, 100, 1000)} == {"arm"}
+    assert row(table, 1000)["estimator"] == "rebar" and row(table, 1000)["ratio"] == pytest.approx(0.1 * 3 / (0.2 * 2))
+    (said,) = [note for note in table.notes if note.startswith("The baseline is reinforce")]
+    assert "the unbiased estimator with the fewest evaluations: arm on " in said
+    make(tmp_path, "reinforce", variance=0.5)
+    table = advised(tmp_path)
+    assert {row(table, budget)["baseline"] for budget in (10, 100, 1000)} == {"reinforce"}
+    assert "fewest" not in "".join(table.notes)
+
+
 def test_equal_time_may_choose_another(tmp_path: Path) -> None:
     make(tmp_path, "reinforce", variance=0.1)
     make(tmp_path, "rloo", variance=0.08, seconds=3.0)

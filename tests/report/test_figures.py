@@ -75,7 +75,8 @@ def test_sample_sizes_are_their_own_ticks() -> None:
     """Not 2.2 and 2.4, which nobody measured."""
     assert axis.measured_ticks([2, 4, 6, 8, 10]) == [2, 4, 6, 8, 10]
     assert axis.measured_ticks([0.5, 0.889, 1.58, 2.81, 5.0]) is None  # a reader wants 1, 2 and 5
-    assert axis.measured_ticks([0.4, 0.5, 0.7, 1.0, 1.1, 1.2, 1.5, 3.0, 5.0]) == [0.4, 0.7, 1.1, 1.5, 5.0]
+    assert axis.measured_ticks([0.4, 0.5, 0.7, 1.0, 1.1, 1.2, 1.5, 3.0, 5.0]) is None  # every second one would be 0.4, 0.7, 1.1, 1.5, 5
+    assert axis.measured_ticks([-2.0, -1.0, 0.0, 1.0, 2.0], log=False) == [-2.0, -1.0, 0.0, 1.0, 2.0]
     assert axis.measured_ticks([float(2**i) for i in range(9)]) == [1, 4, 16, 64, 256]
     assert axis.measured_ticks([1.0, 1.1]) is not None and axis.measured_ticks([1.0]) is None
 
@@ -144,7 +145,12 @@ def test_the_crossing_is_where_the_curves_cross(gaussians: Path) -> None:
     crossed = plot.frame[plot.frame["kind"] == "crossing"]
     assert list(crossed["parameter"]) == ["loc", "log_scale"]
     assert list(crossed["x"]) == pytest.approx([1.0, 1.0]) and list(crossed["value"]) == pytest.approx([1.0, 1.0])
-    assert set(crossed["series"]) == {"reparameterization / reinforce"} and "k = 1 (μ)" in plot.caption
+    assert set(crossed["series"]) == {"reparameterization / reinforce"} and "k = 1.000 ± 0.007, between 0.5 and 2 (μ)" in plot.caption
+    # The variances are k^2 and 1 / k, whose log ratio 3 log k is -3 log 2 and 3 log 2 around it; each has the interval exp(+-.02).
+    each = math.hypot(0.02, 0.02)
+    half = math.hypot(0.5 * each, 0.5 * each) / 3
+    assert list(crossed["x_high"].astype(float)) == pytest.approx([math.exp(half)] * 2)
+    assert list(crossed["x_low"].astype(float)) == pytest.approx([math.exp(-half)] * 2)
 
 
 def test_curves_within_error_do_not_cross() -> None:
@@ -209,17 +215,38 @@ def test_direction_is_one_minus_the_cosine(tmp_path: Path) -> None:
 
 
 def test_means_over_seeds_are_of_the_logarithm_with_students_t() -> None:
-    values = [1.0, 2.0, 8.0]
-    points = pd.DataFrame({"seed": [0, 1, 2], "step": 5, "metric": "variance", "value": values, "se": math.nan})
+    values = [1.0, 2.0, 8.0, 4.0, 3.0]
+    points = pd.DataFrame({"seed": range(5), "step": 5, "metric": "variance", "value": values, "se": math.nan})
     row = training.summary(points).iloc[0]
     logs = [math.log(value) for value in values]
-    t = 4.302652729749464  # 97.5 % of Student's t, 2 degrees of freedom
+    t = 2.7764451051977987  # 97.5 % of Student's t, 4 degrees of freedom
     assert row["value"] == pytest.approx(math.exp(fmean(logs)))
-    assert row["ci_high"] == pytest.approx(math.exp(fmean(logs) + t * stdev(logs) / math.sqrt(3)))
+    assert row["ci_high"] == pytest.approx(math.exp(fmean(logs) + t * stdev(logs) / math.sqrt(5)))
     plain = training.summary(points.assign(metric="elbo")).iloc[0]
     assert plain["value"] == pytest.approx(fmean(values)) and plain["ci_low"] == pytest.approx(
-        fmean(values) - t * stdev(values) / math.sqrt(3)
+        fmean(values) - t * stdev(values) / math.sqrt(5)
     )
+
+
+def test_few_seeds_are_drawn_one_by_one(tmp_path: Path) -> None:
+    points = pd.DataFrame({"seed": [3, 4], "step": 5, "metric": "elbo", "value": [1.0, 2.0], "se": 0.1})
+    rows = training.summary(points)
+    assert list(rows["kind"]) == ["seed", "seed", "point"] and list(rows["value"]) == [1.0, 2.0, 1.5] and rows["ci_low"].isna().all()
+    frame = rows.assign(panel=0, metric="elbo", split="test", series="rloo", estimator="rloo", run="r")
+    with styles.use("page"):
+        figure = training.draw(frame, "")
+    (panel,) = figure.axes
+    assert sorted(list(line.get_ydata()) for line in panel.get_lines()) == [[1.0], [1.5], [2.0]]
+    low, high = panel.get_ylim()
+    assert low < 1.0 and high > 2.0
+    assert "single seeds" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_cosine_ends_at_one() -> None:
+    points = pd.DataFrame({"seed": range(5), "step": 5, "metric": "cosine", "value": [0.99, 1.0, 0.95, 1.0, 0.97], "se": 0.1})
+    assert training.summary(points).iloc[0]["ci_high"] == 1.0
+    assert training.summary(points.assign(metric="elbo")).iloc[0]["ci_high"] > 1.0
+    assert training.summary(points.iloc[:1]).iloc[0]["ci_high"] == 1.0
 
 
 def test_trainings_that_may_be_compared_share_a_figure(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gsx.records import ConfigurationError, Interval, Layout
-from gsx.report import Report, build, report
+from gsx.report import Report, build, notes, report
 from gsx.store import RunDirectory, find_runs
 from tests.report import factory
 
@@ -219,7 +219,9 @@ def test_the_same_result_found_twice_is_one_row(tmp_path: Path, undrawn: None) -
         path = factory.make(tmp_path / name, "reinforce", folder=name)
     made = report([tmp_path, tmp_path / "first", path], tmp_path / "report")
     assert made.counts["complete"] == 1
-    assert "Found twice" in (tmp_path / "report/report.md").read_text()
+    assert "1 copy of results not counted again: default/second." in (tmp_path / "report/report.md").read_text()
+    many = [f"n{i}" for i in range(9)]
+    assert notes.counted_once(many) == "9 copies of results not counted again: n0, n1, n2 and 6 more."
 
 
 def test_too_many_figures_are_said_to_be_left_out(tmp_path: Path, undrawn: None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.stats
 
 from gsx import statistics
-from gsx.records import Layout, Segments
+from gsx.records import Layout, Segments, Verdict
 from tests.statistics.factory import COST, truth
 
 
@@ -43,6 +43,22 @@ def test_a_thin_bias_is_seen_along_the_reference() -> None:
     for _ in range(20):
         right = statistics.analyse(normal_segments(rng, gradient), truth(gradient), COST, dtype="float64", self_referenced=False)
         assert right.verdict.status == "unbiased"
+
+
+def test_the_error_of_a_long_run_goes_together_and_convicts_nobody() -> None:
+    """A reference off by a common factor, as replicates that are all too long make it: by one standard error of each coordinate."""
+    rng = np.random.default_rng(18)
+    gradient = rng.choice([-1.0, 1.0], 2000)
+    found = normal_segments(rng, gradient)
+
+    def judge(off: float, se: float) -> Verdict:
+        return statistics.analyse(found, truth(gradient * (1 + off), se), COST, dtype="float64", self_referenced=False).verdict
+
+    verdict = judge(0.02, 0.02)
+    assert verdict.status == "inconclusive" and verdict.reason is not None and "the reference's own error" in verdict.reason
+    assert verdict.p_value is not None and verdict.p_value < 1e-6  # errors that go their own ways would convict it
+    # What the errors do not allow, or an exact reference, does convict: six of them, and none.
+    assert judge(0.02, 0.02 / 6).status == "biased" and judge(0.001, 0.0).status == "biased"
 
 
 def test_sign_vectors_are_fixed_and_balanced() -> None:

@@ -46,6 +46,17 @@ def test_a_bias_of_delta_min_is_found() -> None:
         assert verdict.status == "biased" and verdict.p_value is not None and verdict.p_value < 1e-3
 
 
+def test_few_replicates_know_their_variance_badly() -> None:
+    """z = 3.38 passes the normal quantile of one coordinate, 3.29, and not Student's of 63 degrees, 3.46."""
+    replicates = np.tile([[1.0], [-1.0]], (32, 1))
+    se = replicates.std(ddof=1) / 8
+    few = analyse(replicates, np.array([3.38 * se])).verdict
+    assert few.status == "inconclusive" and few.reason is not None and few.reason.startswith("too few replicates")
+    assert analyse(replicates, np.array([3.5 * se])).verdict.status == "biased"
+    many = np.tile(replicates, (100, 1))
+    assert analyse(many, np.array([3.38 * many.std(ddof=1) / 80])).verdict.status == "biased"
+
+
 def test_an_event_never_drawn_is_not_a_bias() -> None:
     """g = 1e4 with probability 1e-6, else 0: mean 1e-2. In 10^4 replicates it is drawn in one run of a hundred."""
     verdict = analyse(np.zeros((6400, 1)), np.array([1e-2])).verdict

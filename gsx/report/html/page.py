@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gsx.report import escape, rounding, tables
+from gsx.report import escape, notes, rounding, tables
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell
 from gsx.report.html import bars, details, marks, runs, svg
@@ -53,7 +53,8 @@ def page(
         policy=POLICY.format(style=_hash(style), script=_hash(script)),
         style=style,
         script=script,
-        names=", ".join(dict.fromkeys(escape.line(row.cell.name.partition("/")[0], 60) for row in rows)),
+        names=_heading([row.cell.name for row in rows] or list(unfinished)),
+        counted_once=notes.counted_once,
         rows=rows,
         headings=runs.HEADINGS,
         words=runs.WORDS,
@@ -76,6 +77,13 @@ def page(
         bar=bars,
         data=_json(details.embedded(rows)),
     )
+
+
+def _heading(names: Sequence[str]) -> str:
+    """The folders of the runs, as many as a heading has room for."""
+    folders = list(dict.fromkeys(escape.line(name.partition("/")[0], 60) for name in names))
+    most = 3
+    return ", ".join(folders[:most]) + (f" and {len(folders) - most} more" if len(folders) > most else "") or "Trainings"
 
 
 def _asset(name: str) -> str:
