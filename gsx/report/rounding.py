@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal, localcontext
 
 #: Stands where a number does not exist.
@@ -40,8 +41,24 @@ def concise(value: float | None, se: float | None = None) -> str:
 
 def _without_error(value: float) -> str:
     """Four significant digits, written as the ones with errors are: ``1.5e-5``, not ``1.5e-05``."""
-    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    return _plain(f"{value:.4g}")
+
+
+def _plain(text: str) -> str:
+    mantissa, _, exponent = text.partition("e")
     return ("0" if float(mantissa) == 0 else mantissa) + (f"e{int(exponent)}" if exponent else "")
+
+
+def beside(value: float, se: float | None) -> str:
+    """To the digit that ``concise`` gives a value with that error, but without it: the end of its interval."""
+    if not math.isfinite(value):
+        return f"{'-' if value < 0 else ''}∞"
+    return "0" if value == 0 else re.sub(r"\(\d+\)", "", concise(value, se))
+
+
+def given(value: float) -> str:
+    """A number that somebody wrote down, as they did: ``0.24904``."""
+    return _plain(f"{value:.12g}")
 
 
 def latex(value: float | None, se: float | None = None) -> str:

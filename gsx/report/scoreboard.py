@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ def _published(judged: Judged) -> str:
     finding = judged.finding
     if finding.kind == "value":
         assert finding.published is not None
-        low, high = (rounding.concise(end) for end in finding.published)
+        low, high = map(rounding.given, finding.published)
         text = low if low == high else f"{low} to {high}"
         return text + (f" ± {rounding.concise(finding.tolerance)}" if finding.tolerance else "")
     if finding.kind == "equal":
@@ -80,15 +79,16 @@ def _measured(judged: Judged) -> str:
         left, *right = sides(judged.finding)
         prefix = f"{left} {'/' if judged.measure == 'ratio' else '-'} {right[judged.closest]} = "
     grid = "" if judged.grid is None else ", between " + " and ".join(map(rounding.concise, judged.grid))
-    return f"{prefix}{rounding.concise(found.value, found.se)}{_ends(found)}{grid}"
+    text = rounding.concise(found.value, found.se)
+    if "(" in text:
+        return f"{prefix}{text}{_ends(found, found.se)}{grid}"
+    # What has no error is shown to the digit that decides.
+    unit = judged.finding.tolerance or None
+    return f"{prefix}{rounding.beside(found.value, unit)}{_ends(found, unit)}{grid}"
 
 
-def _ends(found: Interval) -> str:
-    return "" if found.ci is None else " [" + ", ".join(map(_end, found.ci)) + "]"
-
-
-def _end(end: float) -> str:
-    return f"{'-' if end < 0 else ''}∞" if math.isinf(end) else rounding.concise(end)
+def _ends(found: Interval, error: float | None) -> str:
+    return "" if found.ci is None else " [" + ", ".join(rounding.beside(end, error) for end in found.ci) + "]"
 
 
 def _full(study: Study, judged: Judged) -> dict[str, Any]:

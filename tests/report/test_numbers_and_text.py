@@ -47,6 +47,19 @@ def test_value_with_error(value: float | None, se: float | None, text: str) -> N
     assert rounding.concise(value, se) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "se", "text"),
+    [(0.24904, 1e-5, "0.249040"), (-0.0012345, 2e-5, "-1.23e-3"), (0.24904, None, "0.249"), (0.0, 1e-8, "0"), (-math.inf, 1.0, "-∞")],
+)
+def test_ends_of_intervals(value: float, se: float | None, text: str) -> None:
+    assert rounding.beside(value, se) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.24904, "0.24904"), (1e-5, "1e-5"), (-13.3, "-13.3"), (2.5e-5, "2.5e-5"), (0.0, "0")])
+def test_what_is_published_is_shown_as_written(value: float, text: str) -> None:
+    assert rounding.given(value) == text
+
+
 def test_rounded_text_reads_back_within_its_last_digit() -> None:
     for k in range(400):
         value, se = math.sin(k) * 10.0 ** (k % 17 - 8), abs(math.cos(3 * k)) * 10.0 ** (k % 13 - 9) + 1e-12
