@@ -40,7 +40,8 @@ def projections(pool: Pool, layout: Layout, largest: np.ndarray | None) -> Proje
     the standard errors of coordinates are kept; `t_least` takes what they allow at most, sum_j |w_j| se_j.
     """
     if layout.size <= MANY_COORDINATES or len(pool.deviation) < 2:
-        return Projections(*[np.zeros(0)] * 4, 1)
+        none = np.zeros(0)
+        return Projections(none, none, none, none, 1)
     bias, error, most, bound = [], [], [], []
 
     def project(directions: np.ndarray, columns: slice) -> None:
