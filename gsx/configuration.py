@@ -203,6 +203,11 @@ class Configuration(Setup):
     shard: str | None = None
     target_se: float | None = None
 
+    @classmethod
+    def _converted(cls, key: str, value: Any, annotation: Any) -> Any:
+        text = key == "shard" and value is not None  # `shard=0` is as wrong as `shard=0/0`, for the same reason
+        return super()._converted(key, str(value) if text else value, annotation)
+
     @property
     def share(self) -> Shard | None:
         """Which shard; None for the whole run."""
@@ -230,6 +235,6 @@ class Configuration(Setup):
         if self.share is not None and self.target_se is not None:
             raise ConfigurationError(f"target_se={self.target_se:g}: a shard does not see the error of the whole; leave out one of the two")
         if self.share is not None and self.draws:
-            raise ConfigurationError(f"draws={self.draws}: are kept beside the whole run; leave out shard={self.shard}")
+            raise ConfigurationError(f"draws={self.draws}: kept beside a whole run only; leave out shard={self.shard}")
         if self.reference.num_replicates < 1:
             raise ConfigurationError(f"reference.num_replicates={self.reference.num_replicates}: must be at least 1")

@@ -128,7 +128,10 @@ class Cell:
     def result(self) -> Result | None:
         """What there is; of a shard the result of the whole will do."""
         whole = RunDirectory(self.folder).read_result()
-        return whole if self.shard is None or _finished(whole) else RunDirectory(self.place).read_result()
+        return whole if self.shard is None or self._is_in(whole) else RunDirectory(self.place).read_result()
+
+    def _is_in(self, result: Result | None) -> bool:
+        return result is not None and result.result_id == self.result_id and result.status == "complete"
 
     def line(self) -> str:
         return f"{self.state:<11}{self.shown}  engine={self.engine} num_replicates={self.num_replicates} block_size={self.block_size}"
@@ -260,10 +263,6 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
 
 
 def _state(cell: Cell, result: Result | None) -> str:
-    if result is not None and result.result_id == cell.result_id and (_finished(result) or result.part is not None):
+    if result is not None and result.result_id == cell.result_id and result.status in ("complete", "partial"):
         return "skipped" if cell.state == "complete" else "ran"
     return "missing" if RunDirectory(cell.place).read_error() is None else "failed"
-
-
-def _finished(result: Result | None) -> bool:
-    return result is not None and result.status == "complete"
