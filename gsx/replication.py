@@ -89,7 +89,7 @@ def replicate(
             place.own.write_segments(mine, wanted.fingerprint, wanted.moments_id, seconds=seconds())
 
     stopping: dict[str, Any] = {}
-    for look in looks(plan.blocks, target_se):
+    for look in looks(plan.blocks, plan.block_size, target_se):
         if accumulator.blocks.sum() > look:  # it was looked at then, and was not enough
             continue
         accumulate(

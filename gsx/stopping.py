@@ -7,15 +7,17 @@ import numpy as np
 from gsx.records import Reference, Segments
 from gsx.statistics import Pool, variance
 
-#: Blocks before the first look, and what every later look has more of.
-FIRST, GROWTH = 64, 2
+#: Blocks and replicates that are drawn before the first look, at least, and how many times more before every other. Where a few large
+#: gradients make the variance, too early a look finds neither them nor the error.
+BLOCKS, REPLICATES, GROWTH = 64, 1024, 2
 
 
-def looks(blocks: int, target_se: float | None) -> list[int]:
+def looks(blocks: int, block_size: int, target_se: float | None) -> list[int]:
     """The counts of blocks at which a run of at most so many blocks is looked at; without a target there is but the end."""
-    found, look = [], FIRST
+    found, look = [], BLOCKS
     while target_se is not None and look < blocks:
-        found.append(look)
+        if look * block_size >= REPLICATES:
+            found.append(look)
         look *= GROWTH
     return [*found, blocks]
 
