@@ -77,7 +77,7 @@ class Schedule:
         # Each worker can have a task and another one waiting.
         self._most = blocks_per_task or max(1, plan.segments // (2 * workers) if workers > 1 else plan.segments)
         self._together = blocks_per_task or 1
-        self._next = [int(done) * plan.segments + segment for segment, done in enumerate(accumulator.blocks)]
+        self._next = [int(accumulator.blocks[segment]) * plan.segments + segment for segment in plan.own]
         self._next = [block for block in self._next if block < plan.blocks]
         heapq.heapify(self._next)
         self._left = sum(-(-(plan.blocks - block) // plan.segments) for block in self._next)

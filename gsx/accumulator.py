@@ -18,20 +18,33 @@ from torch import Tensor
 
 from gsx.moments import Moments, merge
 from gsx.process import shareable
-from gsx.records import Layout, Segments
+from gsx.records import Layout, Segments, Shard
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a number of replicates is cut: `blocks` blocks of `block_size`; block i belongs to segment i mod `segments`."""
+    """How a number of replicates is cut: `blocks` blocks of `block_size`; block i belongs to segment i mod `segments`.
+
+    Of a shard, the blocks of its own segments are drawn.
+    """
 
     block_size: int
     blocks: int
     segments: int
+    shard: Shard = Shard()  # noqa: RUF009 (it is frozen)
+
+    @property
+    def own(self) -> range:
+        """The segments that are drawn."""
+        return range(self.segments)[self.shard.rows]
 
     @property
     def num_replicates(self) -> int:
         return self.block_size * self.blocks
+
+    @property
+    def own_replicates(self) -> int:
+        return self.num_replicates * len(self.own) // self.segments
 
     @classmethod
     def of(cls, num_replicates: int, block_size: int | None, coordinates: int) -> Plan:

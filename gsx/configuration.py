@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 
-from gsx import data, registry
+from gsx import data, registry, torchrun
 from gsx.data import Dataset
 from gsx.estimators.base import Estimator
 from gsx.models.base import Model
 from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError, MissingCheckpoint, Parameters
+from gsx.records import ConfigurationError, MissingCheckpoint, Parameters, Shard
 from gsx.reference import ReferenceSettings
 from gsx.store import find_trainings, read_parameters
 from gsx.tune import TuneSettings
@@ -204,13 +204,41 @@ class Configuration(Setup):
     block_size: int | None = None
     engine: Literal["auto", "structured", "batched", "vmap", "loop"] = "auto"
     draws: int = 0
+    shard: str | None = None
+    target_se: float | None = None
+
+    @classmethod
+    def _converted(cls, key: str, value: Any, annotation: Any) -> Any:
+        text = key == "shard" and value is not None  # `shard=0` is as wrong as `shard=0/0`, for the same reason
+        return super()._converted(key, str(value) if text else value, annotation)
+
+    @property
+    def share(self) -> Shard | None:
+        """Which shard; None for the whole run."""
+        if self.shard is None:
+            return None
+        return torchrun.shard() if self.shard == "auto" else Shard.parse(self.shard)
+
+    @property
+    def torch_device(self) -> str:
+        """The device as torch knows it: of the ranks of torchrun each has a GPU of its own."""
+        return torchrun.gpu() if (self.device.name, self.shard) == ("cuda", "auto") else self.device.name
 
     def canonical(self) -> dict[str, Any]:
         everything = super().canonical()
-        del everything["draws"]
+        for key in ("draws", "shard"):
+            del everything[key]
+        if self.target_se is None:  # as results were identified before there were any
+            del everything["target_se"]
         return everything
 
     def _check_numbers(self) -> None:
         super()._check_numbers()
+        if self.target_se is not None and not 0 < self.target_se < 1:
+            raise ConfigurationError(f"target_se={self.target_se:g}: must be between 0 and 1, like 0.01")
+        if self.share is not None and self.target_se is not None:
+            raise ConfigurationError(f"target_se={self.target_se:g}: a shard does not see the error of the whole; leave out one of the two")
+        if self.share is not None and self.draws:
+            raise ConfigurationError(f"draws={self.draws}: kept beside a whole run only; leave out shard={self.shard}")
         if self.reference.num_replicates < 1:
             raise ConfigurationError(f"reference.num_replicates={self.reference.num_replicates}: must be at least 1")

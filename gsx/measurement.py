@@ -4,42 +4,41 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from gsx import statistics
-from gsx.accumulate import accumulate
-from gsx.accumulator import Accumulator, Plan
+from gsx import torchrun
+from gsx.accumulator import Plan
+from gsx.conclusion import conclude, unopened
 from gsx.configuration import Configuration
-from gsx.distributions import Discrete, KSubset
 from gsx.draws import check_draws, draws
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
+from gsx.facts import facts, rarest
 from gsx.identity import moments_id, reference_id, result_id, source
 from gsx.models.base import Model
-from gsx.moments import moments
 from gsx.probe import probe, sites
 from gsx.process import keep_freed_memory, one_thread_each
 from gsx.program import Program
-from gsx.provenance import fingerprint, peak_bytes, provenance
-from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments
-from gsx.reference import check_exact, check_reference, exact_gradient, reference_gradient
+from gsx.provenance import fingerprint, provenance
+from gsx.records import ConfigurationError, Part, Reference, Result
+from gsx.reference import check_exact, check_reference
+from gsx.replication import Drawn, evaluate_once, replicate
+from gsx.replication import Progress as Progress
+from gsx.resume import Place, Wanted
 from gsx.routes import choose
-from gsx.store import RunDirectory, StoredSegments, check_fingerprint
+from gsx.shards import own
+from gsx.shared_reference import shared_reference
+from gsx.store import RunDirectory, find_shards
 from gsx.tune import tune
-from gsx.yardstick import time_ratio
 
 #: The groups of a configuration, each with the key that chooses in it.
 GROUPS = {"model": "name", "estimator": "name", "device": "name", "data": "name", "reference": "kind", "tune": "kind"}
-
-#: ``progress(what, replicates)`` opens a bar for that many replicates and returns the function that moves it.
-Progress = Callable[[str, int], Callable[[int], None]]
 
 
 def measure(
@@ -55,7 +54,7 @@ def measure(
 
     ``model`` and ``estimator`` are names, mappings like ``{"name": "concrete", "temperature": 0.5}``, or objects. ``settings`` are the keys
     of `gsx run` (num_samples, num_replicates, block_size, seed, dtype, wrt, engine, workers, device, data, reference, tune, plugins,
-    force).
+    force, shard, target_se).
     With a ``directory`` the run lives there: it is resumed if unfinished, returned if complete; its reference is shared through the parent.
     ``blocks_per_task`` is scheduling, like ``workers``: it does not change a bit of the result.
 
@@ -92,7 +91,7 @@ class Measurement:
             self.model,
             wrt=configuration.wrt,
             dtype=getattr(torch, configuration.dtype),
-            device=configuration.device.name,
+            device=configuration.torch_device,
             parameters=configuration.parameters,
         )
         self.exact = isinstance(self.estimator, Exact)
@@ -100,11 +99,13 @@ class Measurement:
             check_exact(self.program)
             self.plan = Plan(block_size=1, blocks=1, segments=64)
             self.engine = "exact"
+            self.shard = None  # there is nothing to cut
         else:
             self.seen = probe(self.program, self.estimator)
             self.route = choose(configuration.engine, self.program, self.estimator, self.seen)
-            self.plan = Plan.of(configuration.num_replicates, configuration.block_size, self.program.layout.size)
             self.engine = self.route.name
+            self.shard = configuration.share
+            self.plan = self._planned()
         self._check_draws()
         self.tuned_so = configuration.tune.of(self.estimator)
         check_reference(self.program, configuration.reference)
@@ -118,6 +119,8 @@ class Measurement:
             "block_size": self.plan.block_size,
             "engine": self.engine,
         }
+        if self.exact:
+            self.config.pop("target_se", None)  # it has no error
         self.reference_id = reference_id(self.config, source(self.model), None if dataset is None else dataset.digest)
         self.moments_id = moments_id(self.config, source(self.estimator), self.reference_id)
         self.result_id = result_id(self.moments_id, self.plan.num_replicates)
@@ -129,42 +132,82 @@ class Measurement:
         """How many blocks are computed at a time; one on a GPU, which is busy with one block."""
         if self.program.device.type == "cuda":
             return 1
-        return self.configuration.workers or os.cpu_count() or 1
+        return self.configuration.workers or max(1, (os.cpu_count() or 1) // torchrun.ranks_here(self.configuration.shard))
+
+    def _planned(self) -> Plan:
+        """The blocks. With a target, their size is that of a run that ends where it is looked at first: 1/64 of the most."""
+        given, size = self.configuration, self.program.layout.size
+        block_size = given.block_size
+        if given.target_se is not None and block_size is None:
+            block_size = Plan.of(-(-given.num_replicates // 64), None, size).block_size
+        plan = Plan.of(given.num_replicates, block_size, size)
+        if self.shard is None:
+            return plan
+        if self.shard.of > plan.segments:
+            raise ConfigurationError(f"shard={self.shard}: at most {plan.segments} shards here, one for each segment")
+        return dataclasses.replace(plan, shard=self.shard)
 
     # --------------------------------------------------------------------------------------------------------------------- running
 
     @one_thread_each()
     def run(self, directory: Path | None = None, progress: Progress | None = None, blocks_per_task: int | None = None) -> Result:
-        """The result: read where it is complete, else computed, from the last checkpoint where there is one."""
+        """The result: read where it is complete, else computed, from the last checkpoint where there is one.
+
+        Of a shard: its part of the result, or the whole one where that is complete. `exact` has nothing to cut: the shard that comes first
+        computes it, the others wait for it.
+        """
         if directory is None:
-            if self.configuration.draws:
-                raise ConfigurationError(f"draws={self.configuration.draws}: draws are kept in the folder of a run; give a directory")
+            for key in ("draws", "shard"):
+                if getattr(self.configuration, key):
+                    raise ConfigurationError(f"{key}={getattr(self.configuration, key)}: needs the folder of a run; give a directory")
             return self._measure(None, self._reference(None, progress), progress, blocks_per_task)
-        folder, wanted = RunDirectory(directory), self.configuration.draws
-        with folder.lock():
+        folder, wanted = self.folder(directory), self.configuration.draws
+        with folder.lock(wait=self.exact and self.configuration.share is not None):
             if self.configuration.force:
-                folder.discard()
-            stored = self.complete(folder)
-            if stored is not None:
+                self._discard(directory)
+            elif (stored := self.complete(directory)) is not None:
                 return stored
-            result = self._measure(folder, self._reference(directory.parent, progress), progress, blocks_per_task)
+            result = self._measure(directory, self._reference(directory.parent, progress), progress, blocks_per_task)
             if wanted:
-                folder.write_draws(draws(self.route, self.plan, wanted, seed=self.configuration.seed))
+                plan = dataclasses.replace(self.plan, blocks=result.blocks)
+                folder.write_draws(draws(self.route, plan, wanted, seed=self.configuration.seed))
             folder.write_result(result)
             return result
 
-    def complete(self, folder: RunDirectory) -> Result | None:
-        """The finished result of this very measurement in a folder, with the files it declares and the draws that are wanted, or None.
+    def folder(self, run: Path) -> RunDirectory:
+        """Where this measurement writes: the folder of the run, or that of a shard in it."""
+        return RunDirectory(run if self.shard is None else run / self.shard.folder)
+
+    def complete(self, run: Path) -> Result | None:
+        """The finished result of this very measurement in the folder of a run, with the files it declares and the draws that are wanted, or
+        None. For a shard its own part will do.
 
         IntegrityError where damaged.
         """
+        whole = self._complete(RunDirectory(run))
+        if whole is not None or self.shard is None:
+            return whole
+        folder = self.folder(run)
+        stored = folder.read_result()
+        if stored is None or stored.result_id != self.result_id or stored.part is None or stored.part.shard != self.shard:
+            return None
+        return stored if (folder.path / "segments.npz").exists() else None
+
+    def _complete(self, folder: RunDirectory) -> Result | None:
         stored = folder.read_result()
         if stored is None or stored.status != "complete" or stored.result_id != self.result_id or folder.read_coordinates() is None:
             return None
-        wanted = min(self.configuration.draws, self.plan.num_replicates)
+        wanted = min(self.configuration.draws, stored.num_replicates)
         if wanted and ((kept := folder.read_draws()) is None or len(kept["replicate"]) < wanted):
             return None
         return stored if self.exact or (folder.path / "segments.npz").exists() else None
+
+    def _discard(self, run: Path) -> None:
+        """Forget what was there: of a run its shards too."""
+        self.folder(run).discard()
+        for folder in find_shards(run).values() if self.shard is None else ():
+            with folder.lock():
+                folder.discard()
 
     def _check_draws(self) -> None:
         if self.configuration.draws and self.exact:
@@ -174,177 +217,75 @@ class Measurement:
 
     def _reference(self, root: Path | None, progress: Progress | None) -> Reference:
         """The reference gradient, computed once for all the runs below a root."""
+        return shared_reference(
+            self.program,
+            self.configuration.reference,
+            root,
+            self.reference_id,
+            fingerprint=self.fingerprint,
+            seed=self.configuration.seed,
+            workers=self.workers,
+            force=self.configuration.force,
+            progress=progress,
+        )
 
-        def compute(resume: Segments | None, checkpoint: Callable[[Segments], None]) -> Reference:
-            return reference_gradient(
-                self.program,
-                self.configuration.reference,
-                seed=self.configuration.seed,
-                workers=self.workers,
-                progress=progress,
-                resume=resume,
-                checkpoint=checkpoint,
-            )
-
-        if root is None:
-            return dataclasses.replace(compute(None, lambda segments: None), id=self.reference_id)
-        folder = RunDirectory(root / f"reference-{self.reference_id[:12]}")
-        with folder.lock(wait=True):
-            try:
-                stored, unfinished = folder.read_reference(), folder.read_segments()
-            except IntegrityError:
-                if not self.configuration.force:
-                    raise
-                folder.discard()
-                stored = unfinished = None
-            if stored is not None:
-                return stored.reference
-            if unfinished is not None:
-                check_fingerprint(unfinished.fingerprint, self.fingerprint)
-            found = compute(
-                None if unfinished is None else unfinished.segments,
-                lambda segments: folder.write_segments(segments, self.fingerprint, self.reference_id),
-            )
-            reference = dataclasses.replace(found, id=self.reference_id)
-            folder.write_reference(reference, self.program.layout, provenance(self.program.device, self.workers))
-            return reference
-
-    def _measure(self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int | None) -> Result:
+    def _measure(self, run: Path | None, reference: Reference, progress: Progress | None, blocks_per_task: int | None) -> Result:
         if self._tuning is None:  # tuned once, then frozen: another run of the same measurement is the same measurement
             self._tuning = {} if self.exact else tune(self.estimator, self.program, self.seen, self.tuned_so, seed=self.configuration.seed)
         if self.exact:
-            segments, cost = self._evaluate_once()
+            drawn = evaluate_once(self.program, self.plan.segments)
         else:
-            segments, cost = self._accumulate(folder, reference, progress, blocks_per_task)
-        self_referenced = reference.kind == "long_run" and reference.estimator == self.estimator.name
-        analysis = statistics.analyse(
-            segments,
-            reference,
-            cost,
-            dtype=self.configuration.dtype,
-            self_referenced=self_referenced,
-            biased_because=self.estimator.biased_because(self.model),
-            deterministic_by_construction=self.exact,
-            rarest_draws=self._rarest_draws(),
+            drawn = replicate(
+                self.route,
+                self.plan,
+                self.seen,
+                reference,
+                None if run is None else self._place(run),
+                seed=self.configuration.seed,
+                target_se=self.configuration.target_se,
+                workers=self.workers,
+                blocks_per_task=blocks_per_task,
+                progress=None if progress is None else functools.partial(progress, self.estimator.name),
+            )
+        known = self._known(drawn, reference)
+        return known if self.shard is not None else conclude(known, drawn.segments, reference, drawn.cost)
+
+    def _place(self, run: Path) -> Place:
+        most = self.plan.blocks // self.plan.segments
+        wanted = Wanted(self.moments_id, self.fingerprint, self.plan.segments, most, self.plan.shard)
+        return Place(RunDirectory(run), self.folder(run), wanted, anew=self.configuration.force)
+
+    def _known(self, drawn: Drawn, reference: Reference) -> Result:
+        """All but the statistics: what a shard stores."""
+        segments = own(drawn.segments, self.plan.shard)
+        found = sites(self.program) if self.exact else self.seen.sites
+        part = Part(
+            self.plan.shard,
+            self.estimator.biased_because(self.model),
+            None if self.exact else rarest(found),
+            drawn.cost.time_ratio_log_se,
         )
+        summary, verdict = unopened(part)
         return Result(
             result_id=self.result_id,
-            status="complete",
+            status="partial",
             config=self.config,
             estimator=self.estimator.name,
             model=self.model.name,
             engine=self.engine,
             num_samples=self.estimator.num_samples,
-            num_replicates=self.plan.num_replicates,
-            blocks=self.plan.blocks,
-            summary=analysis.summary,
-            parameters=analysis.parameters,
+            num_replicates=int(segments.count.sum()),
+            blocks=int(segments.blocks.sum()),
+            summary=summary,
+            parameters={},
             reference={"id": reference.id, "kind": reference.kind, "estimator": reference.estimator, "error": reference.error},
-            verdict=analysis.verdict,
-            cost=cost,
-            nonfinite=analysis.nonfinite,
-            tuning=self._tuning,
+            verdict=verdict,
+            cost=drawn.cost,
+            nonfinite={},
+            tuning=self._tuning or {},
             moments_sha256=segments.digest(),
             provenance=provenance(self.program.device, self.workers),
-            facts=self._facts(),
-            coordinates=analysis.coordinates,
-            segments=segments,
+            facts=facts(self.estimator, self.model, found),
+            stopping=drawn.stopping,
+            part=part,
         )
-
-    def _facts(self) -> dict[str, Any]:
-        found = sites(self.program) if self.exact else self.seen.sites
-        return {
-            "distributions": sorted({type(site.q).__name__ for site in found.values()}),
-            "needs_cost_gradient": self.estimator.needs_cost_gradient,
-            "unbiased": self.estimator.biased_because(self.model) is None,
-        }
-
-    def _rarest_draws(self) -> float | None:
-        """How often the least probable state of any discrete coordinate is expected in all draws together; None without one."""
-        discrete = [] if self.exact else [site.q for site in self.seen.sites.values() if isinstance(site.q, Discrete | KSubset)]
-        if not discrete:
-            return None
-        rarest = min(float(q.coordinate_points(1)[1].min()) for q in discrete)
-        return rarest * self.plan.num_replicates * self.estimator.num_samples
-
-    def _evaluate_once(self) -> tuple[Segments, Cost]:
-        """`exact` has no noise: one replicate, in segment 0."""
-        started = time.monotonic()
-        gradient, evaluations = exact_gradient(self.program)
-        accumulator = Accumulator(self.program.layout, self.plan.segments, torch.device("cpu"))
-        accumulator.add(0, moments(torch.from_numpy(gradient)[None], None))
-        segments = dataclasses.replace(accumulator.segments(), cosine_mean=None)
-        return segments, Cost(evaluations, 0, 0, seconds=time.monotonic() - started, peak_bytes=peak_bytes(self.program.device))
-
-    def _accumulate(
-        self, folder: RunDirectory | None, reference: Reference, progress: Progress | None, blocks_per_task: int | None
-    ) -> tuple[Segments, Cost]:
-        """The moments of all blocks, and what they cost."""
-        started, device = time.monotonic(), self.program.device
-        accumulator, seconds = self._resumed(folder)
-        ratio, ratio_log_se = time_ratio(self.route, self.plan.block_size, self.configuration.seed)
-        advance = progress(self.estimator.name, self.plan.num_replicates) if progress else lambda replicates: None
-        advance(self.plan.block_size * int(accumulator.blocks.sum()))
-        norm = float(np.linalg.norm(reference.gradient))
-        direction = torch.from_numpy(reference.gradient / norm).to(device) if norm > 0 else None
-
-        def checkpoint() -> None:
-            if folder is not None:
-                spent = seconds + time.monotonic() - started
-                folder.write_segments(accumulator.segments(), self.fingerprint, self.moments_id, seconds=spent)
-
-        accumulate(
-            accumulator,
-            self.route,
-            self.plan,
-            seed=self.configuration.seed,
-            stream="base",
-            direction=direction,
-            workers=self.workers,
-            blocks_per_task=blocks_per_task,
-            progress=advance,
-            checkpoint=checkpoint,
-        )
-        checkpoint()
-        segments = accumulator.segments()
-        cost = Cost(
-            self.seen.evaluations,
-            self.seen.gradient_evaluations,
-            self.seen.random_numbers,
-            seconds=seconds + time.monotonic() - started,
-            time_ratio=ratio,
-            time_ratio_log_se=ratio_log_se,
-            peak_bytes=peak_bytes(device),
-        )
-        return (segments if direction is not None else dataclasses.replace(segments, cosine_mean=None)), cost
-
-    def _resumed(self, folder: RunDirectory | None) -> tuple[Accumulator, float]:
-        """Where to start: from this run's checkpoint, else from that of the largest smaller run of the same blocks, else from nothing.
-
-        Raises IntegrityError where a checkpoint is corrupted, of another measurement, or from another machine or version.
-        """
-        device = self.program.device
-        if folder is not None and not self.configuration.force:
-            stored = folder.read_segments()
-            if stored is not None:
-                if stored.result_id != self.moments_id:
-                    raise IntegrityError(f"{folder.path}: holds the moments of another measurement; force=true starts anew")
-                check_fingerprint(stored.fingerprint, self.fingerprint)
-                return Accumulator.resume(stored.segments, device, writers=self.workers), stored.seconds
-            alike = folder.path.parent.glob(f"{folder.path.name.rpartition('-')[0]}-*")
-            smaller = [found for path in sorted(alike) if (found := self._beginning(RunDirectory(path)))]
-            if smaller:
-                largest = max(smaller, key=lambda found: int(found.segments.blocks.sum()))
-                return Accumulator.resume(largest.segments, device, writers=self.workers), largest.seconds
-        materialises = self.route.materialises
-        return Accumulator(self.program.layout, self.plan.segments, device, materialises=materialises, writers=self.workers), 0.0
-
-    def _beginning(self, neighbour: RunDirectory) -> StoredSegments | None:
-        """A neighbour's moments, where they are those of the first blocks of this run."""
-        try:
-            stored = neighbour.read_segments()
-        except IntegrityError:  # its own run will say so
-            return None
-        if stored is None or stored.result_id != self.moments_id or stored.fingerprint != self.fingerprint:
-            return None
-        return stored if int(stored.segments.blocks.sum()) <= self.plan.blocks else None

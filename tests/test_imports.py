@@ -16,9 +16,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # What a program of gsx is run with. These modules may import each other, in one direction: there is no cycle anywhere.
+#: What runs, whole or in parts, have in common; without torch.
+RUNS = "conclusion stopping shards resume"
 MACHINERY = (
     "registry configuration identity provenance program probe draws routes process accumulator worker accumulate"
-    " yardstick reference tune measurement exact_moments training catalogue document"
+    " yardstick reference shared_reference replication tune torchrun facts measurement exact_moments training catalogue document"
 )
 ALGORITHMS = "distributions models estimators moments"
 
@@ -30,6 +32,11 @@ ROOMS = {
     "experiment": "records naming",
     "statistics": "records",
     "store": "records",
+    "conclusion": "records statistics",
+    "stopping": "records statistics",
+    "shards": "records store",
+    "resume": "records store shards",
+    "merging": "records store shards conclusion",
     "data": "records",
     "report": "records statistics store naming experiment",
     # with torch
@@ -40,11 +47,11 @@ ROOMS = {
     "models": "records naming data noise surrogate costs distributions",
     "estimators": "records naming noise surrogate costs distributions",
     "moments": "records noise",
-    **dict.fromkeys(MACHINERY.split(), f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}"),
+    **dict.fromkeys(MACHINERY.split(), f"records naming statistics store data noise surrogate costs {RUNS} {ALGORITHMS} {MACHINERY}"),
     # on top: the benchmark; the commands, and the package itself, whose names are loaded on first use
     "testing": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
     "benchmark": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
-    "cli": f"records naming experiment statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY} testing",
+    "cli": f"records naming experiment statistics store data report noise surrogate costs merging {ALGORITHMS} {MACHINERY} testing",
     "": f"records naming experiment statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
 }
 ROOMS["__main__"] = "cli"
@@ -314,7 +321,9 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["gsx", "gsx.cli", "gsx.data", "gsx.records", "gsx.report", "gsx.statistics", "gsx.store"])
+@pytest.mark.parametrize(
+    "module", ["gsx", "gsx.cli", "gsx.cli.merge", "gsx.data", "gsx.records", "gsx.report", "gsx.resume", "gsx.statistics", "gsx.store"]
+)
 def test_torch_is_not_loaded(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"torch", "sklearn", "scipy"}
 
@@ -330,6 +339,7 @@ def test_torch_would_be_seen() -> None:
         ("['completion', 'bash']", {"torch", "numpy", "hydra", "pandas", "matplotlib"}),
         ("['completion', 'query']", {"torch", "numpy", "pandas", "matplotlib"}),
         ("['report', '--help']", {"torch", "hydra"}),
+        ("['merge', '--help']", {"torch", "hydra", "pandas", "matplotlib"}),
     ],
 )
 def test_commands_that_answer_at_once_load_nothing_heavy(command: str, heavy: set[str]) -> None:

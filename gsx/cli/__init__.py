@@ -14,6 +14,7 @@ from gsx.records import ConfigurationError, GsxError
 
 COMMANDS = {
     "run": "one measurement, or with -m a sweep",
+    "merge": "the parts of runs that were cut by shard=k/n, joined",
     "train": "optimise parameters with an estimator, and measure others on the way",
     "reproduce": "published experiments, and whether they reproduce",
     "report": "tables and figures of stored results",

@@ -22,10 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from gsx.cli.compose import cells, composed, composing, expanded, for_sweeper, plain
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.progress import progress, silent
-from gsx.cli.summary import describe, table
+from gsx.cli.summary import describe, describe_part, table
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
-from gsx.records import Busy, GsxError, Result
+from gsx.records import Busy, GsxError, Result, Shard
 from gsx.registry import Room, find, schema
 from gsx.store import RunDirectory
 
@@ -113,11 +113,25 @@ class Cell:
     block_size: int
     rounding: str  # how the replicates asked for were rounded up, or nothing
     config: dict[str, Any]  # as the result will hold it
+    shard: Shard | None
+
+    @property
+    def place(self) -> Path:
+        """Its own folder: that of the run, or of the shard in it."""
+        return self.folder if self.shard is None else self.folder / self.shard.folder
 
     @property
     def shown(self) -> str:
         """The folder as the user would type it."""
-        return os.path.relpath(self.folder)
+        return os.path.relpath(self.place)
+
+    def result(self) -> Result | None:
+        """What there is; of a shard the result of the whole will do."""
+        whole = RunDirectory(self.folder).read_result()
+        return whole if self.shard is None or self._is_in(whole) else RunDirectory(self.place).read_result()
+
+    def _is_in(self, result: Result | None) -> bool:
+        return result is not None and result.result_id == self.result_id and result.status == "complete"
 
     def line(self) -> str:
         return f"{self.state:<11}{self.shown}  engine={self.engine} num_replicates={self.num_replicates} block_size={self.block_size}"
@@ -130,16 +144,16 @@ def plan(overrides: list[str]) -> Cell:
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
     state = "new"
     if not configuration.force:
-        if measurement.complete(RunDirectory(folder)):
+        if measurement.complete(folder):
             state = "complete"
-        elif (folder / "segments.npz").exists():
+        elif (measurement.folder(folder).path / "segments.npz").exists():
             state = "unfinished"
     asked, rounding = configuration.num_replicates, ""
     if not measurement.exact and blocks.num_replicates != asked:
         rounding = f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}"
     name = f"{measurement.model.name} {measurement.estimator.name}"
     size = (blocks.num_replicates, blocks.block_size)
-    return Cell(name, folder, measurement.result_id, state, measurement.engine, *size, rounding, measurement.config)
+    return Cell(name, folder, measurement.result_id, state, measurement.engine, *size, rounding, measurement.config, measurement.shard)
 
 
 @functools.lru_cache(maxsize=4)
@@ -207,8 +221,11 @@ def job(config: DictConfig) -> float | None:
     context = HydraConfig.get()
     folder = RunDirectory(Path(context.runtime.output_dir))
     bar = silent if QUIET in os.environ else progress
+    run = folder.path
     try:
-        result = prepared(json.dumps(plain(config), sort_keys=True)).run(folder.path, bar)
+        measurement = prepared(json.dumps(plain(config), sort_keys=True))
+        folder = measurement.folder(run)
+        result = measurement.run(run, bar)
     except Exception as error:
         _failed.append(error)
         if not isinstance(error, Busy):
@@ -217,7 +234,7 @@ def job(config: DictConfig) -> float | None:
         if context.mode == RunMode.MULTIRUN:
             log.error("failed: %s: %s", os.path.relpath(folder.path), error)
         return None
-    _folders[result.result_id] = folder.path
+    _folders[result.result_id] = run
     mse = result.summary["mse"]
     return None if mse is None else mse.value
 
@@ -232,11 +249,11 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
     if _failed and not sweep:
         raise _failed[0]
     planned = [dataclasses.replace(cell, folder=_folders.get(cell.result_id, cell.folder)) for cell in planned]
-    results = [RunDirectory(cell.folder).read_result() for cell in planned]
+    results = [cell.result() for cell in planned]
     if not sweep:
         (result,) = results
         assert result is not None
-        print(describe(result, planned[0].shown))
+        print(describe(result, planned[0].shown) if result.part is None else describe_part(result, planned[0].shown))
         return 0
     states = [_state(cell, result) for cell, result in zip(planned, results, strict=True)]
     print(table([(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, planned, results, strict=True)]))
@@ -246,6 +263,6 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
 
 
 def _state(cell: Cell, result: Result | None) -> str:
-    if result is not None and result.status == "complete" and result.result_id == cell.result_id:
+    if result is not None and result.result_id == cell.result_id and result.status in ("complete", "partial"):
         return "skipped" if cell.state == "complete" else "ran"
-    return "missing" if RunDirectory(cell.folder).read_error() is None else "failed"
+    return "missing" if RunDirectory(cell.place).read_error() is None else "failed"

@@ -18,6 +18,7 @@ def describe(result: Result, folder: str) -> str:
         ("verdict", _verdict(result)),
         *((label, number(result.summary[key])) for key, label in _LABELS.items()),
         *((("tuning", _tuning(result)),) if "kind" in result.tuning else ()),
+        *((("stopped", _stopping(result)),) if result.stopping else ()),
         ("cost", _cost(result)),
     ]
     if verdict.reason:
@@ -29,6 +30,25 @@ def describe(result: Result, folder: str) -> str:
         )
     lines.append(("folder", folder))
     return "\n".join(f"{label:<12}{text}" for label, text in lines)
+
+
+def describe_part(result: Result, folder: str) -> str:
+    """A shard, which has no statistics of its own."""
+    assert result.part is not None
+    lines = [
+        ("model", f"{result.model}, wrt={result.config['wrt']}, {result.config['dtype']}"),
+        ("estimator", f"{named(result)}, N={result.num_samples}, engine={result.engine}"),
+        ("shard", f"{result.part.shard}, {result.num_replicates} of R={result.config['num_replicates']} replicates; gsx merge joins all"),
+        ("folder", folder),
+    ]
+    return "\n".join(f"{label:<12}{text}" for label, text in lines)
+
+
+def _stopping(result: Result) -> str:
+    stopping = result.stopping
+    error = "n/a" if stopping["relative_se"] is None else f"{stopping['relative_se']:.2g}"
+    reached = f"target {stopping['target_se']:g} {'reached' if stopping['reached'] else 'not reached'}"
+    return f"relative error of the variance {error}, {reached} with {result.num_replicates} of at most {stopping['limit']} replicates"
 
 
 _LABELS = {"variance": "variance", "bias_sq": "bias^2", "mse": "mse", "snr": "snr", "cosine": "cosine"}
@@ -92,7 +112,8 @@ def table(rows: list[tuple[str, str, Result | None, str]]) -> str:
             lines.append((state, model, estimator, "", "", "", "", "", folder))
             continue
         values = (_short(result.summary[key]) for key in ("bias_sq", "variance", "mse"))
-        lines.append((state, result.model, named(result), str(result.num_samples), result.verdict.status, *values, folder))
+        verdict = result.verdict.status if result.part is None else f"shard {result.part.shard}"
+        lines.append((state, result.model, named(result), str(result.num_samples), verdict, *values, folder))
     return aligned(lines)
 
 

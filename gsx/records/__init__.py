@@ -16,11 +16,13 @@ from gsx.records.measurement import (
     Cost,
     Interval,
     Layout,
+    Part,
     Reference,
     Result,
     Segments,
     Verdict,
 )
+from gsx.records.shard import Shard
 from gsx.records.training import METRICS, Parameters, Point, Training
 
 __all__ = [
@@ -41,10 +43,12 @@ __all__ = [
     "MissingCheckpoint",
     "MissingData",
     "Parameters",
+    "Part",
     "Point",
     "Reference",
     "Result",
     "Segments",
+    "Shard",
     "Training",
     "Verdict",
     "canonical_json",

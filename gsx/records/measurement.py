@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gsx.records.shard import Shard
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -152,6 +154,27 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a shard's result says besides: which one it is, and the facts that the result of the whole will be concluded from."""
+
+    shard: Shard
+    biased_because: str | None  # why the estimator is biased in this cell
+    rarest: float | None  # probability of the least probable state of any discrete coordinate
+    time_ratio_log_se: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "shard": str(self.shard)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any] | None) -> Part | None:
+        if data is None:
+            return None
+        because = data["biased_because"]
+        rarest, log_se = (None if data[key] is None else float(data[key]) for key in ("rarest", "time_ratio_log_se"))
+        return cls(Shard.parse(data["shard"]), None if because is None else str(because), rarest, log_se)
+
+
+@dataclass(frozen=True)
 class Verdict:
     status: str  # one of VERDICTS
     max_abs_z: float | None
@@ -228,6 +251,9 @@ class Result:
     provenance: dict[str, Any]
     #: What holds of the estimator on this model: needs_cost_gradient, unbiased, distributions; {} in results from before they were stored.
     facts: dict[str, Any] = field(default_factory=dict)
+    #: Of a run with a `target_se`: target, relative_se, reached, and the most replicates it would have drawn; {} elsewhere.
+    stopping: dict[str, Any] = field(default_factory=dict)
+    part: Part | None = None  # of a shard
     coordinates: Coordinates | None = field(default=None, repr=False, compare=False)
     segments: Segments | None = field(default=None, repr=False, compare=False)
 
@@ -259,6 +285,8 @@ class Result:
             "moments_sha256": self.moments_sha256,
             "provenance": self.provenance,
             "facts": self.facts,
+            "stopping": self.stopping,
+            "part": self.part and self.part.as_json(),
         }
 
     @classmethod
@@ -289,4 +317,6 @@ class Result:
             moments_sha256=data["moments_sha256"],
             provenance=data["provenance"],
             facts=data.get("facts", {}),
+            stopping=data.get("stopping", {}),
+            part=Part.from_json(data.get("part")),
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from gsx.records import VERDICTS, ConfigurationError, GsxError, Result, canonical_json
 from gsx.report import escape, labels
-from gsx.store import RunDirectory, find_runs
+from gsx.store import RunDirectory, find_runs, find_shards
 
 #: The states of a cell, in the order they are counted in.
 STATES = ("complete", "partial", "failed", "unreadable")
@@ -86,11 +86,16 @@ def _read(directory: RunDirectory) -> Cell:
     except (GsxError, OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
         return Cell(name, "unreadable", tidy(str(fault)) or type(fault).__name__, None, directory)
     if result is None:
-        return Cell(name, "failed", tidy(error), None, directory) if error else Cell(name, "partial", "no result yet", None, directory)
+        return Cell(name, "failed", tidy(error), None, directory) if error else Cell(name, "partial", _so_far(directory), None, directory)
     reason = tidy(error) if error and result.status != "complete" else None
     if result.status == "partial":
         reason = reason or f"{result.num_replicates} of {result.config.get('num_replicates')} replicates"
     return Cell(name, result.status, reason, result, directory)
+
+
+def _so_far(directory: RunDirectory) -> str:
+    finished = [str(shard) for shard, folder in find_shards(directory.path).items() if (folder.path / "result.json").exists()]
+    return f"no result yet; shards {', '.join(finished)} are there for gsx merge" if finished else "no result yet"
 
 
 def _check(result: Result) -> None:

@@ -15,7 +15,7 @@ from gsx.store.experiment import (
     write_experiment,
 )
 from gsx.store.files import atomic_write
-from gsx.store.find import find_runs, find_trainings
+from gsx.store.find import find_runs, find_shards, find_trainings
 from gsx.store.reference import StoredReference
 from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments, check_fingerprint
@@ -37,6 +37,7 @@ __all__ = [
     "check_fingerprint",
     "find_experiments",
     "find_runs",
+    "find_shards",
     "find_trainings",
     "read_experiment",
     "read_parameters",

@@ -1,4 +1,4 @@
-"""Runs and trainings below a folder."""
+"""Runs and trainings below a folder, and the shards in that of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gsx.records import ConfigurationError
+from gsx.records import ConfigurationError, Shard
 from gsx.store.files import environment_fault
 from gsx.store.run_directory import RunDirectory
 from gsx.store.training import TrainingDirectory
@@ -16,14 +16,26 @@ TRAINING = "train-"
 
 
 def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
-    """Every folder at or below `paths` that holds a result, a checkpoint, an error or at least a lock, which is what a run killed before
-    its first checkpoint leaves; in the order of their paths, each once.
+    """Every folder at or below `paths` that holds a result, a checkpoint, an error, a shard or at least a lock, which is what a run killed
+    before its first checkpoint leaves; in the order of their paths, each once.
 
-    Symbolic links, hidden folders, references and trainings are not entered. ConfigurationError for a path that is no folder;
-    EnvironmentFault for one that cannot be read, because a report that silently leaves a result out is wrong.
+    Symbolic links, hidden folders, references, trainings and shards, which are parts of a run, are not entered. ConfigurationError for a
+    path that is no folder; EnvironmentFault for one that cannot be read, because a report that silently leaves a result out is wrong.
     """
     marks = {"result.json", "segments.npz", "error.txt", ".lock"}
     return (RunDirectory(path) for path in _folders(paths, marks) if not path.resolve().name.startswith(TRAINING))
+
+
+def find_shards(run: Path) -> dict[Shard, RunDirectory]:
+    """The shards that have left anything in the folder of a run, sets of one size together. EnvironmentFault."""
+    try:
+        names = sorted(os.listdir(run))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise environment_fault(run, "cannot be read", error) from error
+    found = {shard: RunDirectory(run / name) for name in names if (shard := Shard.of_folder(name)) and not (run / name).is_symlink()}
+    return {shard: found[shard] for shard in sorted(found, key=lambda shard: (shard.of, shard.number))}
 
 
 def find_trainings(paths: Iterable[Path]) -> Iterator[TrainingDirectory]:
@@ -43,7 +55,8 @@ def _folders(paths: Iterable[Path], marks: set[str]) -> list[Path]:
         if not path.is_dir():
             raise ConfigurationError(f"{path}: no such folder")
         for folder, subfolders, files in os.walk(path, onerror=fault):
-            subfolders[:] = [name for name in subfolders if not name.startswith((".", "reference-"))]
-            if not marks.isdisjoint(files):
+            shards = {name for name in subfolders if Shard.of_folder(name)}
+            subfolders[:] = [name for name in subfolders if not name.startswith((".", "reference-")) and name not in shards]
+            if (shards or not marks.isdisjoint(files)) and not Shard.of_folder(os.path.basename(os.path.realpath(folder))):
                 found.setdefault(os.path.realpath(folder), Path(folder))
     return sorted(found.values())

@@ -14,7 +14,7 @@ def parse_result(stream: BinaryIO) -> tuple[Result, dict[str, Any] | None]:
     result = Result.from_json(body)
     require(body, str, "result_id", "status", "estimator", "model", "engine", "moments_sha256")
     require(body, dict, "config", "parameters", "reference", "nonfinite", "tuning", "provenance")
-    require({"facts": result.facts}, dict, "facts")
+    require({"facts": result.facts, "stopping": result.stopping}, dict, "facts", "stopping")
     if result.status not in ("complete", "partial", "failed"):
         raise ValueError(f"status {result.status!r} is none of complete, partial, failed")
     if body["coordinates"] is not None:
