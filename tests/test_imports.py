@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 RUNS = "conclusion stopping shards resume"
 MACHINERY = (
     "registry configuration identity provenance program probe draws routes process accumulator worker accumulate"
-    " yardstick reference shared_reference replication tune torchrun facts measurement exact_moments training catalogue document"
+    " yardstick reference shared_reference replication tune torchrun facts measurement forecast exact_moments training catalogue document"
 )
 ALGORITHMS = "distributions models estimators moments"
 
