@@ -21,14 +21,14 @@ from gsx.distributions import Discrete, KSubset
 from gsx.draws import check_draws, draws
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
-from gsx.identity import moments_id, reference_id, result_id, source
+from gsx.identity import moments_id, reference_id, source
 from gsx.models.base import Model
 from gsx.moments import moments
 from gsx.probe import probe, sites
 from gsx.process import keep_freed_memory, one_thread_each
 from gsx.program import Program
 from gsx.provenance import fingerprint, peak_bytes, provenance
-from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments
+from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments, result_id
 from gsx.reference import check_exact, check_reference, exact_gradient, reference_gradient
 from gsx.routes import choose
 from gsx.store import RunDirectory, StoredSegments, check_fingerprint
@@ -148,9 +148,7 @@ class Measurement:
             if stored is not None:
                 return stored
             result = self._measure(folder, self._reference(directory.parent, progress), progress, blocks_per_task)
-            if wanted:
-                folder.write_draws(draws(self.route, self.plan, wanted, seed=self.configuration.seed))
-            folder.write_result(result)
+            folder.write_result(result, draws(self.route, self.plan, wanted, seed=self.configuration.seed) if wanted else None)
             return result
 
     def complete(self, folder: RunDirectory) -> Result | None:
@@ -192,6 +190,8 @@ class Measurement:
         with folder.lock(wait=True):
             try:
                 stored, unfinished = folder.read_reference(), folder.read_segments()
+                if not {stored and stored.reference.id, unfinished and unfinished.result_id} <= {None, self.reference_id}:
+                    raise IntegrityError(f"{folder.path}: holds another reference; force=true starts anew")
             except IntegrityError:
                 if not self.configuration.force:
                     raise
@@ -330,6 +330,8 @@ class Measurement:
                 if stored.result_id != self.moments_id:
                     raise IntegrityError(f"{folder.path}: holds the moments of another measurement; force=true starts anew")
                 check_fingerprint(stored.fingerprint, self.fingerprint)
+                if not self._begins_with(stored):
+                    raise IntegrityError(f"{folder.path}: holds more blocks than this run has; force=true starts anew")
                 return Accumulator.resume(stored.segments, device), stored.seconds
             alike = folder.path.parent.glob(f"{folder.path.name.rpartition('-')[0]}-*")
             smaller = [found for path in sorted(alike) if (found := self._beginning(RunDirectory(path)))]
@@ -346,4 +348,8 @@ class Measurement:
             return None
         if stored is None or stored.result_id != self.moments_id or stored.fingerprint != self.fingerprint:
             return None
-        return stored if int(stored.segments.blocks.sum()) <= self.plan.blocks else None
+        return stored if self._begins_with(stored) else None
+
+    def _begins_with(self, stored: StoredSegments) -> bool:
+        """Whether each of these blocks is one of this run: an unfinished larger run may be further in some segments than in others."""
+        return int(stored.segments.blocks.max(initial=0)) <= self.plan.blocks // self.plan.segments

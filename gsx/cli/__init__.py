@@ -16,6 +16,8 @@ COMMANDS = {
     "run": "one measurement, or with -m a sweep",
     "train": "optimise parameters with an estimator, and measure others on the way",
     "reproduce": "published experiments, and whether they reproduce",
+    "status": "what is done, running, unfinished, failed, missing",
+    "verify": "whether every stored file is whole and belongs where it lies",
     "report": "tables and figures of stored results",
     "check": "the contract, run on any estimator, your own included",
     "data": "which data sets are here; fetching those that are not",

@@ -21,9 +21,11 @@ from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments, check_fingerprint
 from gsx.store.table import TABLE_COLUMNS, CoordinateTable
 from gsx.store.training import State, TrainingDirectory, read_parameters, write_parameters
+from gsx.store.verify import Checked, verify
 
 __all__ = [
     "TABLE_COLUMNS",
+    "Checked",
     "CoordinateTable",
     "PlannedCell",
     "PlannedStep",
@@ -40,6 +42,7 @@ __all__ = [
     "find_trainings",
     "read_experiment",
     "read_parameters",
+    "verify",
     "write_experiment",
     "write_parameters",
 ]

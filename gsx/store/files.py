@@ -15,7 +15,7 @@ from gsx.records import EnvironmentFault, IntegrityError
 
 MAX_TEXT = 64 << 20  #: bytes of a JSON, CSV or text file
 
-ADVICE = "force=true starts anew"  #: the way out that every IntegrityError names
+ADVICE = "force=true starts anew"  #: the way out that an IntegrityError names, where a file has no other
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault
     return EnvironmentFault(f"{path}: {what}: {error.strerror or error}")
 
 
-def read(path: Path, limit: int, parse: Callable[[BinaryIO], T]) -> T | None:
+def read(path: Path, limit: int, parse: Callable[[BinaryIO], T], advice: str = ADVICE) -> T | None:
     """What `parse` makes of the file, or None where there is none; whatever it raises becomes an IntegrityError."""
     try:
         # A FIFO in a file's place must not hang the report: hence O_NONBLOCK, which regular files ignore.
@@ -90,16 +90,16 @@ def read(path: Path, limit: int, parse: Callable[[BinaryIO], T]) -> T | None:
     except FileNotFoundError:
         return None
     except IsADirectoryError as error:
-        raise IntegrityError(f"{path}: not a regular file; {ADVICE}") from error
+        raise IntegrityError(f"{path}: not a regular file; {advice}") from error
     except MemoryError as error:
         raise EnvironmentFault(f"{path}: does not fit into memory") from error
     except OSError as error:
         if error.errno == errno.EINVAL:  # a seek to where a corrupted offset points
-            raise IntegrityError(f"{path}: {one_line(str(error))}; {ADVICE}") from error
+            raise IntegrityError(f"{path}: {one_line(str(error))}; {advice}") from error
         raise environment_fault(path, "cannot be read", error) from error
     except Exception as error:  # a parser fed hostile bytes raises anything: struct.error, tokenize.TokenError, RecursionError, ...
         what = f"key {error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise IntegrityError(f"{path}: {one_line(what)}; {ADVICE}") from error
+        raise IntegrityError(f"{path}: {one_line(what)}; {advice}") from error
 
 
 def one_line(text: str) -> str:
