@@ -31,7 +31,7 @@ from gsx.provenance import fingerprint, peak_bytes, provenance
 from gsx.records import ConfigurationError, Cost, IntegrityError, Reference, Result, Segments, result_id
 from gsx.reference import check_exact, check_reference, exact_gradient, reference_gradient
 from gsx.routes import choose
-from gsx.store import RunDirectory, StoredSegments, check_fingerprint
+from gsx.store import PLANNED, RunDirectory, StoredSegments, check_fingerprint
 from gsx.tune import tune
 from gsx.yardstick import time_ratio
 
@@ -291,7 +291,8 @@ class Measurement:
         def checkpoint() -> None:
             if folder is not None:
                 spent = seconds + time.monotonic() - started
-                folder.write_segments(accumulator.segments(), self.fingerprint, self.moments_id, seconds=spent)
+                planned = {PLANNED: np.array(self.plan.blocks)}
+                folder.write_segments(accumulator.segments(), self.fingerprint, self.moments_id, planned, seconds=spent)
 
         accumulate(
             accumulator,
