@@ -116,7 +116,7 @@ class RunDirectory(Folder):
     # -- reference.json and reference.npz
 
     def write_reference(self, reference: Reference, layout: Layout, note: Mapping[str, Any]) -> None:
-        """A shared reference, with `note` as its provenance. EnvironmentFault; ValueError for arrays that are no finite `[P]` float64."""
+        """A shared reference, with `note` as its provenance. EnvironmentFault; ConfigurationError where it is not finite."""
         body, arrays = pack_reference(reference, layout, note)
         data = sealed_json(body)
         create_folder(self.path)

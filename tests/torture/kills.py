@@ -20,6 +20,7 @@ BEGINNING = 0.3
 
 def kills(root: Path, amount: float) -> list[Outcome]:
     """Each case killed until it has been killed often enough, and then let run to its end, in as many folders as that takes."""
+    root.mkdir()
     each = max(1, round(6 * amount))
 
     def one(name: str) -> Outcome:

@@ -15,7 +15,7 @@ from tests.torture.command import Ended, answers, completes, ended, verified
 from tests.torture.outcome import Outcome
 
 #: Kilobytes of address space: where torch cannot even be loaded, and where everything fits.
-LEAST_MEMORY, MOST_MEMORY = 500_000, 4_000_000
+LEAST_MEMORY, MOST_MEMORY = 300_000, 1_100_000
 
 
 def _mount(*words: str) -> str:
