@@ -9,11 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from gsx.noise import SCHEME
-from gsx.records import canonical_json
-
-
-def digest(facts: Any) -> str:
-    return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+from gsx.records import digest
 
 
 def source(thing: object) -> str:
@@ -49,10 +45,6 @@ def moments_id(config: dict[str, Any], estimator_source: str, reference: str) ->
     """Of a sequence of blocks, however many of them are drawn: what a larger run may start from."""
     facts = {key: value for key, value in config.items() if key not in ("num_replicates", "name", "plugins")}
     return digest(facts | {"estimator_source": estimator_source, "reference_id": reference, "noise": SCHEME})
-
-
-def result_id(moments: str, num_replicates: int) -> str:
-    return digest({"moments": moments, "num_replicates": num_replicates})
 
 
 def training_id(config: dict[str, Any], sources: list[str], data_digests: list[str]) -> str:

@@ -20,13 +20,13 @@ from gsx.draws import check_draws, draws
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
 from gsx.facts import facts, rarest
-from gsx.identity import moments_id, reference_id, result_id, source
+from gsx.identity import moments_id, reference_id, source
 from gsx.models.base import Model
 from gsx.probe import probe, sites
 from gsx.process import keep_freed_memory, one_thread_each
 from gsx.program import Program
 from gsx.provenance import fingerprint, provenance
-from gsx.records import ConfigurationError, Part, Reference, Result
+from gsx.records import ConfigurationError, Part, Reference, Result, result_id
 from gsx.reference import check_exact, check_reference
 from gsx.replication import Drawn, evaluate_once, replicate
 from gsx.replication import Progress as Progress
@@ -168,10 +168,8 @@ class Measurement:
             elif (stored := self.complete(directory)) is not None:
                 return stored
             result = self._measure(directory, self._reference(directory.parent, progress), progress, blocks_per_task)
-            if wanted:
-                plan = dataclasses.replace(self.plan, blocks=result.blocks)
-                folder.write_draws(draws(self.route, plan, wanted, seed=self.configuration.seed))
-            folder.write_result(result)
+            plan = dataclasses.replace(self.plan, blocks=result.blocks)
+            folder.write_result(result, draws(self.route, plan, wanted, seed=self.configuration.seed) if wanted else None)
             return result
 
     def folder(self, run: Path) -> RunDirectory:

@@ -23,6 +23,7 @@ from gsx.resume import Place, beginning
 from gsx.routes import Route
 from gsx.shards import own
 from gsx.stopping import looks, relative_error
+from gsx.store import PLANNED
 from gsx.yardstick import time_ratio
 
 #: ``progress(what, replicates)`` opens a bar for that many replicates and returns the function that moves it.
@@ -86,7 +87,8 @@ def replicate(
         if place is not None:
             wanted = place.wanted
             mine = own(accumulator.segments(), wanted.shard)
-            place.own.write_segments(mine, wanted.fingerprint, wanted.moments_id, seconds=seconds())
+            planned = {PLANNED: np.array(plan.blocks)}
+            place.own.write_segments(mine, wanted.fingerprint, wanted.moments_id, planned, seconds=seconds())
 
     stopping: dict[str, Any] = {}
     for look in looks(plan.blocks, plan.block_size, target_se):

@@ -34,8 +34,8 @@ class Place:
 def beginning(place: Place) -> tuple[Segments, float] | None:
     """The moments of all segments that can be gone on from, and the seconds they took; None where there are none.
 
-    Raises IntegrityError where the own checkpoint is
-    corrupted, of another measurement, or from another machine or version; of the others nobody has asked for more than there is.
+    Raises IntegrityError where the own checkpoint is corrupted, of another measurement, of a larger one, or from another machine or
+    version; of the others nobody has asked for more than there is.
     """
     if place.anew:
         return None
@@ -44,6 +44,8 @@ def beginning(place: Place) -> tuple[Segments, float] | None:
         if stored.result_id != wanted.moments_id:
             raise IntegrityError(f"{own.path}: holds the moments of another measurement; force=true starts anew")
         check_fingerprint(stored.fingerprint, wanted.fingerprint)
+        if int(stored.segments.blocks.max(initial=0)) > wanted.most:
+            raise IntegrityError(f"{own.path}: holds more blocks than this run has; force=true starts anew")
         shares.append(Share(wanted.shard, stored))
     parts = {Shard(): run} | find_shards(run.path)
     shares += [Share(shard, found) for shard, folder in parts.items() if folder != own and (found := _fitting(folder, shard, wanted))]

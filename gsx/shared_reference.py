@@ -42,6 +42,8 @@ def shared_reference(
     with folder.lock(wait=True):
         try:
             stored, unfinished = folder.read_reference(), folder.read_segments()
+            if not {stored and stored.reference.id, unfinished and unfinished.result_id} <= {None, identity}:
+                raise IntegrityError(f"{folder.path}: holds another reference; force=true starts anew")
         except IntegrityError:
             if not force:
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,8 @@ COMMANDS = {
     "merge": "the parts of runs that were cut by shard=k/n, joined",
     "train": "optimise parameters with an estimator, and measure others on the way",
     "reproduce": "published experiments, and whether they reproduce",
+    "status": "what is done, running, unfinished, failed, missing",
+    "verify": "whether every stored file is whole and belongs where it lies",
     "report": "tables and figures of stored results",
     "check": "the contract, run on any estimator, your own included",
     "data": "which data sets are here; fetching those that are not",
@@ -39,6 +42,9 @@ gsx COMMAND --help says more; gsx --version prints the version.
 exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 4 a check failed,
   5 environment, 6 integrity, 7 busy, 130 interrupted"""
 
+#: What torch, the linker and Python's threads say where memory is short.
+_NO_MEMORY = re.compile("out of memory|can(no|')t allocate memory|can't start new thread|failed to map segment", re.IGNORECASE)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code. Every foreseen fault is one line on stderr."""
@@ -55,11 +61,11 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader of our output has left (`gsx list | head`): nobody is there to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except MemoryError:
-        return _fail("out of memory; a smaller model or fewer workers need less", 5)
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 5)
     except Exception as error:
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
         traceback.print_exc()
         return _fail(f"internal error: {type(error).__name__}: {error}", 1)
 

@@ -29,7 +29,7 @@ from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import Busy, GsxError, Result, Shard
 from gsx.registry import Room, find, schema
-from gsx.store import RunDirectory
+from gsx.store import RunDirectory, said
 
 log = logging.getLogger("gsx")
 
@@ -38,12 +38,16 @@ QUIET = "GSX_QUIET"
 #: How many cells the sweep has, likewise.
 CELLS = "GSX_CELLS"
 
+#: Set by ``--fail-fast``: after the first failure of a process, its other cells are left undone.
+FAIL_FAST = "GSX_FAIL_FAST"
+
 
 def command(arguments: list[str]) -> int:
     dry_run = "--dry-run" in arguments
     if "-q" in arguments or "--quiet" in arguments:
         os.environ[QUIET] = "1"
-    arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
+    os.environ |= {FAIL_FAST: "1"} if "--fail-fast" in arguments else {}
+    arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet", "--fail-fast")]
     flags, arguments = _parse(arguments)
     if asks_hydra(flags):
         hand_over(job, arguments)
@@ -227,6 +231,8 @@ _folders: dict[str, Path] = {}
 
 def job(config: DictConfig) -> float | None:
     """One cell. In a sweep its failure is written down, and the others go on. Returns the mean squared error, for sweepers that search."""
+    if _failed and FAIL_FAST in os.environ:
+        return None
     context = HydraConfig.get()
     folder = RunDirectory(Path(context.runtime.output_dir))
     bar = functools.partial(silent if QUIET in os.environ else progress, cell=_place(context))
@@ -274,6 +280,9 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
         return 0
     states = [_state(cell, result) for cell, result in zip(planned, results, strict=True)]
     print(table([(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, planned, results, strict=True)]))
+    for cell, state in zip(planned, states, strict=True):
+        if state == "failed" and (error := RunDirectory(cell.folder).read_error()) is not None:
+            print(f"failed: {cell.shown}/error.txt: {said(error)}")
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("ran", "skipped", "failed", "missing") if state in states)
     print(f"{len(states)} cells: {counts}")
     return 1 if {"failed", "missing"} & set(states) else 0

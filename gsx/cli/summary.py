@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from gsx.cli.columns import aligned
 from gsx.records import Interval, Result
 from gsx.registry import find, schema
 
@@ -115,12 +114,6 @@ def table(rows: list[tuple[str, str, Result | None, str]]) -> str:
         verdict = result.verdict.status if result.part is None else f"shard {result.part.shard}"
         lines.append((state, result.model, named(result), str(result.num_samples), verdict, *values, folder))
     return aligned(lines)
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
 def _short(interval: Interval | None) -> str:

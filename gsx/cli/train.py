@@ -21,7 +21,7 @@ from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET, telling_words
 from gsx.cli.train_summary import describe, table
 from gsx.records import Busy, ConfigurationError, GsxError
-from gsx.store import TrainingDirectory
+from gsx.store import TrainingDirectory, said
 from gsx.training import Session, TrainingConfiguration
 
 log = logging.getLogger("gsx")
@@ -88,6 +88,9 @@ def carry_out(work: Work) -> int:
         return 0
     rows = [(state, cell.what, training, cell.shown) for state, cell, training in zip(states, work.cells, trainings, strict=True)]
     print(table(rows))
+    for cell, state in zip(work.cells, states, strict=True):
+        if state == "failed" and (error := TrainingDirectory(cell.folder).read_error()) is not None:
+            print(f"failed: {cell.shown}/error.txt: {said(error)}")
     print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "failed") if s in states))
     return 1 if "failed" in states else 0
 

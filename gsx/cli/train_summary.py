@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gsx.cli.summary import aligned
+from gsx.cli.columns import aligned
 from gsx.records import Interval, Training
 
 #: What is told of a training in a line of its own, where there is such a number.

@@ -7,6 +7,7 @@ room first.
 
 from gsx.records.canonical import canonical_json
 from gsx.records.faults import Busy, ConfigurationError, EnvironmentFault, GsxError, IntegrityError, MissingCheckpoint, MissingData
+from gsx.records.identity import digest, result_id
 from gsx.records.measurement import (
     SCHEMA_VERSION,
     STATISTICS,
@@ -52,4 +53,6 @@ __all__ = [
     "Training",
     "Verdict",
     "canonical_json",
+    "digest",
+    "result_id",
 ]

@@ -19,15 +19,21 @@ from gsx.store.find import find_runs, find_shards, find_trainings
 from gsx.store.reference import StoredReference
 from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments, check_fingerprint
+from gsx.store.standing import PLANNED, STATES, Standing, said, standings
 from gsx.store.table import TABLE_COLUMNS, CoordinateTable
 from gsx.store.training import State, TrainingDirectory, read_parameters, write_parameters
+from gsx.store.verify import Checked, verify
 
 __all__ = [
+    "PLANNED",
+    "STATES",
     "TABLE_COLUMNS",
+    "Checked",
     "CoordinateTable",
     "PlannedCell",
     "PlannedStep",
     "RunDirectory",
+    "Standing",
     "State",
     "StoredExperiment",
     "StoredReference",
@@ -41,6 +47,9 @@ __all__ = [
     "find_trainings",
     "read_experiment",
     "read_parameters",
+    "said",
+    "standings",
+    "verify",
     "write_experiment",
     "write_parameters",
 ]

@@ -1,27 +1,34 @@
-"""draws.csv: single draws of a run, a row for each; columns of floats, the first of them the replicate."""
+"""draws.csv: single draws of a run, a row for each; columns of floats, the first of them the replicate. result.json holds its sha256."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 Columns = Mapping[str, np.ndarray]
 
 
-def format_draws(columns: Columns) -> bytes:
+def format_draws(columns: Columns) -> tuple[bytes, dict[str, Any]]:
+    """draws.csv, and what result.json says about it."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows([repr(number) for number in row] for row in zip(*(column.tolist() for column in columns.values()), strict=True))
-    return text.getvalue().encode()
+    data = text.getvalue().encode()
+    return data, {"sha256": hashlib.sha256(data).hexdigest()}
 
 
-def parse_draws(stream: BinaryIO) -> dict[str, np.ndarray]:
-    header, *rows = csv.reader(io.StringIO(stream.read().decode(), newline=""), strict=True)
+def parse_draws(stream: BinaryIO, declared: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """ValueError unless the table is as declared; of a result from before draws were declared nothing is, and it is believed."""
+    data = stream.read()
+    if declared and hashlib.sha256(data).hexdigest() != declared["sha256"]:
+        raise ValueError("the draws are not those that result.json was written with")
+    header, *rows = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
     if header[:1] != ["replicate"] or "cost" not in header or len(set(header)) != len(header):
         raise ValueError("its columns are not those of draws")
     numbers = np.array([[float(field) for field in row] for row in rows]).reshape(len(rows), len(header))

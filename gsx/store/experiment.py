@@ -48,7 +48,7 @@ def write_experiment(folder: Path, stored: StoredExperiment) -> None:
 
 def read_experiment(folder: Path) -> StoredExperiment | None:
     """The plan, or None where there is none. IntegrityError, EnvironmentFault."""
-    return read(folder / FILE, MAX_TEXT, _parse)
+    return read(folder / FILE, MAX_TEXT, _parse, advice="gsx reproduce writes it anew")
 
 
 def find_experiments(paths: Iterable[Path]) -> Iterator[Path]:

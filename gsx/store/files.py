@@ -15,7 +15,7 @@ from gsx.records import EnvironmentFault, IntegrityError
 
 MAX_TEXT = 64 << 20  #: bytes of a JSON, CSV or text file
 
-ADVICE = "force=true starts anew"  #: the way out that every IntegrityError names
+ADVICE = "force=true starts anew"  #: the way out that an IntegrityError names, where a file has no other
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.store.files import MAX_TEXT, atomic_write, create_folder, read
-from gsx.store.lock import hold
+from gsx.store.lock import hold, holder
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Folder:
         create_folder(self.path)
         with hold(self.path, wait):
             yield
+
+    @property
+    def holder(self) -> str | None:
+        """Who holds the lock now, in words, or None."""
+        return holder(self.path)
 
     def write_error(self, text: str) -> None:
         """Why it failed. EnvironmentFault."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -17,13 +18,16 @@ from gsx.store.files import atomic_write, environment_fault, one_line, read
 
 _COMMAND_STARTED = datetime.now(UTC).isoformat(timespec="seconds")  # the store is imported as a command begins
 
+#: Seconds until a folder counts as held: who looks whether it is has its lock for a moment.
+_PATIENCE = 0.2
+
 
 @contextlib.contextmanager
 def hold(folder: Path, wait: bool = False) -> Iterator[None]:
     """Hold an existing folder against other processes, as `RunDirectory.lock` promises."""
     lock = filelock.FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=-1 if wait else 0)
+        lock.acquire(timeout=-1 if wait else _PATIENCE, poll_interval=0.02)
     except filelock.Timeout:
         raise Busy(f"{folder}: busy, {_holder(folder)}") from None
     except OSError as error:
@@ -32,8 +36,8 @@ def hold(folder: Path, wait: bool = False) -> Iterator[None]:
         for leftover in folder.glob(".*.tmp"):  # of a holder that was killed while it wrote
             with contextlib.suppress(OSError):
                 leftover.unlink()
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": _COMMAND_STARTED}
-        atomic_write(folder / ".holder", canonical_json(holder).encode())
+        note = {"pid": os.getpid(), "host": socket.gethostname(), "since": _COMMAND_STARTED}
+        atomic_write(folder / ".holder", canonical_json(note).encode())
         yield
     finally:
         with contextlib.suppress(OSError):
@@ -41,11 +45,28 @@ def hold(folder: Path, wait: bool = False) -> Iterator[None]:
         lock.release()
 
 
+def holder(folder: Path) -> str | None:
+    """Who holds a folder, in words, or None. Nothing is written, so that it answers on a disk that cannot be."""
+    try:
+        descriptor = os.open(folder / ".lock", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:  # never held, or not for us to see
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(folder)
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _holder(folder: Path) -> str:
     """Who holds the lock, as far as its note can be believed: a killed holder leaves it behind, a new one has yet to write it."""
     try:
-        holder = read(folder / ".holder", 4096, lambda stream: json.loads(stream.read().decode())) or {}
-        pid, host, since = int(holder["pid"]), str(holder["host"]), str(holder["since"])
+        note = read(folder / ".holder", 4096, lambda stream: json.loads(stream.read().decode())) or {}
+        pid, host, since = int(note["pid"]), str(note["host"]), str(note["since"])
         if host == socket.gethostname() and os.name == "posix":
             os.kill(pid, 0)
     except PermissionError:

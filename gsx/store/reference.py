@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gsx.records import Layout, Reference
+from gsx.records import ConfigurationError, Layout, Reference
 from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, plain, seal
 from gsx.store.strict_json import parse_layout, require
 
@@ -21,7 +21,10 @@ class StoredReference:
 
 
 def pack_reference(reference: Reference, layout: Layout, note: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
-    """The body of reference.json and the arrays of reference.npz. ValueError for arrays that are no finite `[P]` float64."""
+    """The body of reference.json and the arrays of reference.npz.
+
+    ConfigurationError where they are not finite, ValueError where they are no `[P]` float64.
+    """
     arrays = {"gradient": plain("gradient", reference.gradient), "se": plain("se", reference.se)}
     body = {
         "format_version": FORMAT_VERSION,
@@ -35,7 +38,7 @@ def pack_reference(reference: Reference, layout: Layout, note: Mapping[str, Any]
     }
     for name in arrays:
         if not np.isfinite(array_of(arrays, name, "<f8", (layout.size,))).all():
-            raise ValueError(f"array {name!r} of a reference is not finite")
+            raise ConfigurationError(f"reference={reference.kind}: the {name} is not finite, and nothing can be compared with it")
     return body, arrays
 
 

@@ -37,6 +37,10 @@ class RunDirectory(Folder):
     def _table(self) -> Path:
         return self.path / "coordinates.csv"
 
+    @property
+    def _draws(self) -> Path:
+        return self.path / "draws.csv"
+
     # -- segments.npz
 
     def write_segments(
@@ -57,18 +61,23 @@ class RunDirectory(Folder):
         """The last checkpoint, or None. IntegrityError, EnvironmentFault."""
         return read(self._segments, 2 * MAX_ARRAYS, parse_segments)
 
-    # -- result.json and coordinates.csv
+    # -- result.json, coordinates.csv and draws.csv
 
-    def write_result(self, result: Result) -> None:
-        """coordinates.csv, then result.json, whose presence says the rest is there. EnvironmentFault; ValueError for a NaN in the body."""
+    def write_result(self, result: Result, draws: Columns | None = None) -> None:
+        """coordinates.csv and draws.csv, then result.json, which declares them: its presence says the rest is there.
+
+        EnvironmentFault; ValueError for a NaN in the body.
+        """
         table, declared = format_table(result.coordinates) if result.coordinates is not None else (None, None)
-        data = sealed_json({**result.as_json(), "coordinates": declared})
+        kept, sealed = format_draws(draws) if draws is not None else (None, None)
+        data = sealed_json({**result.as_json(), "coordinates": declared, "draws": sealed})
         create_folder(self.path)
         remove(self._result)  # an older result never stands beside a newer table
-        if table is None:
-            remove(self._table)
-        else:
-            atomic_write(self._table, table)
+        for path, content in ((self._table, table), (self._draws, kept)):
+            if content is None:
+                remove(path)
+            else:
+                atomic_write(path, content)
         atomic_write(self._result, data)
         if result.status != "failed":
             remove(self._error)
@@ -81,34 +90,33 @@ class RunDirectory(Folder):
     def read_coordinates(self) -> CoordinateTable | None:
         """The table that belongs to result.json, or None where either was never written. IntegrityError, EnvironmentFault."""
         parsed = read(self._result, MAX_TEXT, parse_result)
-        if parsed is None or (declared := parsed[1]) is None:
+        if parsed is None or (declared := parsed[1]["coordinates"]) is None:
             return None
         table = read(self._table, MAX_TEXT, lambda stream: parse_table(stream, declared))
         if table is None:
             raise IntegrityError(f"{self._table}: missing, and result.json declares it; {ADVICE}")
         return table
 
-    # -- draws.csv
-
-    def write_draws(self, columns: Columns) -> None:
-        """Single draws, before the result that they belong to. EnvironmentFault."""
-        create_folder(self.path)
-        atomic_write(self.path / "draws.csv", format_draws(columns))
-
     def read_draws(self) -> dict[str, np.ndarray] | None:
-        """The columns of draws.csv, or None where none were kept. IntegrityError, EnvironmentFault."""
-        return read(self.path / "draws.csv", MAX_TEXT, parse_draws)
+        """The columns of the draws.csv that belongs to result.json, or None where none were kept. IntegrityError, EnvironmentFault."""
+        parsed = read(self._result, MAX_TEXT, parse_result)
+        if parsed is None or (declared := parsed[1]["draws"]) is None:
+            return None
+        draws = read(self._draws, MAX_TEXT, lambda stream: parse_draws(stream, declared))
+        if draws is None and declared:
+            raise IntegrityError(f"{self._draws}: missing, and result.json declares it; {ADVICE}")
+        return draws
 
     def discard(self) -> None:
         """Forget the run: what force=true does. EnvironmentFault."""
         # The marks of completion go first.
         remove(self._result, self.path / "reference.json", self._table, self._segments, self._error)
-        remove(self.path / "reference.npz", self.path / "draws.csv")
+        remove(self.path / "reference.npz", self._draws)
 
     # -- reference.json and reference.npz
 
     def write_reference(self, reference: Reference, layout: Layout, note: Mapping[str, Any]) -> None:
-        """A shared reference, with `note` as its provenance. EnvironmentFault; ValueError for arrays that are no finite `[P]` float64."""
+        """A shared reference, with `note` as its provenance. EnvironmentFault; ConfigurationError where it is not finite."""
         body, arrays = pack_reference(reference, layout, note)
         data = sealed_json(body)
         create_folder(self.path)

@@ -63,6 +63,11 @@ class TrainingDirectory(Folder):
         """The last checkpoint of a seed, or None. IntegrityError, EnvironmentFault."""
         return read(self._state(seed), 2 * MAX_ARRAYS, lambda stream: parse_state(stream, seed))
 
+    def seeds_begun(self) -> list[int]:
+        """The seeds that have a checkpoint."""
+        found = (re.fullmatch(r"state-seed(\d+)\.npz", path.name) for path in self.path.glob("state-seed*.npz"))
+        return sorted(int(match[1]) for match in found if match)
+
     # -- the end
 
     def write(self, training: Training) -> None:

@@ -136,7 +136,10 @@ def gaussians(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "cost": [math.cos(k * v) for v in x],
             "gradient.loc[0]": [-k * math.sin(k * v) for v in x],
         }
-        RunDirectory(path).write_draws({name: pd.Series(values).to_numpy() for name, values in columns.items()})
+        run = RunDirectory(path)
+        result = run.read_result()
+        assert result is not None
+        run.write_result(result, {name: pd.Series(values).to_numpy() for name, values in columns.items()})
     return root
 
 

@@ -28,7 +28,7 @@ def test_results_come_back_equal_and_as_the_same_bytes(tmp_path: Path) -> None:
         files.append([(run.path / file).read_bytes() for file in ("result.json", "coordinates.csv")])
     assert files[0] == files[1]
     body = json.loads(files[0][0])
-    assert list(body) == [*result.as_json(), "coordinates", "sha256"]
+    assert list(body) == [*result.as_json(), "coordinates", "draws", "sha256"]
     assert {key: body["coordinates"][key] for key in ("rows", "of", "selection")} == {"rows": 3, "of": 3, "selection": "all"}
     sha = body.pop("sha256")
     assert sha == hashlib.sha256(canonical_json(body).encode()).hexdigest()

@@ -1,0 +1,23 @@
+"""`gsx status`: where every run and training stands, the ones that ask for something last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gsx.cli.arguments import Parser
+from gsx.cli.columns import aligned
+from gsx.store import STATES, standings
+
+DESCRIPTION = """Where every run and every training stands, and what an experiment has planned and nothing is there of.
+Exit code 0 if all are done or running, 1 if something is unfinished, failed, damaged or missing: the same command again goes on with it."""
+
+
+def command(arguments: list[str]) -> int:
+    parser = Parser(prog="gsx status", description=DESCRIPTION)
+    parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], metavar="PATH", help="folders of results (outputs)")
+    found = sorted(standings(parser.parse_args(arguments).paths), key=lambda one: STATES.index(one.state))
+    if found:
+        print(aligned([("state", "progress", "folder", ""), *((one.state, one.progress, str(one.path), one.detail) for one in found)]))
+    states = [one.state for one in found]
+    print(", ".join(f"{states.count(state)} {state}" for state in STATES if state in states) or "nothing is there yet")
+    return 0 if {*states} <= {"done", "running"} else 1
