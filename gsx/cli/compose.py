@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import gsx
+from gsx.cli import presets
 from gsx.experiment import load
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError
@@ -111,7 +112,7 @@ def _keys(overrides: list[str], config_name: str) -> list[str]:
                 yield from walk(value, f"{prefix}{key}.")
 
     try:
-        return list(walk(OmegaConf.to_container(compose(config_name, overrides=overrides)), ""))
+        return list(walk(OmegaConf.to_container(compose(config_name, overrides=overrides, return_hydra_config=True)), ""))
     except HydraException:
         return []
 
@@ -119,6 +120,7 @@ def _keys(overrides: list[str], config_name: str) -> list[str]:
 @contextmanager
 def composing(config_dir: str | None = None) -> Iterator[None]:
     """Hydra ready to compose; ``config_dir`` is a user's own folder, searched first."""
+    presets.declared()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), job_name="gsx", **HYDRA):
         if config_dir is not None:

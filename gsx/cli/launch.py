@@ -12,7 +12,9 @@ import hydra
 from hydra._internal.utils import get_args_parser
 
 from gsx.cli.arguments import Parser
+from gsx.cli import presets
 from gsx.cli.compose import HYDRA, config_folder, one_line_errors
+from gsx.cli.survival import Complete, surviving
 
 
 def parse(command: str, arguments: list[str]) -> argparse.Namespace:
@@ -28,12 +30,20 @@ def asks_hydra(flags: argparse.Namespace) -> bool:
     return bool(flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion)
 
 
-def hand_over(job: Callable[[Any], Any], arguments: list[str], config_name: str = "config") -> None:
-    """Let Hydra, which reads sys.argv, compose and run the jobs; its errors in one line."""
+def hand_over(
+    job: Callable[[Any], Any], arguments: list[str], config_name: str = "config", complete: Complete = lambda number: False
+) -> None:
+    """Let Hydra, which reads sys.argv, compose and run the jobs; its errors in one line.
+
+    Where a launcher's process dies, the jobs are started again that are not `complete`, by their numbers.
+    """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, do not print and exit
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what is run here is reported to nobody
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # as Ray does of itself, with a warning
+    presets.declared()
     before, sys.argv = sys.argv, ["gsx", *arguments]
     try:
-        with one_line_errors(arguments, config_name):
+        with one_line_errors(arguments, config_name), surviving(complete):
             hydra.main(config_path=str(config_folder()), config_name=config_name, **HYDRA)(job)()
     finally:
         sys.argv = before

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from gsx.cli.compose import cells, composed, composing, expanded, for_sweeper, plain
 from gsx.cli.dry_run import show
 from gsx.cli.launch import asks_hydra, hand_over, parse
+from gsx.cli.launchers import for_launcher
 from gsx.cli.progress import progress, silent
 from gsx.cli.summary import describe, describe_part, table
 from gsx.configuration import Configuration
@@ -98,6 +99,8 @@ def planned(arguments: list[str]) -> Work:
 
 def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
     with composing(flags.config_dir):
+        along = for_launcher(flags.overrides, flags.multirun)
+        flags.overrides, arguments = flags.overrides + along, arguments + along
         overrides, sweep = cells(flags.overrides, flags.multirun)
         work = [plan(cell) for cell in overrides]
     for rounding in dict.fromkeys(cell.rounding for cell in work if cell.rounding):
@@ -218,7 +221,7 @@ def carry_out(work: Work) -> int:
         _say("complete already; force=true starts anew")
     else:
         os.environ[CELLS] = str(len(work.cells))
-        hand_over(job, work.arguments)
+        hand_over(job, work.arguments, complete=functools.partial(_complete, work.cells))
     return _closing(work.cells, work.sweep)
 
 
@@ -286,6 +289,11 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("ran", "skipped", "failed", "missing") if state in states)
     print(f"{len(states)} cells: {counts}")
     return 1 if {"failed", "missing"} & set(states) else 0
+
+
+def _complete(cells: list[Cell], number: int) -> bool:
+    """Whether the folder of a planned cell holds its result, whichever process put it there."""
+    return bool(cells) and _state(cells[number], RunDirectory(cells[number].place).read_result()) in ("ran", "skipped")
 
 
 def _state(cell: Cell, result: Result | None) -> str:

@@ -1,0 +1,64 @@
+"""Launchers, which run the cells of a sweep in processes of their own: what must be installed, and how many cores a cell has."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+
+from hydra import compose
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gsx.cli import presets
+from gsx.cli.compose import one_line_errors
+from gsx.records import ConfigurationError
+
+#: The packages that launch, each with the extra of gsx that brings it.
+EXTRAS = {
+    "hydra_plugins.hydra_joblib_launcher": "parallel",
+    "hydra_plugins.hydra_submitit_launcher": "slurm",
+    "hydra_plugins.hydra_ray_launcher": "ray",
+}
+
+
+def asked(overrides: list[str]) -> str | None:
+    """The override that chooses a launcher, if one does."""
+    return next((override for override in reversed(overrides) if override.lstrip("+").startswith("hydra/launcher=")), None)
+
+
+def for_launcher(overrides: list[str], multirun: bool) -> list[str]:
+    """What goes with the launcher that is asked for: cells that share a machine take the cores they were given, and no more.
+
+    To be called within `composing`. A launcher that cannot be had, or whose settings are wrong, is refused.
+    """
+    if asked(overrides) is None:
+        return []
+    with one_line_errors(overrides):
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        deciding = [word.input_line or "" for word in parsed if word.is_hydra_override() and not word.is_sweep_override()]
+        hydra = compose("config", deciding, return_hydra_config=True).hydra
+    choice, target = f"hydra/launcher={hydra.runtime.choices['hydra/launcher']}", str(hydra.launcher._target_)
+    package = ".".join(target.split(".")[:2])
+    if package not in EXTRAS:
+        return []
+    if find_spec("hydra_plugins") is None or find_spec(package) is None:
+        raise ConfigurationError(f"{choice}: is not installed: pip install 'gsx[{EXTRAS[package]}]'")
+    if not multirun and str(hydra.mode) != "RunMode.MULTIRUN":
+        raise ConfigurationError(f"{choice}: launches the cells of a sweep, be it of one cell: gsx run -m")
+    if target.endswith(".SlurmLauncher") and shutil.which("sbatch") is None:
+        raise ConfigurationError(f"{choice}: this machine has no sbatch; submitit_local goes the same way without it")
+    _check(target, hydra.launcher)
+    if any(word.key_or_group == "workers" for word in parsed):
+        return []
+    cores = (OmegaConf.select(hydra.launcher, key) for key in ("cpus_per_task", "ray.remote.num_cpus"))
+    return [f"workers={next(filter(None, cores), 1)}"]
+
+
+def _check(target: str, launcher: DictConfig) -> None:
+    """Presets are plain YAML, which knows no types: the plug-in's own declaration is asked."""
+    given = OmegaConf.masked_copy(launcher, [str(key) for key in launcher if not OmegaConf.is_interpolation(launcher, key)])
+    try:
+        OmegaConf.merge(presets.declared()[target], given)
+    except OmegaConfBaseException as error:
+        raise ConfigurationError(f"hydra.launcher.{error.full_key}: {str(error).splitlines()[0]}") from error

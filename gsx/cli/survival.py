@@ -1,0 +1,142 @@
+"""The death of a process among those that run the cells of a sweep: it costs the cell that it ran, and the others go on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+
+from gsx.records import EnvironmentFault
+
+log = logging.getLogger("gsx")
+
+#: Whether the cell of this number is complete.
+Complete = Callable[[int], bool]
+
+#: What a launcher does: it runs the cells with these overrides, numbered from the second argument on.
+Launch = Callable[[Any, Sequence[Sequence[str]], int], Sequence[JobReturn]]
+
+
+@contextmanager
+def surviving(complete: Complete) -> Iterator[None]:
+    """Within it the launchers that are installed go on where a process dies. As they come, they lose the rest of the sweep with it."""
+    known = Plugins.instance().class_name_to_class
+    found = {name: known[name] for name in _KINDS if name in known}
+    before = {launcher: launcher.launch for launcher in found.values()}  # type: ignore[attr-defined]
+    for name, launcher in found.items():
+        launcher.launch = _KINDS[name](before[launcher], complete)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        for launcher, launch in before.items():
+            launcher.launch = launch  # type: ignore[attr-defined]
+
+
+def _joblib(usual: Launch, complete: Complete) -> Launch:
+    """Its pool of processes breaks with the first of them that dies."""
+
+    def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        return _in_halves(
+            lambda jobs, first: usual(self, jobs, first), BrokenProcessPool, complete, list(enumerate(job_overrides, initial_job_idx))
+        )
+
+    return launch
+
+
+def _ray(usual: Launch, complete: Complete) -> Launch:
+    """Ray starts a cell again whose process died, `max_retries` times; then the launcher waits for none of the others."""
+
+    def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        import ray
+        from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError
+
+        deaths = (WorkerCrashedError, OutOfMemoryError, NodeDiedError, LocalRayletDiedError)
+
+        def once(jobs: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+            try:
+                return usual(self, jobs, first)
+            except deaths:
+                ray.shutdown()  # ends the others too: they are started again
+                raise
+
+        return _in_halves(once, deaths, complete, list(enumerate(job_overrides, initial_job_idx)))
+
+    return launch
+
+
+def _submitit(usual: Launch, complete: Complete) -> Launch:
+    """Every cell is a job of its own; but the launcher waits for none behind the first that gives no answer."""
+
+    def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        import submitit
+
+        class Patient(submitit.AutoExecutor):  # type: ignore[misc]
+            def map_array(self, function: Any, *arguments: Any) -> list[Any]:
+                return [_Answer(job) for job in super().map_array(function, *arguments)]
+
+        executor, submitit.AutoExecutor = submitit.AutoExecutor, Patient
+        try:
+            return usual(self, job_overrides, initial_job_idx)
+        except submitit.core.utils.FailedJobError as error:  # what submitit says of a command that failed, such as sbatch
+            raise EnvironmentFault(f"hydra/launcher: the jobs were not taken: {error}") from error
+        finally:
+            submitit.AutoExecutor = executor
+
+    return launch
+
+
+class _Answer:
+    """What a job of submitit's has to say, or that it has died."""
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+
+    def results(self) -> list[JobReturn]:
+        from submitit.core.utils import UncompletedJobError
+
+        try:
+            return list(self._job.results())
+        except UncompletedJobError as error:
+            return [_nothing(error)]
+
+
+_KINDS: dict[str, Callable[[Launch, Complete], Launch]] = {
+    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher": _joblib,
+    "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher": _ray,
+    # Both inherit it from here.
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher": _submitit,
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher": _submitit,
+}
+
+
+def _in_halves(
+    launch: Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]],
+    deaths: type[Exception] | tuple[type[Exception], ...],
+    complete: Complete,
+    jobs: Sequence[tuple[int, Sequence[str]]],
+) -> list[JobReturn]:
+    """Launch; where a process dies and takes the others with it, launch again what is not complete, in halves.
+
+    So a cell that kills whatever runs it is alone in the end, and costs no other.
+    """
+    try:
+        return list(launch([overrides for _, overrides in jobs], jobs[0][0]))
+    except deaths as error:
+        if len(jobs) == 1:
+            return [_nothing(error)]
+    left = [job for job in jobs if not complete(job[0])]
+    log.error("the process of a cell has died, and took others with it; %d cells are not complete and are started again", len(left))
+    middle = (len(left) + 1) // 2
+    return [answer for half in (left[:middle], left[middle:]) if half for answer in _in_halves(launch, deaths, complete, half)]
+
+
+def _nothing(error: Exception) -> JobReturn:
+    """The answer of a cell that has given none. What became of it, its folder says."""
+    log.error("the process of a cell has died: %s", " ".join(str(error).split())[:300])
+    return JobReturn(status=JobStatus.COMPLETED)
