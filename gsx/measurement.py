@@ -161,10 +161,15 @@ class Measurement:
         stored = folder.read_result()
         if stored is None or stored.status != "complete" or stored.result_id != self.result_id or folder.read_coordinates() is None:
             return None
+        # An identity stands for all that numbers depend on, and the file was written by whoever wrote it: what it says else is not believed.
+        if (stored.model, stored.estimator) != (self.model.name, self.estimator.name):
+            raise IntegrityError(f"{folder.path}: holds a result of {stored.estimator} on {stored.model}; force=true starts anew")
         wanted = min(self.configuration.draws, self.plan.num_replicates)
         if wanted and ((kept := folder.read_draws()) is None or len(kept["replicate"]) < wanted):
             return None
-        return stored if self.exact or (folder.path / "segments.npz").exists() else None
+        if not self.exact and not (folder.path / "segments.npz").exists():
+            return None
+        return dataclasses.replace(stored, config=self.config)
 
     def _check_draws(self) -> None:
         if self.configuration.draws and self.exact:

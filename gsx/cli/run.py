@@ -128,6 +128,7 @@ def plan(overrides: list[str]) -> Cell:
     measurement = prepared(json.dumps(composed(overrides), sort_keys=True))
     configuration, blocks = measurement.configuration, measurement.plan
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
+    RunDirectory(folder).check_links()  # Hydra writes there first
     state = "new"
     if not configuration.force:
         if measurement.complete(RunDirectory(folder)):

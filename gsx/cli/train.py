@@ -139,6 +139,7 @@ def plan(overrides: list[str]) -> Cell:
     configuration = session.configuration
     words = ["train", *telling_words(session.config, configuration.plugins), f"n{session.config['num_samples']}"]
     folder = Path.cwd() / "outputs" / configuration.name / f"{'-'.join(words)[:100]}-{session.training_id[:12]}"
+    TrainingDirectory(folder).check_links()
     state = "new"
     if not configuration.force:
         if session.complete(TrainingDirectory(folder)):
