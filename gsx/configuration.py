@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -175,7 +176,7 @@ def _parameters_of(checkpoint: Any) -> Parameters:
     trainings = list(find_trainings([path])) if path.is_dir() else []
     if len(trainings) > 1:
         raise ConfigurationError(f"model.checkpoint={checkpoint}: holds {len(trainings)} trainings: name one of them")
-    found = trainings[0].read_parameters() if trainings else None if path.is_dir() else read_parameters(path.resolve())
+    found = trainings[0].read_parameters() if trainings else None if path.is_dir() else read_parameters(Path(os.path.realpath(path)))
     if found is None:
         what = "holds no finished training" if path.is_dir() else "no such file"
         raise ConfigurationError(f"model.checkpoint={checkpoint}: {what}")

@@ -25,6 +25,7 @@ from gsx.cli.progress import progress, silent
 from gsx.cli.summary import describe, table
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
+from gsx.naming import printable
 from gsx.records import Busy, GsxError, Result
 from gsx.registry import Room, find, schema
 from gsx.store import RunDirectory
@@ -233,17 +234,23 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
     if _failed and not sweep:
         raise _failed[0]
     planned = [dataclasses.replace(cell, folder=_folders.get(cell.result_id, cell.folder)) for cell in planned]
-    results = [RunDirectory(cell.folder).read_result() for cell in planned]
+    results = [_believed(RunDirectory(cell.folder).read_result(), cell) for cell in planned]
     if not sweep:
         (result,) = results
         assert result is not None
-        print(describe(result, planned[0].shown))
+        print(printable(describe(result, planned[0].shown)))
         return 0
     states = [_state(cell, result) for cell, result in zip(planned, results, strict=True)]
-    print(table([(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, planned, results, strict=True)]))
+    rows = [(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, planned, results, strict=True)]
+    print(printable(table(rows)))
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("ran", "skipped", "failed", "missing") if state in states)
     print(f"{len(states)} cells: {counts}")
     return 1 if {"failed", "missing"} & set(states) else 0
+
+
+def _believed(result: Result | None, cell: Cell) -> Result | None:
+    """With the configuration that was asked for: a stored one may name plug-ins, which are code, and its identity vouches for all else."""
+    return result if result is None or result.result_id != cell.result_id else dataclasses.replace(result, config=cell.config)
 
 
 def _state(cell: Cell, result: Result | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import json
 import logging
@@ -20,6 +21,7 @@ from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import telling_words
 from gsx.cli.train_summary import describe, table
+from gsx.naming import printable
 from gsx.records import Busy, ConfigurationError, GsxError
 from gsx.store import TrainingDirectory
 from gsx.training import Session, TrainingConfiguration
@@ -78,14 +80,16 @@ def carry_out(work: Work) -> int:
     """Train what is not complete, and say what became of it; the exit code."""
     with _log_shown():
         states = [_run(cell, work.quiet, work.sweep) for cell in work.cells]
-    trainings = [TrainingDirectory(cell.folder).read() for cell in work.cells]
+    read = [TrainingDirectory(cell.folder).read() for cell in work.cells]
+    # What a file says of its configuration is not believed: that of its identity is known.
+    trainings = [found and dataclasses.replace(found, config=cell.config) for found, cell in zip(read, work.cells, strict=True)]
     if not work.sweep:
         (training,) = trainings
         assert training is not None
-        print(describe(training, work.cells[0].shown))
+        print(printable(describe(training, work.cells[0].shown)))
         return 0
     rows = [(state, cell.what, training, cell.shown) for state, cell, training in zip(states, work.cells, trainings, strict=True)]
-    print(table(rows))
+    print(printable(table(rows)))
     print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "failed") if s in states))
     return 1 if "failed" in states else 0
 

@@ -13,7 +13,6 @@ from gsx.experiment.definition import Experiment
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError
 
-
 MOST_BYTES, MOST_NODES = 1 << 20, 100_000  #: of an experiment
 
 

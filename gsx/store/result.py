@@ -50,7 +50,13 @@ SCHEMA: Rule = {
     "provenance": dict,
     "coordinates": ({"sha256": str, "rows": count, "of": count, "selection": str}, None),
 }
-TUNING: dict[str, Rule] = {"kind": str, "steps": count, "replicates": count, "curve": [number], "variances": [{"value": number, "se": number}]}
+TUNING: dict[str, Rule] = {
+    "kind": str,
+    "steps": count,
+    "replicates": count,
+    "curve": [number],
+    "variances": [{"value": number, "se": number}],
+}
 FACTS: dict[str, Rule] = {"needs_cost_gradient": bool, "unbiased": bool, "distributions": [str]}
 
 

@@ -84,11 +84,13 @@ def formula(text: str, symbols: dict[str, Any]) -> float:
     product = re.sub(r"(?<=[\w)]) +(?=[\w(])", " * ", text)
     if re.fullmatch(r"[\w\s()+*/-]+", product) is None:
         raise ValueError(f"{text!r}: not a formula in N, D, C and settings")
-    return float(_worth(ast.parse(product, mode="eval").body, symbols))
+    return float(_worth(ast.parse(product), symbols))
 
 
 def _worth(node: ast.AST, symbols: dict[str, Any]) -> Any:
     match node:
+        case ast.Module(body=[ast.Expr(value=product)]):
+            return _worth(product, symbols)
         case ast.Constant(value=int(number)):
             return number
         case ast.Name(id=name):

@@ -16,7 +16,22 @@ VALUES: tuple[Any, ...] = (
     *("${oc.env:HOME}", "__import__('os').system('x')", "x" * 3000, "\u202e\u2028", "\0"),
     *([], {}, [[[[[[]]]]]], [None] * 50, {"_target_": "os.system"}, {"value": None, "se": None, "ci": None}),
 )
-TOKENS = (b"NaN", b"Infinity", b"1e999", b"{}", b"[" * 2000, b"\0", b"\xff\xfe", b"\r\n", b'"', b",", b",,", b"-", b"\x1b[31m", b"PK\x01\x02")
+TOKENS = (
+    b"NaN",
+    b"Infinity",
+    b"1e999",
+    b"{}",
+    b"[" * 2000,
+    b"\0",
+    b"\xff\xfe",
+    b"\r\n",
+    b'"',
+    b",",
+    b",,",
+    b"-",
+    b"\x1b[31m",
+    b"PK\x01\x02",
+)
 
 
 def damaged_bytes(rng: random.Random, data: bytes) -> bytes:
@@ -62,7 +77,7 @@ def damaged_tree(rng: random.Random, tree: dict[str, Any]) -> dict[str, Any]:
                 holder[str(rng.choice(VALUES))[:40]] = holder.pop(key)
             case 2:
                 other, where = rng.choice(every)
-                holder[key] = copy.deepcopy(other[where]) if where in other or isinstance(other, list) and where < len(other) else None
+                holder[key] = copy.deepcopy(other[where]) if where in other or (isinstance(other, list) and where < len(other)) else None
             case 3 if isinstance(holder[key], int | float):
                 holder[key] = rng.choice((-holder[key], holder[key] * 10**6, holder[key] + 1, str(holder[key])))
             case _:
@@ -94,6 +109,17 @@ def damaged_arrays(rng: random.Random, arrays: dict[str, np.ndarray]) -> dict[st
                 changed.flat[rng.randrange(array.size)] = rng.choice((np.nan, np.inf, -np.inf, 1e38, -1.0, 0.0))
                 arrays[name] = changed
             case _:
-                text = ("", "{}", "[]", "null", "[" * 5000, '{"a": 1}', '[["x", [-1]]]', '[["x", [9999999999, 9999999999]]]', "\x1b[31m", "5")
-                arrays[name] = np.array(rng.choice((rng.choice(text), -1, 2**62, float('nan'), True)))
+                text = (
+                    "",
+                    "{}",
+                    "[]",
+                    "null",
+                    "[" * 5000,
+                    '{"a": 1}',
+                    '[["x", [-1]]]',
+                    '[["x", [9999999999, 9999999999]]]',
+                    "\x1b[31m",
+                    "5",
+                )
+                arrays[name] = np.array(rng.choice((rng.choice(text), -1, 2**62, float("nan"), True)))
     return arrays

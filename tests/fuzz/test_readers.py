@@ -80,7 +80,11 @@ def files(folder: Path) -> dict[str, File]:
     }
 
 
-JSON, ARRAYS, TABLES = ("result", "reference", "training", "experiment"), ("segments", "gradient", "parameters", "state"), ("coordinates", "curve")
+JSON, ARRAYS, TABLES = (
+    ("result", "reference", "training", "experiment"),
+    ("segments", "gradient", "parameters", "state"),
+    ("coordinates", "curve"),
+)
 FILE = "train-labels-idx1-ubyte"
 EVERY = (*JSON, *ARRAYS, *TABLES, "draws", "error")
 
