@@ -161,7 +161,7 @@ class Measurement:
         stored = folder.read_result()
         if stored is None or stored.status != "complete" or stored.result_id != self.result_id or folder.read_coordinates() is None:
             return None
-        # An identity stands for all that numbers depend on, and the file was written by whoever wrote it: what it says else is not believed.
+        # An identity stands for all that numbers depend on; what the file says else, nobody vouches for.
         if (stored.model, stored.estimator) != (self.model.name, self.estimator.name):
             raise IntegrityError(f"{folder.path}: holds a result of {stored.estimator} on {stored.model}; force=true starts anew")
         wanted = min(self.configuration.draws, self.plan.num_replicates)

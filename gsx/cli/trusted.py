@@ -1,4 +1,4 @@
-"""What a configuration may not do: name code to run, or read the environment. A setting is a value, stored with the result for all to see."""
+"""What a configuration may not do: name code to run, or read the environment. A setting is a value, stored with the result."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 #: A type; None; a tuple of alternatives; ``[rule]``, a list; a mapping with at least these keys; `Each`; or a predicate.
-Rule: TypeAlias = "type | None | tuple[Rule, ...] | list[Rule] | dict[str, Rule] | Each | Callable[[Any], bool]"
+Rule: TypeAlias = "type | tuple[Rule, ...] | list[Rule] | dict[str, Rule] | Each | Callable[[Any], bool] | None"
 
 
 @dataclass(frozen=True)

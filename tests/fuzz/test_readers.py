@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -56,10 +57,8 @@ def files(folder: Path) -> dict[str, File]:
 
     def parameters(arrays: Arrays) -> None:
         found = Parameters({name.removeprefix("param."): array for name, array in arrays.items() if name != "format_version"})
-        try:
+        with contextlib.suppress(TypeError, ValueError):  # texts have no digest
             reseal(trained.path / "training.json", lambda body: body["parameters"].update({"0": found.digest}))
-        except (TypeError, ValueError):  # texts have no digest
-            pass
 
     def arrays_of_reference(arrays: Arrays) -> None:
         reseal(reference.path / "reference.json", lambda body: body.update(arrays_sha256=seal(arrays)))

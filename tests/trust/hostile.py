@@ -44,6 +44,10 @@ def header(text: str) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(line).to_bytes(2, "little") + line
 
 
+def floats(shape: str) -> bytes:
+    return header(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({shape}), }}")
+
+
 def overlapping(size: int, entries: int) -> bytes:
     """Members that all are the same bytes of the file: small to keep, large to read."""
     content = header(f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({size},), }}") + bytes(size)
@@ -59,11 +63,9 @@ ARRAYS: dict[str, bytes] = {
     "a pickle": pickle.dumps(Bomb()),
     "a pickle in an npz": npz({"mean.npy": npy(np.array([Bomb()], dtype=object))}),
     "members with paths": npz({"../../canary.npy": npy(np.zeros(3)), "/canary.npy": npy(np.zeros(3))}),
-    "a bomb of zeros": npz(
-        {"mean.npy": header("{'descr': '<f8', 'fortran_order': False, 'shape': (4000000,), }") + bytes(32_000_000)}, zipfile.ZIP_DEFLATED
-    ),
+    "a bomb of zeros": npz({"mean.npy": floats("4000000,") + bytes(32_000_000)}, zipfile.ZIP_DEFLATED),
     "members that overlap": overlapping(1 << 20, 4000),
-    "an absurd shape": npz({"mean.npy": header("{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999, 9999999999), }")}),
+    "an absurd shape": npz({"mean.npy": floats("9999999999, 9999999999")}),
     "a header of code": npz({"mean.npy": header("__import__('os').system('touch canary')")}),
     "a deep header": npz({"mean.npy": header("(" * 5000)}),
     "nothing": b"",

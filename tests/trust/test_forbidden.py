@@ -1,4 +1,4 @@
-"""What gsx never does: unpickle, evaluate, or start a shell. One table says where there is an exception and why; syntax trees are held to it.
+"""What gsx never does: unpickle, evaluate, start a shell. One table says where there is an exception, and why; syntax trees are held to it.
 
 A name cannot be hidden behind an alias: whatever it is renamed to, the original stands somewhere, as an import, an attribute, a name, or a
 text handed to `getattr`. Where the same name is harmless elsewhere (`load`), only bases that are known to be harmless pass.
@@ -17,64 +17,14 @@ import gsx
 PACKAGE = Path(gsx.__file__).parent
 
 #: Words that stand nowhere in the package, as a name, an attribute, a part of an import, or a text of their own.
-WORDS = frozenset(
-    [
-        "pickle",
-        "cPickle",
-        "_pickle",
-        "pickletools",
-        "dill",
-        "cloudpickle",
-        "joblib",
-        "marshal",
-        "shelve",
-        "jsonpickle",
-        "read_pickle",
-        "to_pickle",
-        "Unpickler",
-        "PickleBuffer",
-        "multiprocessing",
-        "ProcessPoolExecutor",
-        "eval",
-        "exec",
-        "execfile",
-        "__import__",
-        "__builtins__",
-        "__globals__",
-        "__subclasses__",
-        "codeop",
-        "runpy",
-        "instantiate",
-        "get_method",
-        "get_class",
-        "get_object",
-        "unsafe_load",
-        "unsafe_load_all",
-        "full_load",
-        "full_load_all",
-        "load_all",
-        "safe_load_all",
-        "UnsafeLoader",
-        "FullLoader",
-        "Loader",
-        "CLoader",
-        "BaseLoader",
-        "popen",
-        "getoutput",
-        "getstatusoutput",
-        "create_subprocess_shell",
-        "spawnl",
-        "spawnv",
-        "posix_spawn",
-        "execv",
-        "execve",
-        "execl",
-        "execlp",
-        "execvp",
-        "execvpe",
-        "fork",
-    ]
-)
+NEVER = """
+    pickle cPickle _pickle pickletools dill cloudpickle joblib marshal shelve jsonpickle read_pickle to_pickle Unpickler PickleBuffer
+    multiprocessing ProcessPoolExecutor eval exec execfile __import__ __builtins__ __globals__ __subclasses__ codeop runpy
+    instantiate get_method get_class get_object unsafe_load unsafe_load_all full_load full_load_all load_all safe_load_all
+    UnsafeLoader FullLoader Loader CLoader BaseLoader popen getoutput getstatusoutput create_subprocess_shell spawnl spawnv
+    posix_spawn execv execve execl execlp execvp execvpe fork
+"""
+WORDS = frozenset(NEVER.split())
 #: Modules that are not imported; as other things the words are harmless.
 MODULES = {"builtins", "code"}
 #: Attributes that are harmless with these bases alone, as they are written.

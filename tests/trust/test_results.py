@@ -1,4 +1,4 @@
-"""Folders of results from strangers: resumed in, reported on, begun from. Refused in one line, or told as a row; never run, never followed."""
+"""Folders of results from strangers: resumed in, reported on, begun from. Refused in one line, or a row; never run, never followed."""
 
 from __future__ import annotations
 

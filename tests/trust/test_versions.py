@@ -28,7 +28,7 @@ def requirements() -> dict[str, Requirement]:
     return {found.name.lower(): found for found in map(Requirement, project["dependencies"])}
 
 
-def tested() -> dict[str, Version]:
+def pins() -> dict[str, Version]:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = (line.split("==") for line in lines if line and not line.startswith("#"))
     return {name.lower(): Version(version) for name, version in pinned}
@@ -47,7 +47,7 @@ def test_least_versions_are_above_known_holes(name: str) -> None:
 
 
 def test_the_tested_versions_satisfy_what_is_declared() -> None:
-    pinned = tested()
+    pinned = pins()
     assert {name for name, required in requirements().items() if name not in pinned or pinned[name] not in required.specifier} == set()
     assert {name for name, (floor, _) in FLOORS.items() if pinned[name] < Version(floor)} == set()
 
