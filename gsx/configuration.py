@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -179,7 +180,7 @@ def _parameters_of(checkpoint: Any) -> Parameters:
     if path.is_dir():
         found = trainings[0].read_parameters(advice=advice) if trainings else None
     else:
-        found = read_parameters(path, advice)
+        found = read_parameters(Path(os.path.realpath(path)), advice)
     if found is None:
         what = "holds no finished training" if path.is_dir() else "no such file"
         raise MissingCheckpoint(f"model.checkpoint={checkpoint}: {what}")

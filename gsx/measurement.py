@@ -26,7 +26,7 @@ from gsx.probe import probe, sites
 from gsx.process import keep_freed_memory, one_thread_each
 from gsx.program import Program
 from gsx.provenance import fingerprint, provenance
-from gsx.records import ConfigurationError, Part, Reference, Result, result_id
+from gsx.records import ConfigurationError, IntegrityError, Part, Reference, Result, result_id
 from gsx.reference import check_exact, check_reference
 from gsx.replication import Drawn, evaluate_once, replicate
 from gsx.replication import Progress as Progress
@@ -195,10 +195,15 @@ class Measurement:
         stored = folder.read_result()
         if stored is None or stored.status != "complete" or stored.result_id != self.result_id or folder.read_coordinates() is None:
             return None
+        # An identity stands for all that numbers depend on; what the file says else, nobody vouches for.
+        if (stored.model, stored.estimator) != (self.model.name, self.estimator.name):
+            raise IntegrityError(f"{folder.path}: holds a result of {stored.estimator} on {stored.model}; force=true starts anew")
         wanted = min(self.configuration.draws, stored.num_replicates)
         if wanted and ((kept := folder.read_draws()) is None or len(kept["replicate"]) < wanted):
             return None
-        return stored if self.exact or (folder.path / "segments.npz").exists() else None
+        if not self.exact and not (folder.path / "segments.npz").exists():
+            return None
+        return dataclasses.replace(stored, config=self.config)
 
     def _discard(self, run: Path) -> None:
         """Forget what was there: of a run its shards too."""

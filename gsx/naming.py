@@ -26,3 +26,8 @@ def label(name: str, settings: Mapping[str, Any], usual: Mapping[str, Any], samp
     telling |= {} if samples is None else {"num_samples": samples}
     words = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in telling.items()]
     return f"{name}({', '.join(words)})" if words else name
+
+
+def printable(text: str) -> str:
+    """Foreign text, fit for a terminal, which would obey control characters; lines stay lines."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)

@@ -18,6 +18,9 @@ import torch
 import gsx
 from gsx.noise import SCHEME
 
+#: What is typed to stay between the user and a machine: passwords in addresses, and variables that Hydra is told to set.
+_SECRET = re.compile(r"(?<=://)[^/@\s]*(?=@)|(?<=env_set).*", re.DOTALL)
+
 
 def fingerprint(device: torch.device) -> dict[str, str]:
     """What bits depend on: moments with different fingerprints are never mixed."""
@@ -47,7 +50,8 @@ def _command() -> str:
     """What was typed, from `gsx` on; nothing where gsx was called from a program of the user's."""
     for position, word in enumerate(sys.orig_argv):
         if word == "gsx.cli" or Path(word).name == "gsx":
-            return shlex.join(["gsx", *sys.orig_argv[position + 1 :]])
+            words = [_SECRET.sub("***", typed) for typed in sys.orig_argv[position + 1 :]]
+            return shlex.join(["gsx", *words])
     return ""
 
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 
 import gsx
-from gsx.naming import did_you_mean
+from gsx.naming import did_you_mean, printable
 from gsx.records import ConfigurationError, GsxError
 
 COMMANDS = {
@@ -85,5 +85,5 @@ def _command(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"gsx: {' '.join(message.split())}", file=sys.stderr)
+    print(f"gsx: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import gsx
 from gsx.cli import presets
+from gsx.cli.trusted import check_hydra
 from gsx.experiment import load
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError
@@ -149,6 +150,7 @@ def cells(overrides: list[str], multirun: bool, config_name: str = "config") -> 
         deciding = [override for override in parsed if override.is_hydra_override()]
         fixed = [override.input_line or "" for override in deciding if not override.is_sweep_override()]
         config = compose(config_name, overrides=fixed, return_hydra_config=True)
+        check_hydra(config.hydra)
         multirun = multirun or str(config.hydra.mode) == "RunMode.MULTIRUN"
         if not multirun:
             compose(config_name, overrides=overrides)  # refuses a sweep without -m
@@ -183,7 +185,9 @@ def _meets_each_cell(override: Override) -> bool:
 def composed(overrides: list[str], config_name: str = "config") -> dict[str, Any]:
     """The configuration of one job as plain data, Hydra's own part left out."""
     with one_line_errors(overrides, config_name):
-        return plain(compose(config_name, overrides=overrides))
+        config = compose(config_name, overrides=overrides, return_hydra_config=True)
+        check_hydra(config.hydra)
+        return plain(config)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

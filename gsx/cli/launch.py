@@ -11,8 +11,8 @@ from typing import Any
 import hydra
 from hydra._internal.utils import get_args_parser
 
-from gsx.cli.arguments import Parser
 from gsx.cli import presets
+from gsx.cli.arguments import Parser
 from gsx.cli.compose import HYDRA, config_folder, one_line_errors
 from gsx.cli.survival import Complete, surviving
 

@@ -28,6 +28,7 @@ from gsx.cli.progress import progress, silent
 from gsx.cli.summary import describe, describe_part, table
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
+from gsx.naming import printable
 from gsx.records import Busy, GsxError, Result, Shard
 from gsx.registry import Room, find, schema
 from gsx.store import RunDirectory, said
@@ -154,6 +155,7 @@ def plan(overrides: list[str]) -> Cell:
     measurement = prepared(given)
     configuration, blocks = measurement.configuration, measurement.plan
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
+    RunDirectory(folder).check_links()  # Hydra writes there first
     state = "new"
     if not configuration.force:
         if measurement.complete(folder):
@@ -275,20 +277,26 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
     if _failed and not sweep:
         raise _failed[0]
     planned = [dataclasses.replace(cell, folder=_folders.get(cell.result_id, cell.folder)) for cell in planned]
-    results = [cell.result() for cell in planned]
+    results = [_believed(cell.result(), cell) for cell in planned]
     if not sweep:
         (result,) = results
         assert result is not None
-        print(describe(result, planned[0].shown) if result.part is None else describe_part(result, planned[0].shown))
+        print(printable(describe(result, planned[0].shown) if result.part is None else describe_part(result, planned[0].shown)))
         return 0
     states = [_state(cell, result) for cell, result in zip(planned, results, strict=True)]
-    print(table([(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, planned, results, strict=True)]))
+    rows = [(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, planned, results, strict=True)]
+    print(printable(table(rows)))
     for cell, state in zip(planned, states, strict=True):
         if state == "failed" and (error := RunDirectory(cell.folder).read_error()) is not None:
-            print(f"failed: {cell.shown}/error.txt: {said(error)}")
+            print(printable(f"failed: {cell.shown}/error.txt: {said(error)}"))
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("ran", "skipped", "failed", "missing") if state in states)
     print(f"{len(states)} cells: {counts}")
     return 1 if {"failed", "missing"} & set(states) else 0
+
+
+def _believed(result: Result | None, cell: Cell) -> Result | None:
+    """With the configuration that was asked for: a stored one may name plug-ins, which are code, and its identity vouches for all else."""
+    return result if result is None or result.result_id != cell.result_id else dataclasses.replace(result, config=cell.config)
 
 
 def _complete(cells: list[Cell], number: int) -> bool:

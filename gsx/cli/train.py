@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import json
 import logging
@@ -20,6 +21,7 @@ from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET, telling_words
 from gsx.cli.train_summary import describe, table
+from gsx.naming import printable
 from gsx.records import Busy, ConfigurationError, GsxError
 from gsx.store import TrainingDirectory, said
 from gsx.training import Session, TrainingConfiguration
@@ -80,17 +82,19 @@ def carry_out(work: Work) -> int:
         states = [
             _run(cell, work.quiet, f"cell {place} of {len(work.cells)}" if work.sweep else "") for place, cell in enumerate(work.cells, 1)
         ]
-    trainings = [TrainingDirectory(cell.folder).read() for cell in work.cells]
+    read = [TrainingDirectory(cell.folder).read() for cell in work.cells]
+    # What a file says of its configuration is not believed: that of its identity is known.
+    trainings = [found and dataclasses.replace(found, config=cell.config) for found, cell in zip(read, work.cells, strict=True)]
     if not work.sweep:
         (training,) = trainings
         assert training is not None
-        print(describe(training, work.cells[0].shown))
+        print(printable(describe(training, work.cells[0].shown)))
         return 0
     rows = [(state, cell.what, training, cell.shown) for state, cell, training in zip(states, work.cells, trainings, strict=True)]
-    print(table(rows))
+    print(printable(table(rows)))
     for cell, state in zip(work.cells, states, strict=True):
         if state == "failed" and (error := TrainingDirectory(cell.folder).read_error()) is not None:
-            print(f"failed: {cell.shown}/error.txt: {said(error)}")
+            print(printable(f"failed: {cell.shown}/error.txt: {said(error)}"))
     print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "failed") if s in states))
     return 1 if "failed" in states else 0
 
@@ -144,6 +148,7 @@ def plan(overrides: list[str]) -> Cell:
     configuration = session.configuration
     words = ["train", *telling_words(session.config, configuration.plugins), f"n{session.config['num_samples']}"]
     folder = Path.cwd() / "outputs" / configuration.name / f"{'-'.join(words)[:100]}-{session.training_id[:12]}"
+    TrainingDirectory(folder).check_links()
     state = "new"
     if not configuration.force:
         if session.complete(TrainingDirectory(folder)):

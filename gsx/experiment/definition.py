@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from gsx.records import ConfigurationError
 
 SIZES = ("full", "quick")
 KINDS = ("value", "less", "equal", "least", "measured")
+#: What names code, or folders: not for a file that people hand to each other.
+_NOT_OURS = ("hydra", "plugins")
 _STEP = ("name", "command", "overrides", "sweep")
 _FINDING = ("says", "source", "kind", "published", "tolerance", "measured", "left", "right")
 #: What each kind of finding must say beside `says` and `kind`; what it may not say is the rest.
@@ -131,6 +134,9 @@ def _step(entry: Mapping[str, Any], at: str) -> Step:
         sweep[key] = tuple(map(override_value, values))
         if key in map(_key, overrides):
             raise ConfigurationError(f"{at}.sweep.{key}: is fixed by an override of the same step")
+    for key in (*map(_key, overrides), *map(_key, sweep)):
+        if re.split(r"[./@]", key)[0] in _NOT_OURS:
+            raise ConfigurationError(f"{at}.overrides: {key}: an experiment is data; plugins and Hydra's own keys are for a command line")
     for key in ("name", "experiment"):
         if key in sweep or key in map(_key, overrides):
             raise ConfigurationError(f"{at}.overrides: {key}: is not for a step to say")

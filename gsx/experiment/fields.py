@@ -34,9 +34,9 @@ class Fields:
 
     def text(self, key: str, default: str = "") -> str:
         value = self.given.get(key, default)
-        if not isinstance(value, str):
-            raise self.wrong(key, "text")
-        return value
+        if not isinstance(value, str) or any(not c.isprintable() for c in value.strip("\n")):
+            raise self.wrong(key, "text on one line, without control characters")
+        return value.strip("\n")
 
     def choice(self, key: str, known: Collection[str], default: str = "") -> str:
         value = self.given.get(key, default)

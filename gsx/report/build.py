@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsx.records import ConfigurationError, EnvironmentFault
+from gsx.records import ConfigurationError, EnvironmentFault, IntegrityError
 from gsx.report import (
     advice,
     alignment,
@@ -60,6 +60,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
         raise ConfigurationError(f"report: no run under {searched}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
     try:
         for folder in (out / "tables", out / "figures"):
+            if folder.is_symlink():
+                raise IntegrityError(f"{folder}: is a symbolic link; a report is written into its own folder only")
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise EnvironmentFault(f"{fault.filename}: cannot be created: {fault.strerror}") from fault

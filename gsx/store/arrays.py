@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -60,11 +61,14 @@ def parse_arrays(stream: BinaryIO) -> Arrays:
         if (size := sum(member.file_size for member in members)) > MAX_ARRAYS:
             raise ValueError(f"declares {size} bytes of arrays, more than the {MAX_ARRAYS} that are read")
         for member in members:
+            if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+                raise ValueError(f"array {one_line(member.filename.removesuffix('.npy'))!r} is compressed; gsx stores arrays plain")
+        if size > stream.seek(0, io.SEEK_END):  # members that share their bytes: a small file that fills the memory
+            raise ValueError(f"declares {size} bytes of arrays, more than it has")
+        for member in members:
             name = member.filename.removesuffix(".npy")
             if name in arrays:
                 raise ValueError(f"array {one_line(name)!r} is there twice")
-            if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-                raise ValueError(f"array {one_line(name)!r} is compressed; gsx stores arrays plain")
             arrays[name] = _array(archive, member)
     if "sha256" not in arrays or text_of(arrays, "sha256") != seal({name: array for name, array in arrays.items() if name != "sha256"}):
         raise ValueError("the arrays do not match their sha256")

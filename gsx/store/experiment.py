@@ -82,7 +82,10 @@ def _cells(given: list[Mapping[str, Any]] | None) -> list[PlannedCell] | None:
     for entry in given:
         require(dict(entry), str, "folder", "result_id")
         require(dict(entry), dict, "config")
-        if entry["folder"] != Path(entry["folder"]).name:  # never a path out of the experiment's own folder
+        if entry["folder"] != Path(entry["folder"]).name or entry["folder"] in (
+            "",
+            "..",
+        ):  # never a path out of the experiment's own folder
             raise ValueError(f"folder {entry['folder']!r} is no plain name")
         cells.append(PlannedCell(entry["folder"], entry["result_id"], entry["config"]))
     return cells

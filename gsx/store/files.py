@@ -17,6 +17,9 @@ MAX_TEXT = 64 << 20  #: bytes of a JSON, CSV or text file
 
 ADVICE = "force=true starts anew"  #: the way out that an IntegrityError names, where a file has no other
 
+#: A FIFO in a file's place must not hang the report, and a link must not make it read a file from elsewhere.
+_CAREFULLY = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+
 T = TypeVar("T")
 
 
@@ -79,8 +82,7 @@ def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault
 def read(path: Path, limit: int, parse: Callable[[BinaryIO], T], advice: str = ADVICE) -> T | None:
     """What `parse` makes of the file, or None where there is none; whatever it raises becomes an IntegrityError, with advice."""
     try:
-        # A FIFO in a file's place must not hang the report: hence O_NONBLOCK, which regular files ignore.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as stream:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _CAREFULLY)) as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ValueError("not a regular file")
@@ -94,6 +96,8 @@ def read(path: Path, limit: int, parse: Callable[[BinaryIO], T], advice: str = A
     except MemoryError as error:
         raise EnvironmentFault(f"{path}: does not fit into memory") from error
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise IntegrityError(f"{path}: is a symbolic link, not a file; {ADVICE}") from error
         if error.errno == errno.EINVAL:  # a seek to where a corrupted offset points
             raise IntegrityError(f"{path}: {one_line(str(error))}; {advice}") from error
         raise environment_fault(path, "cannot be read", error) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsx.store.files import MAX_TEXT, atomic_write, create_folder, read
+from gsx.records import IntegrityError
+from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, read
 from gsx.store.lock import hold, holder
 
 
@@ -21,13 +23,25 @@ class Folder:
     def _error(self) -> Path:
         return self.path / "error.txt"
 
+    def check_links(self) -> None:
+        """IntegrityError where the folder, or what lies in it, is a symbolic link: what is written here would land elsewhere."""
+        try:
+            inside = [Path(entry) for folder in (self.path, self.path / ".hydra") if folder.is_dir() for entry in os.scandir(folder)]
+        except OSError as error:
+            raise environment_fault(self.path, "cannot be read", error) from error
+        for path in (self.path, *inside):
+            if path.is_symlink():
+                raise IntegrityError(f"{path}: is a symbolic link; in a folder of results nothing is, so that nothing is written elsewhere")
+
     @contextlib.contextmanager
     def lock(self, wait: bool = False) -> Iterator[None]:
         """Hold the folder against other processes. The operating system keeps the lock and drops it when the holder dies.
 
-        Raises Busy, saying who holds it, unless told to `wait`; EnvironmentFault where the folder or the lock cannot be made.
+        Raises Busy, saying who holds it, unless told to `wait`; EnvironmentFault where the folder or the lock cannot be made;
+        IntegrityError where it holds symbolic links.
         """
         create_folder(self.path)
+        self.check_links()
         with hold(self.path, wait):
             yield
 

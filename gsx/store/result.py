@@ -4,19 +4,82 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-from gsx.records import Result
-from gsx.store.strict_json import parse_json, require
+from gsx.records import STATISTICS, VERDICTS, Result
+from gsx.store.schema import Each, Rule, check, count, number
+from gsx.store.strict_json import parse_json
+
+STATUSES = ("complete", "partial", "failed")
+
+
+def pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(end is None or number(end) for end in value)
+
+
+INTERVAL: Rule = ({"value": (number, None), "se": (number, None), "ci": (pair, None)}, None)
+
+SCHEMA: Rule = {
+    "result_id": str,
+    "status": str,
+    "config": dict,
+    "estimator": str,
+    "model": str,
+    "engine": str,
+    "num_samples": count,
+    "num_replicates": count,
+    "blocks": count,
+    "summary": dict.fromkeys(STATISTICS, INTERVAL),
+    "parameters": Each({"shape": [count]}),
+    "reference": {"id": str, "kind": str, "estimator": (str, None), "error": {"max": (number, None), "norm": (number, None)}},
+    "verdict": {
+        "status": str,
+        "max_abs_z": (number, None),
+        "p_value": (number, None),
+        "delta_min": {"absolute": (number, None), "relative": (number, None)},
+    },
+    "cost": {
+        "evaluations": count,
+        "gradient_evaluations": count,
+        "random_numbers": count,
+        "seconds": (number, None),
+        "time_ratio": (number, None),
+        "peak_bytes": (count, None),
+    },
+    "nonfinite": dict,
+    "tuning": dict,
+    "moments_sha256": str,
+    "provenance": dict,
+    "coordinates": ({"sha256": str, "rows": count, "of": count, "selection": str}, None),
+}
+TUNING: dict[str, Rule] = {
+    "kind": str,
+    "steps": count,
+    "replicates": count,
+    "curve": [number],
+    "variances": [{"value": number, "se": number}],
+}
+NONFINITE: Rule = {"replicates": count, "coordinates": count, "first_block": (count, None)}
+STOPPING: dict[str, Rule] = {"target_se": number, "relative_se": (number, None), "reached": bool, "limit": count}
+FACTS: dict[str, Rule] = {"needs_cost_gradient": bool, "unbiased": bool, "distributions": [str]}
 
 
 def parse_result(stream: BinaryIO) -> tuple[Result, dict[str, dict[str, Any] | None]]:
     """The result, and what it declares about `coordinates` and `draws`, its tables: None where there is none."""
     body = parse_json(stream)
     result = Result.from_json(body)
-    require(body, str, "result_id", "status", "estimator", "model", "engine", "moments_sha256")
-    require(body, dict, "config", "parameters", "reference", "nonfinite", "tuning", "provenance")
-    require({"facts": result.facts, "stopping": result.stopping}, dict, "facts", "stopping")
-    if result.status not in ("complete", "partial", "failed"):
-        raise ValueError(f"status {result.status!r} is none of complete, partial, failed")
+    check(body, SCHEMA)
+    for name, entry in body["parameters"].items():
+        check({key: value for key, value in entry.items() if key != "shape"}, Each(INTERVAL), f"parameters.{name}")
+    for group, rules in {"tuning": TUNING, "facts": FACTS, "stopping": STOPPING}.items():  # of which a result has what there is to say
+        found = body.get(group, {})
+        check(found, dict, group)
+        check(found, {key: rule for key, rule in rules.items() if key in found}, group)
+    if result.part is None:
+        check(body["nonfinite"], NONFINITE, "nonfinite")
+    check(result.verdict.reason, (str, None), "verdict.reason")
+    if result.status not in STATUSES:
+        raise ValueError(f"status {result.status!r} is none of {', '.join(STATUSES)}")
+    if result.verdict.status not in VERDICTS:
+        raise ValueError(f"verdict {result.verdict.status!r} is none of {', '.join(VERDICTS)}")
     declared = {"coordinates": body["coordinates"], "draws": body.get("draws", {})}
-    require(declared, dict, *(name for name, table in declared.items() if table is not None))
+    check(declared["draws"], (dict, None), "draws")
     return result, declared

@@ -1,4 +1,4 @@
-"""JSON that holds its own sha256: no NaN, no infinity, and nothing believed before its type is checked."""
+"""JSON that holds its own sha256: no NaN, no infinity, no key twice, and nothing believed before its type is checked."""
 
 from __future__ import annotations
 
@@ -22,8 +22,14 @@ def parse_json(stream: BinaryIO) -> dict[str, Any]:
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not strict JSON")
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        body = dict(pairs)
+        if len(body) < len(pairs):  # two readers may disagree on which of the two holds
+            raise ValueError("a key stands there twice")
+        return body
+
     try:
-        body = json.loads(stream.read().decode(), parse_constant=refuse)
+        body = json.loads(stream.read().decode(), parse_constant=refuse, object_pairs_hook=unique)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(body, dict):

@@ -20,7 +20,9 @@ from gsx.records import IntegrityError, Parameters, Point, Training, canonical_j
 from gsx.store.arrays import FORMAT_VERSION, MAX_ARRAYS, Arrays, array_of, parse_arrays, plain, text_of, write_arrays
 from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, create_folder, read, remove
 from gsx.store.folder import Folder
-from gsx.store.strict_json import parse_json, require, sealed_json
+from gsx.store.result import STATUSES, pair
+from gsx.store.schema import Each, Rule, check, count, number
+from gsx.store.strict_json import parse_json, sealed_json
 
 _SEEDS = 4096  #: no training has more
 
@@ -215,14 +217,30 @@ def parse_curve(stream: BinaryIO, declared: Mapping[str, Any]) -> tuple[Point, .
     )
 
 
+SCHEMA: Rule = {
+    "training_id": str,
+    "status": str,
+    "config": dict,
+    "model": str,
+    "estimator": str,
+    "seeds": [count],
+    "steps": count,
+    "probe": [str],
+    "reference": dict,
+    "summary": Each({"value": (number, None), "se": (number, None), "ci": (pair, None)}),
+    "provenance": dict,
+    "curve": {"rows": count, "sha256": str},
+    "parameters": Each(str),
+}
+
+
 def parse_training(stream: BinaryIO) -> tuple[Training, dict[str, Any], dict[str, str]]:
     """The training, what it declares about curve.csv, and the digests of the parameters of each seed."""
     body = parse_json(stream)
     training = Training.from_json(body)
-    require(body, str, "training_id", "status", "model", "estimator")
-    require(body, dict, "config", "reference", "summary", "provenance", "curve", "parameters")
-    if training.status not in ("complete", "partial", "failed"):
-        raise ValueError(f"status {training.status!r} is none of complete, partial, failed")
-    if not 1 <= len(training.seeds) <= _SEEDS or any(not re.fullmatch(r"\d{1,19}", str(seed)) for seed in training.seeds):
+    check(body, SCHEMA)
+    if training.status not in STATUSES:
+        raise ValueError(f"status {training.status!r} is none of {', '.join(STATUSES)}")
+    if not 1 <= len(training.seeds) <= _SEEDS or len(set(training.seeds)) < len(training.seeds):
         raise ValueError("its seeds are none")
     return training, body["curve"], body["parameters"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import math
+import operator
 import re
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,6 +22,15 @@ from gsx.program import Program
 from gsx.records import ConfigurationError
 from gsx.testing.problems import PROBLEMS, Table
 from gsx.testing.subject import NotApplicable, Subject, require
+
+_OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Pow: operator.pow,
+}
 
 SECTIONS = ("Approximates:", "With:", "Requires:", "Costs:", "Bias:", "References:")
 
@@ -72,7 +84,21 @@ def formula(text: str, symbols: dict[str, Any]) -> float:
     product = re.sub(r"(?<=[\w)]) +(?=[\w(])", " * ", text)
     if re.fullmatch(r"[\w\s()+*/-]+", product) is None:
         raise ValueError(f"{text!r}: not a formula in N, D, C and settings")
-    return float(eval(product, {"__builtins__": {}}, symbols))
+    return float(_worth(ast.parse(product), symbols))
+
+
+def _worth(node: ast.AST, symbols: dict[str, Any]) -> Any:
+    match node:
+        case ast.Module(body=[ast.Expr(value=product)]):
+            return _worth(product, symbols)
+        case ast.Constant(value=int(number)):
+            return number
+        case ast.Name(id=name):
+            return symbols[name]
+        case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
+            return _OPERATIONS[type(operation)](_worth(left, symbols), _worth(right, symbols))
+        case _:
+            raise ValueError(f"{ast.unparse(node)!r}: not a formula in N, D, C and settings")
 
 
 def evaluations_are_counted(subject: Subject) -> None:
