@@ -21,7 +21,7 @@ from gsx.probe import Site, probe, sites
 from gsx.process import one_thread_each
 from gsx.program import Program, flatten, gradient
 from gsx.records import ConfigurationError, Reference, Segments
-from gsx.routes import choose, implement
+from gsx.routes import Route, choose, implement
 from gsx.tune import TuneSettings, tune
 
 #: States (or quadrature points) x rows up to which a reference is computed exactly.
@@ -98,6 +98,13 @@ def cheap_kind(program: Program, most: int) -> Kind | None:
     if _not_integrable(program, found) is None and _points(found, ORDERS[1]) * rows <= most:
         return "quadrature"
     return None
+
+
+def exact_evaluations(program: Program) -> int:
+    """How often the cost is evaluated, in all rows together, by the exact reference of a program that has one; of a quadrature, about."""
+    if not isinstance(_closed_form(program), str):
+        return 0
+    return _points(sites(program), ORDERS[1])
 
 
 def check_exact(program: Program) -> None:
@@ -202,15 +209,14 @@ def _long_run(
     resume: Segments | None,
     checkpoint: Callable[[Segments], None],
 ) -> Reference:
-    estimator = _of_long_run(program, settings)
-    seen = probe(program, estimator)
-    tune(estimator, program, seen, TuneSettings().of(estimator), seed=seed, stream="reference.tune")
-    plan = Plan.of(settings.num_replicates, None, program.layout.size)
-    route = choose("auto", program, estimator, seen)
+    route, plan = long_run(program, settings)
+    tune(route.estimator, program, route.seen, TuneSettings().of(route.estimator), seed=seed, stream="reference.tune")
+    advance = progress("reference", plan.num_replicates) if progress else lambda replicates: None
     if resume is None:
         accumulator = Accumulator(program.layout, plan.segments, program.device, materialises=route.materialises, writers=workers)
     else:
         accumulator = Accumulator.resume(resume, program.device, writers=workers)
+        advance(plan.block_size * int(accumulator.blocks.sum()))
     accumulate(
         accumulator,
         route,
@@ -219,12 +225,19 @@ def _long_run(
         stream="reference",
         direction=None,
         workers=workers,
-        progress=progress("reference", plan.num_replicates) if progress else lambda replicates: None,
+        progress=advance,
         checkpoint=lambda: checkpoint(accumulator.segments()),
     )
     total = statistics.pooled(accumulator.segments())
     se = np.sqrt(total.second / (total.count - 1) / total.count)
-    return _reference("long_run", estimator.name, total.mean, se)
+    return _reference("long_run", route.estimator.name, total.mean, se)
+
+
+def long_run(program: Program, settings: ReferenceSettings) -> tuple[Route, Plan]:
+    """How a long run is computed: its estimator, not tuned yet, and route, and its blocks."""
+    estimator = _of_long_run(program, settings)
+    seen = probe(program, estimator)
+    return choose("auto", program, estimator, seen), Plan.of(settings.num_replicates, None, program.layout.size)
 
 
 def check_reference(program: Program, settings: ReferenceSettings) -> None:

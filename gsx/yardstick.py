@@ -41,6 +41,11 @@ def time_ratio(route: Route, block_size: int, seed: int) -> tuple[float, float]:
     return math.exp(statistics.median(logs)), 1.2533 * statistics.stdev(logs) / math.sqrt(len(logs))
 
 
+def yardstick_seconds(pair: float) -> float:
+    """How long `time_ratio` takes where a pair of timings takes so long."""
+    return min(max(SECONDS, (1 + LEAST) * pair), (1 + MOST) * pair)
+
+
 def plain_step(program: Program, estimator: Estimator, block: Block, replicates: int) -> None:
     """One ordinary training step on ``replicates`` times the rows, forward and backward, without statistics."""
     leaves = program.free_leaves()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 # What a program of gsx is run with. These modules may import each other, in one direction: there is no cycle anywhere.
 MACHINERY = (
     "registry configuration identity provenance program probe draws routes process accumulator worker accumulate"
-    " yardstick reference tune measurement exact_moments training catalogue document"
+    " yardstick reference tune measurement forecast exact_moments training catalogue document"
 )
 ALGORITHMS = "distributions models estimators moments"
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gsx.cli.compose import cells, composed, composing, expanded, for_sweeper, plain
+from gsx.cli.dry_run import show
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.progress import progress, silent
 from gsx.cli.summary import describe, table
@@ -33,6 +35,8 @@ log = logging.getLogger("gsx")
 
 #: Set by ``-q``; an environment variable, because launchers start processes of their own.
 QUIET = "GSX_QUIET"
+#: How many cells the sweep has, likewise.
+CELLS = "GSX_CELLS"
 
 
 def command(arguments: list[str]) -> int:
@@ -46,9 +50,7 @@ def command(arguments: list[str]) -> int:
         return 0
     work = _planned(flags, arguments)
     if dry_run:
-        for cell in work.cells:
-            print(cell.line())
-        return 0
+        return show(work.cells, prepared, quiet=QUIET in os.environ)
     return carry_out(work)
 
 
@@ -113,6 +115,8 @@ class Cell:
     block_size: int
     rounding: str  # how the replicates asked for were rounded up, or nothing
     config: dict[str, Any]  # as the result will hold it
+    given: str  # as it was composed: what `prepared` takes
+    reference_id: str
 
     @property
     def shown(self) -> str:
@@ -125,7 +129,8 @@ class Cell:
 
 def plan(overrides: list[str]) -> Cell:
     """Check a cell and look where it stands. Whatever is wrong with its configuration is raised here, before any work."""
-    measurement = prepared(json.dumps(composed(overrides), sort_keys=True))
+    given = json.dumps(composed(overrides), sort_keys=True)
+    measurement = prepared(given)
     configuration, blocks = measurement.configuration, measurement.plan
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
     state = "new"
@@ -139,7 +144,8 @@ def plan(overrides: list[str]) -> Cell:
         rounding = f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}"
     name = f"{measurement.model.name} {measurement.estimator.name}"
     size = (blocks.num_replicates, blocks.block_size)
-    return Cell(name, folder, measurement.result_id, state, measurement.engine, *size, rounding, measurement.config)
+    ids = (given, measurement.reference_id)
+    return Cell(name, folder, measurement.result_id, state, measurement.engine, *size, rounding, measurement.config, *ids)
 
 
 @functools.lru_cache(maxsize=4)
@@ -191,6 +197,7 @@ def carry_out(work: Work) -> int:
     if work.cells and all(cell.state == "complete" for cell in work.cells):
         _say("complete already; force=true starts anew")
     else:
+        os.environ[CELLS] = str(len(work.cells))
         hand_over(job, work.arguments)
     return _closing(work.cells, work.sweep)
 
@@ -206,7 +213,7 @@ def job(config: DictConfig) -> float | None:
     """One cell. In a sweep its failure is written down, and the others go on. Returns the mean squared error, for sweepers that search."""
     context = HydraConfig.get()
     folder = RunDirectory(Path(context.runtime.output_dir))
-    bar = silent if QUIET in os.environ else progress
+    bar = functools.partial(silent if QUIET in os.environ else progress, cell=_place(context))
     try:
         result = prepared(json.dumps(plain(config), sort_keys=True)).run(folder.path, bar)
     except Exception as error:
@@ -220,6 +227,14 @@ def job(config: DictConfig) -> float | None:
     _folders[result.result_id] = folder.path
     mse = result.summary["mse"]
     return None if mse is None else mse.value
+
+
+def _place(context: HydraConf) -> str:
+    """Which cell of the sweep this is."""
+    if context.mode != RunMode.MULTIRUN:
+        return ""
+    place, cells = f"cell {context.job.num + 1}", os.environ.get(CELLS, "0")
+    return place if cells == "0" else f"{place} of {cells}"  # a searching sweeper has no number
 
 
 # ------------------------------------------------------------------------------------------------------------------------ after

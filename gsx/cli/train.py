@@ -77,7 +77,9 @@ def _planned(flags: argparse.Namespace) -> Work:
 def carry_out(work: Work) -> int:
     """Train what is not complete, and say what became of it; the exit code."""
     with _log_shown():
-        states = [_run(cell, work.quiet, work.sweep) for cell in work.cells]
+        states = [
+            _run(cell, work.quiet, f"cell {place} of {len(work.cells)}" if work.sweep else "") for place, cell in enumerate(work.cells, 1)
+        ]
     trainings = [TrainingDirectory(cell.folder).read() for cell in work.cells]
     if not work.sweep:
         (training,) = trainings
@@ -148,20 +150,20 @@ def plan(overrides: list[str]) -> Cell:
     return Cell(session, folder, state)
 
 
-def _run(cell: Cell, quiet: bool, sweep: bool) -> str:
-    """What became of it. In a sweep a failure is written down, and the others go on."""
+def _run(cell: Cell, quiet: bool, place: str) -> str:
+    """What became of it. In a sweep, where it has a place, a failure is written down, and the others go on."""
     if cell.state == "complete":
         if not quiet:
             print(f"{cell.shown}: complete already; force=true starts anew", file=sys.stderr)
         return "skipped"
-    bar: Callable[[str, int], Callable[[int], None]] = silent if quiet else functools.partial(progress, unit="steps")
+    bar: Callable[[str, int], Callable[[int], None]] = silent if quiet else functools.partial(progress, unit="steps", cell=place)
     try:
         cell.session.run(cell.folder, bar)
     except Exception as error:
         if not isinstance(error, Busy):
             # A fault of the user's is one line; one of ours needs its traceback.
             TrainingDirectory(cell.folder).write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
-        if not sweep:
+        if not place:
             raise
         log.error("failed: %s: %s", cell.shown, error)
         return "failed"

@@ -71,9 +71,9 @@ class Candidate:
         return math.hypot((self.noise.se or 0.0) / budget, self.bias_sq_se) / value if value > 0 else 0.0
 
 
-def table(groups: Sequence[Group], baseline: str) -> Table | None:
+def table(groups: Sequence[Group], baseline: str, variances: relative.Variances) -> Table | None:
     """None where no model has two estimators to choose from."""
-    rows = [row for group in groups for row in _of_group(group, baseline)]
+    rows = [row for group in groups for row in _of_group(group, baseline, variances)]
     if not rows:
         return None
     left = sorted({f"{cell.name}: {why}" for group in groups for cell in group.cells if (why := _left_out(cell))})
@@ -128,18 +128,17 @@ def _candidate(cell: Cell, currency: str) -> Candidate | None:
     return Candidate(cell, noise, float(paid), max(bias.value, 0.0), bias.se or 0.0)
 
 
-def _of_group(group: Group, baseline: str) -> Iterator[dict[str, Any]]:
+def _of_group(group: Group, baseline: str, variances: relative.Variances) -> Iterator[dict[str, Any]]:
     able = [cell for cell in group.cells if _left_out(cell) is None]
     if len({result_of(cell).estimator for cell in able}) < 2:
         return
     distribution = ", ".join(sorted({str(name) for cell in able for name in result_of(cell).facts["distributions"]}))
-    moments_of = functools.cache(lambda index: relative.moments_of(able[index]))
-    place = {cell.name: index for index, cell in enumerate(able)}
+    named = {cell.name: cell for cell in able}
 
     @functools.cache
     def of_variances(a: str, b: str) -> Interval | None:
-        one, other = place[a], place[b]
-        return relative.ratio_of(result_of(able[one]), moments_of(one), result_of(able[other]), moments_of(other))[0]
+        one, other = named[a], named[b]
+        return relative.ratio_of(result_of(one), variances.of(one), result_of(other), variances.of(other))[0]
 
     for (access, gradient), currency, budget in itertools.product(ACCESS.items(), CURRENCIES, BUDGETS):
         allowed = [cell for cell in able if gradient or not result_of(cell).facts["needs_cost_gradient"]]

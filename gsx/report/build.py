@@ -70,7 +70,9 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     files["tables/summary.md"] = tables.markdown(table)
     files["tables/summary.tex"] = tables.latex(table)
     findings = [found for found in (scoreboard(paths),) if found is not None]
-    others = [other for other in (trainings.table(courses), advice.table(groups, baseline), relative.table(groups, baseline)) if other]
+    variances = relative.Variances()
+    compared = (advice.table(groups, baseline, variances), relative.table(groups, baseline, variances))
+    others = [other for other in (trainings.table(courses), *compared) if other]
     for further in (*findings, *others):
         files |= {f"tables/{further.name}.{kind}": text for kind, text in further.texts().items()}
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from gsx.records import GsxError, Interval, Result, Segments
+from gsx.records import GsxError, Interval, Result, canonical_json
 from gsx.report import escape, rounding
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.table import Table
 from gsx.report.tables import columns
-from gsx.statistics import relative_variance
+from gsx.statistics import Traces, relative_variance
 
 HEADINGS = ["model", "estimator", "baseline", "variance / baseline", "95 % interval", "errors", "notes"]
 NOTE = (
@@ -23,28 +24,39 @@ NOTE = (
 )
 
 
-def table(groups: Sequence[Group], baseline: str) -> Table | None:
+class Variances:
+    """Of each run the little of its moments that a ratio of variances needs, read once; the moments themselves are let go."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, Traces | str] = {}
+
+    def of(self, cell: Cell) -> Traces | str:
+        """The traces, or why there are none."""
+        path = cell.directory.path
+        if path not in self._read:
+            self._read[path] = _traces(cell)
+        return self._read[path]
+
+
+def table(groups: Sequence[Group], baseline: str, variances: Variances) -> Table | None:
     """One row per complete run that is not its own baseline; None where no model has two estimators."""
-    frame = pd.DataFrame([row for group in groups for row in _rows(group, baseline)], dtype=object)
+    frame = pd.DataFrame([row for group in groups for row in _rows(group, baseline, variances)], dtype=object)
     if not len(frame):
         return None
     body = [_printed(row) for row in frame.to_dict("records")]
     return Table("relative_variance", f"Variance relative to {baseline}", HEADINGS, body, frame, [NOTE], words=3)
 
 
-def _rows(group: Group, baseline: str) -> Iterator[dict[str, Any]]:
+def _rows(group: Group, baseline: str, variances: Variances) -> Iterator[dict[str, Any]]:
     candidates = _candidates(group, baseline)
     if not candidates:
         return
-    held: dict[int, Segments | str] = {}  # the baselines' moments, read once; everyone else's are let go
+    nearest, own_baseline = _nearest(candidates), {id(candidate) for candidate in candidates}
     for cell in group.complete:
-        own = result_of(cell)
-        base = min(candidates, key=lambda candidate: _distance(own, result_of(candidate)))
-        if cell is base:
+        if id(cell) in own_baseline:
             continue
-        if id(base) not in held:
-            held[id(base)] = moments_of(base)
-        ratio, errors, remark = ratio_of(own, moments_of(cell), result_of(base), held[id(base)])
+        own, base = result_of(cell), nearest(result_of(cell))
+        ratio, errors, remark = ratio_of(own, variances.of(cell), result_of(base), variances.of(base))
         row: dict[str, Any] = {"model": group.label, "label": cell.label, "baseline": base.label, "num_samples": own.num_samples}
         row |= {"baseline_num_samples": result_of(base).num_samples} | columns("relative_variance", ratio)
         if own.num_samples != result_of(base).num_samples:
@@ -61,15 +73,35 @@ def _candidates(group: Group, baseline: str) -> list[Cell]:
     return named or [cell for cell in noisy if result_of(cell).estimator == result_of(noisy[0]).estimator]
 
 
-def _distance(own: Result, base: Result) -> tuple[bool, bool, bool, bool, int]:
-    """The baseline is the run most like this one: itself, then the same N, then one that can be paired with it, then the nearest N."""
-    return (
-        own is not base,
-        own.num_samples != base.num_samples,
-        own.config.get("dtype") != base.config.get("dtype"),
-        not paired(own, base),
-        (abs(own.num_samples - base.num_samples)),
-    )
+def _nearest(candidates: Sequence[Cell]) -> Callable[[Result], Cell]:
+    """The baseline most like a run: of the same N, then one that can be paired with it, then of the nearest N.
+
+    Found in a table where one is like it in all of that, as in most sweeps: a search for each of ten thousand runs would take minutes.
+    """
+    alike: dict[str, Cell] = {}
+
+    def key(result: Result) -> str:
+        settings = [result.config.get(name) for name in ("dtype", "seed", "block_size")]
+        return canonical_json([result.num_samples, result.blocks, *settings])
+
+    def search(own: Result) -> Cell:
+        def distance(candidate: Cell) -> tuple[bool, bool, bool, int]:
+            base = result_of(candidate)
+            apart = abs(own.num_samples - base.num_samples)
+            return apart > 0, own.config.get("dtype") != base.config.get("dtype"), not paired(own, base), apart
+
+        return min(candidates, key=distance)
+
+    for candidate in candidates:
+        alike.setdefault(key(result_of(candidate)), candidate)
+
+    def nearest(own: Result) -> Cell:
+        known = key(own)
+        if known not in alike:
+            alike[known] = search(own)
+        return alike[known]
+
+    return nearest
 
 
 def paired(a: Result, b: Result) -> bool:
@@ -77,21 +109,20 @@ def paired(a: Result, b: Result) -> bool:
     return all(a.config.get(key) == b.config.get(key) for key in ("seed", "block_size")) and a.blocks == b.blocks
 
 
-def moments_of(cell: Cell) -> Segments | str:
-    """The moments, or why there are none."""
+def _traces(cell: Cell) -> Traces | str:
     try:
         stored = cell.directory.read_segments()
+        return Traces.of(stored.segments) if stored is not None else "no moments"
     except (GsxError, OSError, ValueError, KeyError) as fault:
         return "moments unreadable: " + escape.line(str(fault).replace(f"{cell.directory.path}/", ""), 80)
-    return stored.segments if stored is not None else "no moments"
 
 
-def ratio_of(own: Result, a: Segments | str, base: Result, b: Segments | str) -> tuple[Interval | None, str, str]:
+def ratio_of(own: Result, a: Traces | str, base: Result, b: Traces | str) -> tuple[Interval | None, str, str]:
     if isinstance(a, str) or isinstance(b, str):
         return None, "", a if isinstance(a, str) else f"baseline: {b}"
-    if a.mean.shape != b.mean.shape:
+    if (len(a.held), a.coordinates) != (len(b.held), b.coordinates):
         return None, "", "the parameters differ from the baseline's"
-    both = paired(own, base) and bool((a.count == b.count).all())
+    both = paired(own, base) and bool((a.held == b.held).all())
     return relative_variance(a, b, both), "paired" if both else "independent", ""
 
 

@@ -12,13 +12,14 @@ from gsx.statistics.jackknife import jackknife_se
 from gsx.statistics.moments import Moments, leave_one_out, merge, parts, pooled
 from gsx.statistics.pool import Pool
 from gsx.statistics.projections import sign_vectors
-from gsx.statistics.relative import relative_variance
+from gsx.statistics.relative import Traces, relative_variance
 from gsx.statistics.summary import bias_sq, cosine, mean_squared_error, signal_to_noise, variance
 from gsx.statistics.tails import f_quantile, student_t_quantile, student_t_tail
 
 __all__ = [
     "Moments",
     "Pool",
+    "Traces",
     "analyse",
     "bias_sq",
     "cosine",

@@ -213,8 +213,9 @@ def test_whatever_matters_is_another_identity(empty: Path, capsys: pytest.Captur
 
 def test_a_dry_run_creates_nothing(empty: Path) -> None:
     done = gsx("run", "--dry-run", "-m", "estimator=concrete", "estimator.temperature=0.1,0.5", "num_replicates=100", cwd=empty)
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["new", "new"]
-    assert all("engine=batched num_replicates=1024 block_size=16" in line for line in done.stdout.splitlines())
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["new", "new", "total"]
+    assert all("engine=batched num_replicates=1024 block_size=16 evaluations=1024 " in line for line in lines[:2])
     assert "num_replicates=100 is rounded up to 1024" in done.stderr
     assert list(empty.iterdir()) == []
 
@@ -222,7 +223,7 @@ def test_a_dry_run_creates_nothing(empty: Path) -> None:
 def test_a_dry_run_knows_what_there_is(session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(session.folder)
     assert main(["run", "--dry-run", "-m", "estimator=concrete", "estimator.temperature=0.1,0.2"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["complete", "new"]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["complete", "new", "total"]
     assert main(["run", "--dry-run", "estimator=concrete", "force=true"]) == 0
     assert capsys.readouterr().out.startswith("new")
 
@@ -230,7 +231,7 @@ def test_a_dry_run_knows_what_there_is(session: Session, monkeypatch: pytest.Mon
 def test_a_sweep_over_estimators_shares_their_tunable(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both have a temperature; the default estimator, which is not asked for, has none."""
     assert main(["run", "--dry-run", "-m", "estimator=concrete,st_gumbel", "estimator.temperature=0.4"]) == 0, capsys.readouterr().err
-    assert [line.count("temperature_0.4") for line in capsys.readouterr().out.splitlines()] == [1, 1]
+    assert [line.count("temperature_0.4") for line in capsys.readouterr().out.splitlines()] == [1, 1, 0]
 
 
 def test_an_experiment_takes_a_tunable_of_its_estimators(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -239,7 +240,7 @@ def test_an_experiment_takes_a_tunable_of_its_estimators(empty: Path, capsys: py
     (empty / "experiment" / "mine.yaml").write_text(f"title: mine\nsteps: [{step}]\n")
     assert main(["run", "--dry-run", "experiment=mine", "--config-dir=.", "estimator.temperature=0.4"]) == 0, capsys.readouterr().err
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and all("temperature_0.4" in line for line in lines)
+    assert len(lines) == 3 and all("temperature_0.4" in line for line in lines[:2])
 
 
 # ------------------------------------------------------------------------------------------------------------------------ quiet

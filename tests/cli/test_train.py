@@ -118,9 +118,9 @@ def test_a_run_at_trained_parameters(empty: Path, inside: Inside) -> None:
     copied = empty / "elsewhere.npz"
     copied.write_bytes((folder / "parameters-seed0.npz").read_bytes())
     run = ("run", "model.logits=[0.5,-1]", "num_replicates=1024", "--dry-run")
-    shown = [inside(*run, f"model.checkpoint={path}")[1] for path in (folder, folder / "parameters-seed0.npz", copied)]
+    shown = [inside(*run, f"model.checkpoint={path}")[1].split()[1] for path in (folder, folder / "parameters-seed0.npz", copied)]
     assert shown[0] == shown[1] == shown[2] and "-at_" in shown[0]
-    assert inside(*run)[1] != shown[0] and "-at_" not in inside(*run)[1]
+    assert "-at_" not in inside(*run)[1]
     code, out, err = inside(*run[:-1], f"model.checkpoint={copied}")
     assert code == 0 and "unbiased" in out, err
     # A training goes on from there.

@@ -12,6 +12,7 @@ import gsx
 from gsx.records import Interval, Result
 from gsx.report import advice
 from gsx.report.collect import collect
+from gsx.report.relative import Variances
 from gsx.report.table import Table
 from tests.report import factory
 
@@ -24,7 +25,7 @@ def make(root: Path, estimator: str, *, gradient: bool = False, unbiased: bool =
 
 
 def advised(root: Path, baseline: str = "reinforce") -> Table:
-    table = advice.table(collect([root])[0], baseline)
+    table = advice.table(collect([root])[0], baseline, Variances())
     assert table is not None
     return table
 
@@ -134,7 +135,7 @@ def test_what_cannot_be_advised_is_said(study: Path) -> None:
 
 def test_one_estimator_needs_no_advice(tmp_path: Path) -> None:
     make(tmp_path, "reinforce", variance=0.1)
-    assert advice.table(collect([tmp_path])[0], "reinforce") is None
+    assert advice.table(collect([tmp_path])[0], "reinforce", Variances()) is None
 
 
 def test_a_measurement_says_what_its_estimator_needs() -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gsx import statistics
 from gsx.records import Interval
-from tests.statistics.factory import holds, segments_of
+from tests.statistics.factory import holds
+from tests.statistics.factory import segments_of as moments_of
+
+
+def traces(*arguments: Any) -> statistics.Traces:
+    return statistics.Traces.of(moments_of(*arguments))
 
 
 def test_relative_variance() -> None:
@@ -18,7 +24,7 @@ def test_relative_variance() -> None:
     hits, narrower = [], []
     for _ in range(150):
         common = rng.standard_gamma(0.5, (1024, 2))
-        a, b = segments_of(2 * common + 0.2 * rng.standard_normal((1024, 2))), segments_of(common)
+        a, b = traces(2 * common + 0.2 * rng.standard_normal((1024, 2))), traces(common)
         paired, independent = statistics.relative_variance(a, b, True), statistics.relative_variance(a, b, False)
         assert paired.value == pytest.approx(independent.value, rel=1e-12) and paired.se is not None and independent.se is not None
         hits.append(holds(paired, 4 + 0.04 / 0.5))
@@ -28,10 +34,10 @@ def test_relative_variance() -> None:
 
 def test_relative_variance_at_the_edges() -> None:
     rng = np.random.default_rng(19)
-    noisy, still = segments_of(rng.standard_normal((640, 2))), segments_of(np.ones((640, 2)))
+    noisy, still = traces(rng.standard_normal((640, 2))), traces(np.ones((640, 2)))
     assert statistics.relative_variance(still, noisy, False) == Interval(0.0, 0.0, (0.0, 0.0))
     assert math.isnan(statistics.relative_variance(noisy, still, True).value)
-    shorter = segments_of(rng.standard_normal((320, 2)), 16)
+    shorter = traces(rng.standard_normal((320, 2)), 16)
     with pytest.raises(ValueError, match="same replicates"):
         statistics.relative_variance(noisy, shorter, True)
     swapped = statistics.relative_variance(shorter, noisy, False), statistics.relative_variance(noisy, shorter, False)
