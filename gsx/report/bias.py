@@ -40,7 +40,7 @@ def plots(group: Group) -> Iterator[Plot]:
             "for an unbiased one, N(0, 1). Beyond the threshold the axis is logarithmic. "
             f"Above {MOST_COORDINATES} coordinates: sorted |z| against the quantiles expected of |N(0, 1)|. "
             f"{notes.extent([result_of(cell) for cell, _ in page])} "
-            + (f"Of each estimator the run with the largest |z| is shown; left out for want of room: {', '.join(left)}. " if left else "")
+            + (f"Of each estimator the run with the largest |z| is shown; left out for want of room: {notes.some(left)}. " if left else "")
             + (f"coordinates.csv missing or unreadable: {', '.join(unread)}. " if unread else "")
             + notes.missing(group.cells)
         )

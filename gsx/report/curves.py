@@ -26,6 +26,8 @@ NAMES = {"variance": "variance", "bias_sq": "bias²", "mse": "mean squared error
 MOST_SERIES, MOST_OF_ONE = 10, 4
 #: More names than this stand at the ends of the curves, not in a legend.
 MOST_IN_LEGEND = 6
+#: More figures of one kind are not looked through: the tables have what is in the others.
+MOST_PAGES = 6
 
 INTERVAL_NOTE = "Hollow markers with an arrow are upper ends of 95 % intervals that reach zero or below, which a log axis cannot show."
 ZERO_NOTE = "Hollow markers on the axis: exactly zero."
@@ -200,6 +202,14 @@ def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], flo
     return [(name, x, cell) for (name, x), cell in best.items()]
 
 
+def numbered(points: Points) -> Iterator[tuple[int, str, Points]]:
+    """The first pages, each with its number, and with what the title says of it where there are several."""
+    every = pages(points)
+    drawn = f", the first {MOST_PAGES} drawn" if len(every) > MOST_PAGES else ""
+    for place, page in enumerate(every[:MOST_PAGES], 1):
+        yield place, f" ({place} of {len(every)}{drawn})" if len(every) > 1 else "", page
+
+
 def pages(points: Points) -> list[Points]:
     """The points in figures of no more series than can be told apart, relatives together; every series is in one of them."""
     of = {name: result_of(cell).estimator for name, _, cell in points}
@@ -210,4 +220,8 @@ def pages(points: Points) -> list[Points]:
         if len(groups[-1]) >= most or sum(of[other] == of[name] for other in groups[-1]) >= MOST_OF_ONE:
             groups.append([])
         groups[-1].append(name)
-    return [page for group in groups if (page := [point for point in points if point[0] in group])]
+    place = {name: number for number, group in enumerate(groups) for name in group}
+    found: list[Points] = [[] for _ in groups]
+    for point in points:
+        found[place[point[0]]].append(point)
+    return [page for page in found if page]

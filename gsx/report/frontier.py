@@ -29,9 +29,7 @@ def plots(group: Group) -> Iterator[Plot]:
     by_size = [(n, points) for n, points in by_size if points]
     if not by_size:
         return
-    pages = curves.pages(by_size[0][1])
-    for place, points in enumerate(pages, 1):
-        of = f" ({place} of {len(pages)})" if len(pages) > 1 else ""
+    for place, of, points in curves.numbered(by_size[0][1]):
         suffix = f"-{place}" if place > 1 else ""
         yield Plot(
             f"frontier-{group.slug}{suffix}", f"Bias and variance against temperature: {group.label}{of}", *_frontier(group, points), draw

@@ -18,6 +18,9 @@ _EXPLAINED = {
     "partial": "measuring has not finished: the numbers are those of the replicates so far.",
 }
 
+#: How many runs a caption names.
+MOST_NAMES = 12
+
 DEFINITIONS = (
     "Variance is the trace of the covariance of one N-sample gradient estimate, bias² the squared distance of its mean from the reference "
     "(an unbiased estimate of it, which may be negative), MSE their sum, SNR the squared mean over the variance; R is the number of "
@@ -93,11 +96,16 @@ def counted_once(names: Sequence[str]) -> str:
     return f"{len(names)} {'copy' if len(names) == 1 else 'copies'} of results not counted again: {shown}."
 
 
+def some(names: Sequence[str], between: str = ", ") -> str:
+    """The first names, and how many more there are: a caption is no table."""
+    shown = list(names[:MOST_NAMES]) + ([f"{len(names) - MOST_NAMES} more, in tables/summary.csv"] if len(names) > MOST_NAMES else [])
+    return between.join(shown)
+
+
 def missing(cells: Sequence[Cell]) -> str:
     """The end of a caption: what the runs drawn are conditional on, and the runs on this model that the figure cannot show, by name."""
     held = [f"{text[:1].upper()}{text[1:]}" for text in explanations(cell for cell in cells if cell.state == "complete")]
     absent = [
         f"{cell.label or cell.name} ({': '.join(filter(None, [cell.state, cell.reason]))})" for cell in cells if cell.state != "complete"
     ]
-    shown = absent[:12] + ([f"{len(absent) - 12} more, in tables/summary.csv"] if len(absent) > 12 else [])
-    return " ".join([*held, f"Not shown: {'; '.join(shown)}." if absent else "No run on this model is missing."])
+    return " ".join([*held, f"Not shown: {some(absent, '; ')}." if absent else "No run on this model is missing."])

@@ -86,13 +86,12 @@ def _paged(
     draw: Callable[[pd.DataFrame], Figure],
 ) -> Iterator[Plot]:
     """The figures of these points, if there are any; ``cells`` are all that might have been in them."""
-    pages = curves.pages(points)
-    for place, page in enumerate(pages, 1):
+    absent = notes.missing(cells)
+    for place, of, page in curves.numbered(points):
         results = [result_of(cell) for _, _, cell in page]
         data = frame(page)
         zero = f"{curves.ZERO_NOTE} " if (data["kind"] == "zero").any() else ""
-        of = f" ({place} of {len(pages)})" if len(pages) > 1 else ""
-        caption = f"{lead[:-1]}{of}. {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} {zero}{notes.missing(cells)}"
+        caption = f"{lead[:-1]}{of}. {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} {zero}{absent}"
         yield Plot(slug if place == 1 else f"{slug}-{place}", title + of, data, caption, draw)
 
 
