@@ -9,7 +9,7 @@ import numpy as np
 
 from gsx.records import Interval, Segments
 from gsx.statistics.jackknife import CONFIDENCE, jackknife_se
-from gsx.statistics.pool import Pool
+from gsx.statistics.pool import NO_VARIANCE
 from gsx.statistics.tails import student_t_quantile
 
 
@@ -24,10 +24,35 @@ class Traces:
 
     @classmethod
     def of(cls, segments: Segments) -> Traces:
-        size = segments.layout.size
+        """As ``Pool.of(segments, 0, 0).trace``, for a tenth of the time where coordinates are few: a report asks for ten thousand of them.
+
+        About the mean of all, the second moments of the others are sums, less (n_g d_g)^2 / (n - n_g) for where their own mean lies.
+        """
+        kept = np.flatnonzero(segments.count)
+        if not len(kept):
+            raise ValueError("no replicates: there is nothing to analyse")
         with np.errstate(all="ignore"):
-            pool = Pool.of(segments, np.zeros(size), np.zeros(size))
-            return cls(size, segments.count, pool.count, pool.trace)
+            n = segments.count[kept, None].astype(np.float64)
+            total, mean = n.sum(), segments.mean[kept]
+            centre = (n / total * mean).sum(0)
+            gap = mean - centre
+            second = segments.second[kept] + n * gap**2
+            others = _sums_of_others(second) - (n * gap) ** 2 / (total - n)
+            variance = np.vstack((second.sum(0) / (total - 1), np.maximum(others, 0.0) / (total - n - 1)))[
+                : 1 + len(kept) * (len(kept) > 1)
+            ]
+            variance[:, ~np.isfinite(centre + variance[0])] = np.nan
+            variance[:, variance[0] <= NO_VARIANCE * np.nansum(centre**2)] = 0.0
+        count = np.concatenate(([total], (total - n[:, 0])[: len(variance) - 1]))
+        return cls(segments.layout.size, segments.count, count, variance.sum(-1))
+
+
+def _sums_of_others(values: np.ndarray) -> np.ndarray:
+    """``[G, P]``: of each column the sum without each row in turn, from both ends: no sum of all, from which one large row is taken."""
+    sums = np.zeros_like(values)
+    sums[1:] += np.cumsum(values[:-1], 0)
+    sums[:-1] += np.cumsum(values[:0:-1], 0)[::-1]
+    return sums
 
 
 def relative_variance(a: Traces, b: Traces, paired: bool) -> Interval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -43,3 +44,27 @@ def test_relative_variance_at_the_edges() -> None:
     swapped = statistics.relative_variance(shorter, noisy, False), statistics.relative_variance(noisy, shorter, False)
     assert swapped[0].ci is not None and swapped[1].ci is not None
     assert swapped[0].ci[0] == pytest.approx(1 / swapped[1].ci[1])  # the log scale has no preferred side
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_traces_are_those_of_a_pool(size: int) -> None:
+    """With uneven and empty segments, a large mean, a coordinate that never moves, one that is not finite, and one segment alone."""
+    rng = np.random.default_rng(20)
+    moments = moments_of(1e3 + rng.standard_gamma(0.5, (640, size)) * 10.0 ** np.arange(size))
+    mean, second, count = moments.mean.copy(), moments.second.copy(), moments.count.copy()
+    count[:7], mean[3, 0] = np.arange(7), mean[3, 0] + 50.0
+    uneven = dataclasses.replace(moments, mean=mean, second=second, count=count)
+    still = dataclasses.replace(uneven, mean=np.where(np.arange(size) == 0, 7.0, mean), second=np.where(np.arange(size) == 0, 0.0, second))
+    broken = dataclasses.replace(uneven, mean=np.where(np.arange(size) == size - 1, math.nan, mean))
+    alone = dataclasses.replace(uneven, count=np.where(np.arange(len(count)) == 9, count, 0))
+    for segments in (uneven, still, broken, alone):
+        with np.errstate(all="ignore"):
+            pool = statistics.Pool.of(segments, np.zeros(size), np.zeros(size))
+        found = statistics.Traces.of(segments)
+        np.testing.assert_allclose(found.trace, pool.trace, rtol=1e-9)
+        np.testing.assert_array_equal(found.count, pool.count)
+    # The planted bug: second moments of the others about the mean of all, and not about their own.
+    n = uneven.count[:, None].astype(float)
+    gap = uneven.mean - (n / n.sum() * uneven.mean).sum(0)
+    mistaken = np.delete(uneven.second + n * gap**2, 3, 0).sum() / (n.sum() - n[3] - 1)
+    assert not np.allclose(mistaken, statistics.Traces.of(uneven).trace[1 + 2], rtol=1e-7)  # segment 0 is empty: 3 is the third
