@@ -21,9 +21,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gsx.cli.compose import cells, composed, composing, expanded, for_sweeper, plain
-from gsx.cli.dry_run import show
+from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.launch import asks_hydra, hand_over, parse
-from gsx.cli.progress import progress, silent
+from gsx.cli.progress import duration, progress, silent
 from gsx.cli.summary import describe, table
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
@@ -37,6 +37,8 @@ log = logging.getLogger("gsx")
 QUIET = "GSX_QUIET"
 #: How many cells the sweep has, likewise.
 CELLS = "GSX_CELLS"
+#: So many cells are not checked without a word.
+MANY_CELLS = 100
 
 
 def command(arguments: list[str]) -> int:
@@ -95,6 +97,8 @@ def planned(arguments: list[str]) -> Work:
 def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
     with composing(flags.config_dir):
         overrides, sweep = cells(flags.overrides, flags.multirun)
+        if len(overrides) >= MANY_CELLS:
+            _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
         work = [plan(cell) for cell in overrides]
     for rounding in dict.fromkeys(cell.rounding for cell in work if cell.rounding):
         _say(rounding)
