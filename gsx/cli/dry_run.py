@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Kinds of cells are timed for so long, in seconds; the others are counted only.
 MOST_SECONDS = 60.0
-#: What Hydra takes to compose and start a cell of a sweep, in seconds (docs/scaling.md).
+#: What Hydra takes to compose a cell, in seconds (docs/scaling.md): once to check it, before the first one starts, and once to run it.
 HYDRA_SECONDS = 0.12
 
 
@@ -132,7 +132,7 @@ def total(bills: Sequence[Bill], cells: Sequence[Cell], kinds: Kinds) -> str:
     )
     text += f": evaluations={evaluations} gradient_evaluations={gradients} random_numbers={numbers}"
     timed = [bill.seconds for bill in bills if bill.seconds is not None]
-    around = HYDRA_SECONDS * len(bills) if len(cells) > 1 else 0.0
+    around = 2 * HYDRA_SECONDS * len(bills) if len(cells) > 1 else 0.0
     known = [spent for spent in kinds.references.values() if spent is not None]
     text += f" checkpoints~{size(stored)} memory~{size(max(bill.memory_bytes for bill in bills))}"
     if timed:

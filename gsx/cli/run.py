@@ -21,10 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gsx.cli.compose import cells, composed, composing, expanded, for_sweeper, plain
-from gsx.cli.dry_run import show
+from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
-from gsx.cli.progress import progress, silent
+from gsx.cli.progress import duration, progress, silent
 from gsx.cli.summary import describe, describe_part, table
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
@@ -42,6 +42,8 @@ CELLS = "GSX_CELLS"
 
 #: Set by ``--fail-fast``: after the first failure of a process, its other cells are left undone.
 FAIL_FAST = "GSX_FAIL_FAST"
+#: So many cells are not checked without a word.
+MANY_CELLS = 100
 
 
 def command(arguments: list[str]) -> int:
@@ -103,6 +105,8 @@ def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
         along = for_launcher(flags.overrides, flags.multirun)
         flags.overrides, arguments = flags.overrides + along, arguments + along
         overrides, sweep = cells(flags.overrides, flags.multirun)
+        if len(overrides) >= MANY_CELLS:
+            _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
         work = [plan(cell) for cell in overrides]
     for rounding in dict.fromkeys(cell.rounding for cell in work if cell.rounding):
         _say(rounding)
