@@ -10,7 +10,7 @@ import pytest
 
 from gsx.store import RunDirectory
 from tests.cli.conftest import Inside
-from tests.cli.process import environment, finished, gsx, one_line, running, wait_for
+from tests.cli.process import HELD, environment, finished, gsx, one_line, running, wait_for
 
 SMALL = ("model.logits=[0.5,-1]", "num_replicates=2048", "workers=1")
 
@@ -42,7 +42,7 @@ def test_a_sweep_over_shards_is_one_run(inside: Inside, empty: Path) -> None:
     assert run.name == whole.name and moments(run) == moments(whole)
     assert (run / "coordinates.csv").read_bytes() == (whole / "coordinates.csv").read_bytes()
     assert inside("merge")[1].split()[0] == "complete"
-    assert "complete already" in inside("run", *SMALL)[2]
+    assert inside("run", "--dry-run", *SMALL)[1].startswith("complete")
     assert inside(*sweep)[1].splitlines()[-1] == "3 cells: 3 skipped"
     out = inside("report")[1]  # `whole` and `default` hold the same bits: one row
     assert "1 complete" in out and "partial" not in out
@@ -113,9 +113,20 @@ def test_target_se_says_how_it_ended(inside: Inside) -> None:
 
 
 @pytest.mark.slow
-def test_torchrun(tmp_path: Path) -> None:
-    """For real: two ranks, no process group, one run."""
-    words = ["run", "-q", "num_replicates=1e5", "seed=3"]
+def test_killed_finished_by_torchrun_and_merged(tmp_path: Path) -> None:
+    """SIGKILL after the first checkpoint of a shard; then two ranks at once, which wait for one reference; no process group is formed."""
+    (tmp_path / "held.py").write_text(HELD)
+    (tmp_path / "hold").touch()
+    words = ["run", "-q", "plugins=[held]", "model.name=held", "~model.logits", "~model.target", "~model.power"]
+    words += ["num_replicates=640", "block_size=1", "workers=2"]
+    with running(*words, "shard=0/2", cwd=tmp_path) as process:
+        wait_for(lambda: list(tmp_path.rglob("shard-0-of-2/segments.npz")), process)
+        process.kill()
+    (run,) = (path.parent for path in tmp_path.rglob("shard-0-of-2"))
+    stored = RunDirectory(run / "shard-0-of-2").read_segments()
+    assert stored is not None and 0 < stored.segments.count.sum() < 320
+    (tmp_path / "hold").unlink()
+
     ranks = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "gsx.cli", *words, "shard=auto"]
     done = subprocess.run(ranks, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -123,23 +134,4 @@ def test_torchrun(tmp_path: Path) -> None:
     gsx("merge", cwd=tmp_path)
     gsx(*words, "name=whole", cwd=tmp_path)
     hashes = {moments(folder) for folder in finished(tmp_path) if "shard" not in folder.name}
-    assert len(hashes) == 1 and len(list(tmp_path.rglob("reference.json"))) == 2
-
-
-@pytest.mark.slow
-def test_a_shard_killed_and_repeated(tmp_path: Path) -> None:
-    """SIGKILL after the first checkpoint; then the other shard, and both at once in two processes that share a reference."""
-    words = ("run", "-q", "num_replicates=2e7", "workers=1", "reference=long_run", "reference.num_replicates=65536")
-    with running(*words, "shard=0/2", cwd=tmp_path) as process:
-        wait_for(lambda: list(tmp_path.rglob("shard-0-of-2/segments.npz")), process)
-        process.kill()
-    (run,) = (path.parent for path in tmp_path.rglob("shard-0-of-2"))
-    stored = RunDirectory(run / "shard-0-of-2").read_segments()
-    assert stored is not None and 0 < stored.segments.count.sum() < 1e7
-    with running(*words, "shard=0/2", cwd=tmp_path) as one, running(*words, "shard=1/2", cwd=tmp_path) as other:
-        for process in (one, other):
-            out, err = process.communicate(timeout=300)
-            assert process.returncode == 0, out + err
-    gsx("merge", cwd=tmp_path)
-    gsx(*words, "name=whole", cwd=tmp_path)
-    assert len({moments(folder) for folder in finished(tmp_path) if "shard" not in folder.name}) == 1
+    assert len(hashes) == 1 and len(list(tmp_path.rglob("reference.json"))) == 2  # one for each name
