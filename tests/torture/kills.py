@@ -24,7 +24,9 @@ def kills(root: Path, amount: float) -> list[Outcome]:
     each = max(1, round(6 * amount))
 
     def one(name: str) -> Outcome:
-        return _killed(name, RUNS[name], root / f"kill {name}", each)
+        outcome = _killed(name, RUNS[name], root / f"kill {name}", each)
+        print(*outcome.row(), sep="  ", flush=True)
+        return outcome
 
     with ThreadPoolExecutor(2) as pool:  # two commands at a time, on two cores
         return list(pool.map(one, RUNS))

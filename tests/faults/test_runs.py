@@ -1,0 +1,95 @@
+"""What a run meets in its folder that is not its own, and a sweep whose jobs fail."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gsx import measure
+from gsx.records import IntegrityError
+from gsx.store import RunDirectory
+from tests.cli.conftest import Inside, empty, inside  # noqa: F401 (fixtures)
+from tests.torture.company import FRAGILE
+
+SETTINGS = {"block_size": 16, "workers": 1}
+
+
+def folder_of(root: Path, name: str) -> Path:
+    return root / "default" / f"run-{name}"
+
+
+def test_more_blocks_than_a_run_has_are_not_its_own(tmp_path: Path) -> None:
+    """They are of the same measurement, which hides them from every other check; R would be a lie."""
+    small, large = (folder_of(tmp_path, name) for name in ("111111111111", "222222222222"))
+    measure("bernoulli_toy", "reinforce", directory=large, num_replicates=2048, **SETTINGS)
+    small.mkdir()
+    shutil.copy(large / "segments.npz", small)
+    with pytest.raises(IntegrityError, match="more blocks than this run has; force=true"):
+        measure("bernoulli_toy", "reinforce", directory=small, num_replicates=1024, **SETTINGS)
+    right = measure("bernoulli_toy", "reinforce", num_replicates=1024, **SETTINGS)
+    forced = measure("bernoulli_toy", "reinforce", directory=small, num_replicates=1024, force=True, **SETTINGS)
+    assert forced.moments_sha256 == right.moments_sha256
+
+
+def test_an_unfinished_larger_neighbour_that_is_ahead_in_one_segment_is_no_beginning(tmp_path: Path) -> None:
+    small, large = (folder_of(tmp_path, name) for name in ("111111111111", "222222222222"))
+    measure("bernoulli_toy", "reinforce", directory=large, num_replicates=2048, **SETTINGS)
+    stored = RunDirectory(large).read_segments()
+    assert stored is not None
+    segments = stored.segments
+    for name in ("blocks", "count", "mean", "second", "third", "largest", "cosine_mean"):  # killed with two of its workers behind
+        getattr(segments, name)[:40] = 0
+    RunDirectory(large).write_segments(segments, stored.fingerprint, stored.result_id)
+    assert segments.blocks.sum() <= 64 and segments.blocks.max() == 2
+    found = measure("bernoulli_toy", "reinforce", directory=small, num_replicates=1024, **SETTINGS)
+    assert found.moments_sha256 == measure("bernoulli_toy", "reinforce", num_replicates=1024, **SETTINGS).moments_sha256
+
+
+def test_another_reference_is_not_compared_with(tmp_path: Path) -> None:
+    run = folder_of(tmp_path, "111111111111")
+    measure("bernoulli_toy", "reinforce", directory=run, num_replicates=1024)
+    measure({"name": "bernoulli_toy", "target": 0.9}, "reinforce", directory=folder_of(tmp_path / "b", "1"), num_replicates=1024)
+    (mine,), (other,) = tmp_path.glob("default/reference-*"), tmp_path.glob("b/default/reference-*")
+    shutil.rmtree(mine)
+    shutil.copytree(other, mine)
+    (run / "result.json").unlink()
+    with pytest.raises(IntegrityError, match="holds another reference; force=true"):
+        measure("bernoulli_toy", "reinforce", directory=run, num_replicates=1024)
+    assert measure("bernoulli_toy", "reinforce", directory=run, num_replicates=1024, force=True).verdict.status != "biased"
+
+
+WORDS = ("run", "-m", "plugins=[fragile]", "model.name=fragile", "~model.logits", "~model.target", "~model.power", "num_replicates=1024")
+
+
+def test_a_job_that_raises_and_one_that_returns_nan(empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    (empty / "fragile.py").write_text(FRAGILE)
+    monkeypatch.syspath_prepend(str(empty))
+    monkeypatch.delenv("GSX_FAIL_FAST", raising=False)
+    (empty / "ill").touch()
+    code, out, _ = inside(*WORDS, "+model.mode=fine,raise,nans")
+    assert code == 1 and "3 cells: 2 ran, 1 failed" in out and "nonfinite" in out
+    (failed,) = (line for line in out.splitlines() if line.startswith("failed: "))
+    path, _, reason = failed.removeprefix("failed: ").partition(": ")
+    assert (empty / path).name == "error.txt" and (empty / path).exists() and reason == "RuntimeError: the model fails"
+    code, out, _ = inside("status")
+    assert code == 1 and "2 done, 1 failed" in out
+
+    monkeypatch.setenv("GSX_FAIL_FAST", "")  # to be put back as it was
+    code, out, _ = inside(*WORDS, "--fail-fast", "+model.mode=raise,other")
+    assert code == 1 and "2 cells: 1 failed, 1 missing" in out
+    (empty / "ill").unlink()
+    code, out, _ = inside(*WORDS, "+model.mode=fine,raise,other")
+    assert code == 0 and "3 cells: 2 ran, 1 skipped" in out
+    assert inside("status")[0] == 0 and inside("verify")[0] == 0
+
+
+@pytest.mark.parametrize("said", ["can't start new thread", "DefaultCPUAllocator: can't allocate memory: you tried", "CUDA out of memory."])
+def test_too_little_memory_is_one_line(said: str, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def short(*_: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("gsx.cli.status.standings", short)
+    code, _, err = inside("status", ".")
+    assert code == 5 and err.startswith("gsx: out of memory") and err.count("\n") == 1
