@@ -340,6 +340,8 @@ def test_torch_would_be_seen() -> None:
         ("['completion', 'query']", {"torch", "numpy", "pandas", "matplotlib"}),
         ("['report', '--help']", {"torch", "hydra"}),
         ("['merge', '--help']", {"torch", "hydra", "pandas", "matplotlib"}),
+        ("['status', 'gsx/cli']", {"torch", "hydra", "pandas", "matplotlib"}),
+        ("['verify', 'gsx/cli']", {"torch", "hydra", "pandas", "matplotlib"}),
     ],
 )
 def test_commands_that_answer_at_once_load_nothing_heavy(command: str, heavy: set[str]) -> None:
