@@ -57,7 +57,7 @@ def for_launcher(overrides: list[str], multirun: bool) -> list[str]:
 
 def _check(target: str, launcher: DictConfig) -> None:
     """Presets are plain YAML, which knows no types: the plug-in's own declaration is asked."""
-    given = OmegaConf.masked_copy(launcher, [str(key) for key in launcher if not OmegaConf.is_interpolation(launcher, str(key))])
+    given = OmegaConf.masked_copy(launcher, [key for key in map(str, launcher) if not OmegaConf.is_interpolation(launcher, key)])
     try:
         OmegaConf.merge(presets.declared()[target], given)
     except OmegaConfBaseException as error:

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
+from gsx.cli.queue import slurm_answers
 from gsx.records import EnvironmentFault
 
 log = logging.getLogger("gsx")
@@ -76,17 +77,18 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         import submitit
 
-        class Patient(submitit.AutoExecutor):  # type: ignore[misc]
+        class Patient(submitit.AutoExecutor):
             def map_array(self, function: Any, *arguments: Any) -> list[Any]:
                 return [_Answer(job) for job in super().map_array(function, *arguments)]
 
-        executor, submitit.AutoExecutor = submitit.AutoExecutor, Patient
+        usual_executor = submitit.AutoExecutor
+        setattr(submitit, "AutoExecutor", Patient)  # noqa: B010 (a name of a class, to mypy)
         try:
             return usual(self, job_overrides, initial_job_idx)
         except submitit.core.utils.FailedJobError as error:  # what submitit says of a command that failed, such as sbatch
             raise EnvironmentFault(f"hydra/launcher: the jobs were not taken: {error}") from error
         finally:
-            submitit.AutoExecutor = executor
+            setattr(submitit, "AutoExecutor", usual_executor)  # noqa: B010
 
     return launch
 
@@ -98,12 +100,14 @@ class _Answer:
         self._job = job
 
     def results(self) -> list[JobReturn]:
-        from submitit.core.utils import UncompletedJobError
+        import submitit
 
         try:
+            if isinstance(self._job, submitit.SlurmJob) and not slurm_answers(self._job):
+                raise submitit.core.utils.UncompletedJobError(f"SLURM job {self._job.job_id} left the queue without an answer")
             return list(self._job.results())
-        except UncompletedJobError as error:
-            return [_nothing(error)]
+        except submitit.core.utils.UncompletedJobError as error:
+            return [_nothing(f"{str(error).splitlines()[0]}; its log: {self._job.paths.stdout}")]
 
 
 _KINDS: dict[str, Callable[[Launch, Complete], Launch]] = {
@@ -129,14 +133,14 @@ def _in_halves(
         return list(launch([overrides for _, overrides in jobs], jobs[0][0]))
     except deaths as error:
         if len(jobs) == 1:
-            return [_nothing(error)]
+            return [_nothing(str(error))]
     left = [job for job in jobs if not complete(job[0])]
     log.error("the process of a cell has died, and took others with it; %d cells are not complete and are started again", len(left))
     middle = (len(left) + 1) // 2
     return [answer for half in (left[:middle], left[middle:]) if half for answer in _in_halves(launch, deaths, complete, half)]
 
 
-def _nothing(error: Exception) -> JobReturn:
+def _nothing(reason: str) -> JobReturn:
     """The answer of a cell that has given none. What became of it, its folder says."""
-    log.error("the process of a cell has died: %s", " ".join(str(error).split())[:300])
+    log.error("the process of a cell has died: %s", " ".join(reason.split())[:300])
     return JobReturn(status=JobStatus.COMPLETED)
