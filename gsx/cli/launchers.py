@@ -23,8 +23,9 @@ EXTRAS = {
 
 
 def asked(overrides: list[str]) -> str | None:
-    """The override that chooses a launcher, if one does."""
-    return next((override for override in reversed(overrides) if override.lstrip("+").startswith("hydra/launcher=")), None)
+    """The override that chooses a launcher other than Hydra's own, if one does."""
+    chosen = [override for override in overrides if override.lstrip("+").startswith("hydra/launcher=")]
+    return chosen[-1] if chosen and not chosen[-1].endswith("=basic") else None
 
 
 def for_launcher(overrides: list[str], multirun: bool) -> list[str]:
@@ -48,6 +49,8 @@ def for_launcher(overrides: list[str], multirun: bool) -> list[str]:
         raise ConfigurationError(f"{choice}: launches the cells of a sweep, be it of one cell: gsx run -m")
     if target.endswith(".SlurmLauncher") and shutil.which("sbatch") is None:
         raise ConfigurationError(f"{choice}: this machine has no sbatch; submitit_local goes the same way without it")
+    if moved := next((word.input_line for word in parsed if word.key_or_group.startswith(("hydra.sweep.", "hydra.run."))), None):
+        raise ConfigurationError(f"{moved}: with {choice} results are in outputs/<name>; name=... moves them")
     _check(target, hydra.launcher)
     if any(word.key_or_group == "workers" for word in parsed):
         return []

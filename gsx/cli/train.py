@@ -18,6 +18,7 @@ from typing import Any
 
 from gsx.cli.compose import cells, composed, composing
 from gsx.cli.launch import asks_hydra, hand_over, parse
+from gsx.cli.launchers import asked
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET, telling_words
 from gsx.cli.train_summary import describe, table
@@ -69,6 +70,8 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def _planned(flags: argparse.Namespace) -> Work:
+    if launcher := asked(flags.overrides):
+        raise ConfigurationError(f"{launcher}: gsx train runs its trainings here, one after another; launchers are for gsx run")
     with composing(flags.config_dir):
         overrides, sweep = cells(flags.overrides, flags.multirun, CONFIG)
         if not overrides:

@@ -1,0 +1,84 @@
+"""Every launcher, for real: a sweep of which one cell is killed with -9, and what the same command makes of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from gsx.cli.launchers import EXTRAS
+from tests.cli.process import HELD, finished, gsx, running, wait_for
+from tests.launchers.slurm import lacking, one_node
+
+HELD_RUN = ("plugins=[held]", "model.name=held", "~model.logits", "~model.target", "~model.power", "num_replicates=640", "block_size=1")
+SEEDS = (0, 1, 2)
+
+
+def hashes(folder: Path) -> dict[int, str]:
+    """The moments of each seed's result."""
+    results = [json.loads((run / "result.json").read_text()) for run in finished(folder) if "reference" not in run.name]
+    return {result["config"]["seed"]: result["moments_sha256"] for result in results}
+
+
+@pytest.fixture(scope="module")
+def one_after_another(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
+    """The same cells without a launcher, on two workers."""
+    folder = tmp_path_factory.mktemp("serial")
+    (folder / "held.py").write_text(HELD)
+    gsx("run", "-m", *HELD_RUN, f"seed={','.join(map(str, SEEDS))}", "workers=2", cwd=folder)
+    return hashes(folder)
+
+
+@pytest.fixture
+def environment(launcher: str) -> Iterator[dict[str, str]]:
+    package = next(package for package in EXTRAS if launcher.partition("_")[0] in package)
+    if find_spec("hydra_plugins") is None or find_spec(package) is None:
+        pytest.skip(f"hydra/launcher={launcher} is not installed: pip install 'gsx[{EXTRAS[package]}]'")
+    if launcher == "submitit_slurm" and (reason := lacking()):
+        pytest.skip(reason)
+    with one_node() if launcher == "submitit_slurm" else nullcontext({}) as more:
+        yield more
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("launcher", "states"),
+    [
+        # A job of its own, which nobody starts again. The others start it again, be it with those that went down with it.
+        ("submitit_slurm", ["missing", "ran", "ran"]),
+        ("submitit_local", ["missing", "ran", "ran"]),
+        ("joblib", ["ran", "ran", "ran"]),
+        ("ray", ["ran", "ran", "ran"]),
+    ],
+)
+def test_a_cell_is_killed(
+    launcher: str, states: list[str], environment: dict[str, str], one_after_another: dict[int, str], tmp_path: Path
+) -> None:
+    (tmp_path / "held.py").write_text(HELD)
+    (tmp_path / "hold").touch()
+    words = ("run", "-m", *HELD_RUN, f"seed={','.join(map(str, SEEDS))}", f"hydra/launcher={launcher}")
+
+    def holders() -> list[Path]:
+        return [path for path in tmp_path.rglob(".holder") if "reference" not in path.parent.name]
+
+    with running(*words, cwd=tmp_path, **environment) as process:
+        wait_for(holders, process, seconds=120)
+        os.kill(int(json.loads(holders()[0].read_text())["pid"]), signal.SIGKILL)
+        (tmp_path / "hold").unlink()
+        out, err = process.communicate(timeout=200)
+    assert "Traceback" not in err, err
+    header, *rows, counts = out.splitlines()
+    assert header.startswith("state") and sorted(row.split()[0] for row in rows) == states, f"{out}\n{err}"
+    assert process.returncode == (1 if "missing" in states else 0), err
+    assert "the process of a cell has died" in err or launcher == "ray", err
+    assert counts.startswith("3 cells: ")
+
+    again = gsx(*words, cwd=tmp_path, **environment)
+    assert again.stdout.splitlines()[-1] == ("3 cells: 1 ran, 2 skipped" if "missing" in states else "3 cells: 3 skipped")
+    assert hashes(tmp_path) == one_after_another and len(set(one_after_another.values())) == len(SEEDS)
