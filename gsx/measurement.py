@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ class Measurement:
             self.engine = "exact"
             self.shard = None  # there is nothing to cut
         else:
-            self.seen = probe(self.program, self.estimator)
+            with self._within_range():
+                self.seen = probe(self.program, self.estimator)
             self.route = choose(configuration.engine, self.program, self.estimator, self.seen)
             self.engine = self.route.name
             self.shard = configuration.share
@@ -126,6 +128,15 @@ class Measurement:
         self.result_id = result_id(self.moments_id, self.plan.num_replicates)
         self.fingerprint = fingerprint(self.program.device)
         self._tuning: dict[str, Any] | None = None
+
+    @contextlib.contextmanager
+    def _within_range(self) -> Iterator[None]:
+        """Python's floats raise where those of torch become infinite: a power of a setting, a division by one."""
+        try:
+            yield
+        except ArithmeticError as error:
+            what = f"{self.model.name} with {self.estimator.name}"
+            raise ConfigurationError(f"model={what}: these settings lead out of the range of numbers: {error}") from error
 
     @property
     def workers(self) -> int:
@@ -220,17 +231,18 @@ class Measurement:
 
     def _reference(self, root: Path | None, progress: Progress | None) -> Reference:
         """The reference gradient, computed once for all the runs below a root."""
-        return shared_reference(
-            self.program,
-            self.configuration.reference,
-            root,
-            self.reference_id,
-            fingerprint=self.fingerprint,
-            seed=self.configuration.seed,
-            workers=self.workers,
-            force=self.configuration.force,
-            progress=progress,
-        )
+        with self._within_range():
+            return shared_reference(
+                self.program,
+                self.configuration.reference,
+                root,
+                self.reference_id,
+                fingerprint=self.fingerprint,
+                seed=self.configuration.seed,
+                workers=self.workers,
+                force=self.configuration.force,
+                progress=progress,
+            )
 
     def _measure(self, run: Path | None, reference: Reference, progress: Progress | None, blocks_per_task: int | None) -> Result:
         if self._tuning is None:  # tuned once, then frozen: another run of the same measurement is the same measurement

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,8 +78,9 @@ def replicate(
     ratio, ratio_log_se = time_ratio(route, plan.block_size, seed)
     advance = progress(plan.own_replicates) if progress else lambda replicates: None
     advance(plan.block_size * int(accumulator.blocks[plan.own].sum()))
-    norm = float(np.linalg.norm(reference.gradient))
-    direction = torch.from_numpy(reference.gradient / norm).to(device) if norm > 0 else None
+    with np.errstate(over="ignore"):  # numbers within the range, whose squares are not, have no direction
+        norm = float(np.linalg.norm(reference.gradient))
+    direction = torch.from_numpy(reference.gradient / norm).to(device) if 0 < norm < math.inf else None
 
     def seconds() -> float:
         return before + time.monotonic() - started

@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from gsx.program import Program
 from gsx.provenance import provenance
-from gsx.records import IntegrityError, Reference, Segments
+from gsx.records import ConfigurationError, IntegrityError, Reference, Segments
 from gsx.reference import ReferenceSettings, reference_gradient
 from gsx.replication import Progress
 from gsx.store import RunDirectory, check_fingerprint
@@ -29,11 +31,16 @@ def shared_reference(
     """The reference gradient in its folder below a root, which goes on from its checkpoint and is never computed twice; or, without a root,
     computed and kept nowhere. ``force`` computes one anew that is damaged.
 
-    Raises IntegrityError, EnvironmentFault.
+    Raises ConfigurationError where it is not finite, IntegrityError, EnvironmentFault.
     """
 
     def compute(resume: Segments | None, checkpoint: Callable[[Segments], None]) -> Reference:
-        found = reference_gradient(program, settings, seed=seed, workers=workers, progress=progress, resume=resume, checkpoint=checkpoint)
+        with np.errstate(all="ignore"):
+            found = reference_gradient(
+                program, settings, seed=seed, workers=workers, progress=progress, resume=resume, checkpoint=checkpoint
+            )
+        if not (np.isfinite(found.gradient).all() and np.isfinite(found.se).all()):
+            raise ConfigurationError(f"model={program.model.name}: its gradient is not finite at these parameters: there is no reference")
         return dataclasses.replace(found, id=identity)
 
     if root is None:

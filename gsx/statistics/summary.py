@@ -84,8 +84,11 @@ def cosine(pool: Pool) -> Interval | None:
 
 
 def cosine_single(pool: Pool, segments: Segments) -> Interval | None:
-    """Average over replicates of cos(g, reference), interval clipped to [-1, 1]; None where replicates are not materialised."""
-    if segments.cosine_mean is None:
+    """Average over replicates of cos(g, reference), interval clipped to [-1, 1].
+
+    None where replicates are not materialised, or are so large that their squares are not finite: then their lengths are not either.
+    """
+    if segments.cosine_mean is None or not math.isfinite(pool.trace[0]):
         return None
     held = segments.count > 0
     total = segments.count[held] * segments.cosine_mean[held]

@@ -72,7 +72,8 @@ def parse_result(stream: BinaryIO) -> tuple[Result, dict[str, dict[str, Any] | N
     for group, rules in {"tuning": TUNING, "facts": FACTS, "stopping": STOPPING}.items():  # of which a result has what there is to say
         found = body.get(group, {})
         check(found, dict, group)
-        check(found, {key: rule for key, rule in rules.items() if key in found}, group)
+        if group != "tuning" or "kind" in found:
+            check(found, {key: rule for key, rule in rules.items() if key in found}, group)
     if result.part is None:
         check(body["nonfinite"], NONFINITE, "nonfinite")
     check(result.verdict.reason, (str, None), "verdict.reason")
