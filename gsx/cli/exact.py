@@ -54,6 +54,8 @@ def _exact(config: Mapping[str, Any]) -> dict[str, Any] | None:
     from gsx.exact_moments import exact_moments
     from gsx.measurement import Measurement
 
+    if config["model"].get("checkpoint") is not None:  # its parameters are known by their digest, and lie elsewhere
+        return None
     measurement = Measurement(Configuration.of({**config, "engine": "auto"}))
     # Nothing to average, or another estimator after its tuning.
     if measurement.exact or measurement.tuned_so.kind != "none" or measurement.estimator.warmup:

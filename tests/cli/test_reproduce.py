@@ -126,6 +126,15 @@ def test_exact_values_are_told_where_there_are_some(own: Path, inside: Inside) -
     assert "exact values" not in inside("reproduce", "toy", "--quick", CONF)[2]
 
 
+def test_nothing_exact_is_asked_of_trained_parameters(own: Path, inside: Inside) -> None:
+    """A plan knows them by their digest, which is no path."""
+    assert inside("train", "estimator=rloo", "steps=4", "model.logits=[0.5]", "probe_every=0", "name=trained", "-q")[0] == 0
+    data = TOY | {"steps": [STEP | {"overrides": [*STEP["overrides"], "model.checkpoint=outputs/trained"]}]}
+    (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
+    code, out, err = inside("reproduce", "toy", "--quick", CONF)
+    assert code == 0 and len(verdicts(out)) == 3 and "exact values" not in err, err
+
+
 def test_the_quick_size_has_a_folder_of_its_own(own: Path, inside: Inside) -> None:
     code, out, _ = inside("reproduce", "toy", "--quick", CONF)
     assert code == 0 and len(verdicts(out)) == 3
