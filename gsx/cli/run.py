@@ -305,7 +305,7 @@ def _believed(result: Result | None, cell: Cell) -> Result | None:
 
 def _complete(cells: list[Cell], number: int) -> bool:
     """Whether the folder of a planned cell holds its result, whichever process put it there."""
-    return bool(cells) and _state(cells[number], RunDirectory(cells[number].place).read_result()) in ("ran", "skipped")
+    return bool(cells) and _state(cells[number], cells[number].result()) in ("ran", "skipped")
 
 
 def _state(cell: Cell, result: Result | None) -> str:
