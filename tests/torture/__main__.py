@@ -35,7 +35,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gsx-torture-") as folder:
         for name in chosen.only or FAULTS:
             begun = time.monotonic()
-            outcomes += FAULTS[name](Path(folder) / name, 1 / 3 if chosen.quick else 1.0)
+            try:
+                outcomes += FAULTS[name](Path(folder) / name, 1 / 3 if chosen.quick else 1.0)
+            except Exception as error:  # the other faults are tried all the same
+                outcomes.append(Outcome(name, losses=[f"{name}: {type(error).__name__}: {error}"]))
             print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
     print(aligned([("fault", "what happened", "lost"), *(outcome.row() for outcome in outcomes)]))
     losses = [loss for outcome in outcomes for loss in outcome.losses]

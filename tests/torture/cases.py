@@ -17,7 +17,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "exact": ("run", "model=binary_vae", "estimator=exact"),
     "tuned": ("run", "model=bernoulli_ising", "estimator=relax", "tune.steps=300", "num_replicates=2e5"),
     "larger from smaller": ("run", "-m", "num_replicates=1e6,3e6", "block_size=4096"),
-    "sweep with draws": ("run", "-m", "estimator=reinforce,rloo,arm,disarm", "num_replicates=2e5", "draws=50"),
+    "sweep with draws": ("run", "-m", "estimator=reinforce,concrete,st_gumbel", "num_replicates=5e5", "draws=50"),
     "training": ("train", "steps=800", "seeds=2", "workers=2", "checkpoint_every=50"),
 }
 

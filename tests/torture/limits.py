@@ -63,7 +63,7 @@ def full_disk(root: Path, amount: float) -> list[Outcome]:
         right, _ = undisturbed(words, whole)
         needed = sum(path.stat().st_blocks // 2 + 4 for path in whole.rglob("*"))
         for attempt in range(max(2, round(6 * amount))):
-            disk, size = root / f"{name} {attempt}", round(needed * rng.uniform(0.1, 0.95))
+            disk, size = root / f"{name} {attempt}", round(needed * rng.uniform(0.05, 0.8))
             with _disk(disk, size) as wrong:
                 if wrong:
                     outcome.skipped = wrong
