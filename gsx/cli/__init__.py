@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -68,6 +71,14 @@ def main(arguments: list[str] | None = None) -> int:
             return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
         traceback.print_exc()
         return _fail(f"internal error: {type(error).__name__}: {error}", 1)
+    finally:
+        _end_in_peace()
+
+
+@functools.cache
+def _end_in_peace() -> None:
+    """As Python ends, which takes torch a while, nothing is left to interrupt. What is registered last is called first."""
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 def _command(arguments: list[str]) -> int:

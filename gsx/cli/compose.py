@@ -73,7 +73,7 @@ def one_line_errors(overrides: list[str], config_name: str = "config") -> Iterat
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra says ValueError to `estimator=null`
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, ConfigurationError):
+            if isinstance(cause, ConfigurationError | KeyboardInterrupt):  # Hydra makes its own of whatever interrupts it
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
         raise ConfigurationError(_explain(error, overrides, config_name)) from error
@@ -100,7 +100,7 @@ def _explain(error: Exception, overrides: list[str], config_name: str) -> str:
         return f"{error.override}: cannot be read as key=value ({text.partition('See https')[0].strip().splitlines()[-1]})"
     if group := re.search(r"Could not override '?([^'\s]+)'?\. No match in the defaults list", text):
         return f"{group[1]}: unknown group"
-    return text.strip().splitlines()[0]
+    return (text.strip() or type(error).__name__).splitlines()[0]
 
 
 def _keys(overrides: list[str], config_name: str) -> list[str]:
