@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gsx.cli.arguments import Parser
 from gsx.merging import merge
+from gsx.naming import printable
 from gsx.records import GsxError
 from gsx.store import find_runs
 
@@ -25,11 +26,11 @@ def command(arguments: list[str]) -> int:
         try:
             merged = merge(run)
         except GsxError as error:
-            print(f"gsx: {error}", file=sys.stderr)
+            print(printable(f"gsx: {error}"), file=sys.stderr)
             code, found = max(code, error.exit_code), found + 1
             continue
         if merged is not None:
-            print(f"{merged.state:<11}{shown}  {merged.text}")
+            print(printable(f"{merged.state:<11}{shown}  {merged.text}"))
             code, found = max(code, int(merged.state == "incomplete")), found + 1
     if not found:
         print(f"no shards below {', '.join(map(str, chosen.paths))}", file=sys.stderr)

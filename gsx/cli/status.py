@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gsx.cli.arguments import Parser
 from gsx.cli.columns import aligned
+from gsx.naming import printable
 from gsx.store import STATES, standings
 
 DESCRIPTION = """Where every run and every training stands, and what an experiment has planned and nothing is there of.
@@ -17,7 +18,8 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], metavar="PATH", help="folders of results (outputs)")
     found = sorted(standings(parser.parse_args(arguments).paths), key=lambda one: STATES.index(one.state))
     if found:
-        print(aligned([("state", "progress", "folder", ""), *((one.state, one.progress, str(one.path), one.detail) for one in found)]))
+        rows = [(one.state, one.progress, str(one.path), one.detail) for one in found]
+        print(printable(aligned([("state", "progress", "folder", ""), *rows])))
     states = [one.state for one in found]
     print(", ".join(f"{states.count(state)} {state}" for state in STATES if state in states) or "nothing is there yet")
     return 0 if {*states} <= {"done", "running"} else 1

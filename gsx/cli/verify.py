@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsx.cli.arguments import Parser
+from gsx.naming import printable
 from gsx.store import verify
 
 DESCRIPTION = """Read every stored file and check it: sums, sizes, and whether it belongs where it lies. One line for each that is damaged.
@@ -17,11 +18,11 @@ def command(arguments: list[str]) -> int:
     files = folders = damaged = leftovers = held = 0
     for checked in verify(parser.parse_args(arguments).paths):
         for problem in checked.problems:
-            print(problem)
+            print(printable(problem))
         for leftover in checked.leftovers:
-            print(f"{leftover}: left by a process that was killed; harmless, and the next run here removes it")
+            print(printable(f"{leftover}: left by a process that was killed; harmless, and the next run here removes it"))
         if checked.held:
-            print(f"{checked.path}: {checked.held}; not checked while it is being written")
+            print(printable(f"{checked.path}: {checked.held}; not checked while it is being written"))
         damaged += len(checked.problems)
         leftovers += len(checked.leftovers)
         held += bool(checked.held)

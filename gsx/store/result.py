@@ -15,6 +15,10 @@ def pair(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(end is None or number(end) for end in value)
 
 
+def some(value: object) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
 INTERVAL: Rule = ({"value": (number, None), "se": (number, None), "ci": (pair, None)}, None)
 
 SCHEMA: Rule = {
@@ -50,13 +54,8 @@ SCHEMA: Rule = {
     "provenance": dict,
     "coordinates": ({"sha256": str, "rows": count, "of": count, "selection": str}, None),
 }
-TUNING: dict[str, Rule] = {
-    "kind": str,
-    "steps": count,
-    "replicates": count,
-    "curve": [number],
-    "variances": [{"value": number, "se": number}],
-}
+TUNED: Rule = {"kind": str, "steps": count, "replicates": count, "curve": some}
+TUNING: dict[str, Rule] = {"curve": [number], "variances": [{"value": number, "se": number}]}
 NONFINITE: Rule = {"replicates": count, "coordinates": count, "first_block": (count, None)}
 STOPPING: dict[str, Rule] = {"target_se": number, "relative_se": (number, None), "reached": bool, "limit": count}
 FACTS: dict[str, Rule] = {"needs_cost_gradient": bool, "unbiased": bool, "distributions": [str]}
@@ -74,6 +73,8 @@ def parse_result(stream: BinaryIO) -> tuple[Result, dict[str, dict[str, Any] | N
         check(found, dict, group)
         if group != "tuning" or "kind" in found:
             check(found, {key: rule for key, rule in rules.items() if key in found}, group)
+    if "kind" in result.tuning:
+        check(result.tuning, TUNED, "tuning")
     if result.part is None:
         check(body["nonfinite"], NONFINITE, "nonfinite")
     check(result.verdict.reason, (str, None), "verdict.reason")

@@ -22,7 +22,7 @@ from gsx.store import PlannedCell, PlannedStep, RunDirectory, StoredExperiment, 
 from gsx.store.arrays import Arrays, parse_arrays, seal, write_arrays
 from tests.fuzz.guided import fuzz
 from tests.fuzz.mutation import damaged_arrays, damaged_bytes, damaged_tree
-from tests.store.factory import make_layout, make_reference, reseal, written
+from tests.store.factory import make_coordinates, make_layout, make_reference, make_result, reseal, written
 from tests.store.test_training import state, training
 
 
@@ -37,10 +37,10 @@ class File:
 
 def files(folder: Path) -> dict[str, File]:
     """One of each, by name."""
-    run, reference, trained = written(folder / "run"), RunDirectory(folder / "reference-abc"), TrainingDirectory(folder / "train-x")
-    run.write_draws({"replicate": np.arange(3.0), "cost": np.zeros(3), "g[0]": np.ones(3)})
-    run.write_error("RuntimeError: no\n")
     layout = make_layout(2, 1)
+    run, reference, trained = written(folder / "run"), RunDirectory(folder / "reference-abc"), TrainingDirectory(folder / "train-x")
+    run.write_result(make_result(make_coordinates(layout)), {"replicate": np.arange(3.0), "cost": np.zeros(3), "g[0]": np.ones(3)})
+    run.write_error("RuntimeError: no\n")
     reference.write_reference(make_reference(layout), layout, {"seed": 0})
     trained.write(training())
     trained.write_state(state())
@@ -64,10 +64,10 @@ def files(folder: Path) -> dict[str, File]:
         reseal(reference.path / "reference.json", lambda body: body.update(arrays_sha256=seal(arrays)))
 
     return {
-        "result": File(run.path / "result.json", lambda: (run.read_result(), run.read_coordinates())),
+        "result": File(run.path / "result.json", lambda: (run.read_result(), run.read_coordinates(), run.read_draws())),
         "coordinates": File(run.path / "coordinates.csv", run.read_coordinates, declare(run.path / "result.json", "coordinates")),
         "segments": File(run.path / "segments.npz", run.read_segments),
-        "draws": File(run.path / "draws.csv", run.read_draws),
+        "draws": File(run.path / "draws.csv", run.read_draws, declare(run.path / "result.json", "draws")),
         "error": File(run.path / "error.txt", run.read_error),
         "reference": File(reference.path / "reference.json", reference.read_reference),
         "gradient": File(reference.path / "reference.npz", reference.read_reference, arrays_of_reference),
@@ -82,10 +82,10 @@ def files(folder: Path) -> dict[str, File]:
 JSON, ARRAYS, TABLES = (
     ("result", "reference", "training", "experiment"),
     ("segments", "gradient", "parameters", "state"),
-    ("coordinates", "curve"),
+    ("coordinates", "curve", "draws"),
 )
 FILE = "train-labels-idx1-ubyte"
-EVERY = (*JSON, *ARRAYS, *TABLES, "draws", "error")
+EVERY = (*JSON, *ARRAYS, *TABLES, "error")
 
 
 def test_every_file_is_fuzzed(tmp_path: Path) -> None:

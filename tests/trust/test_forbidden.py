@@ -47,8 +47,10 @@ ARRAYS = {"np.load", "np.lib.format.read_array", "np.lib.format.write_array"}
 #: Modules that may be imported by a name that is not written out, beside `gsx....`.
 PLUGINS = {"registry.py": "plugins=[MODULE], which the user names to have it imported"}
 
-#: The one exception: (file, word) and its reason.
+#: The exceptions: (file, word) and its reason.
 ALLOWED = {
+    ("cli/presets.py", "joblib"): "the name of a launcher",
+    ("cli/survival.py", "joblib"): "the exception that its launcher raises when a worker was killed",
     ("worker.py", "pickle"): "a process hands its own child a route, through memory that nobody else has; a stored file is never read so",
     ("worker.py", "loads"): "the same",
     ("accumulate.py", "pickle"): "the name of an exception: a model that cannot be handed over is computed here",

@@ -70,6 +70,37 @@ def test_a_run_in_a_hostile_folder(what: str, place: Place) -> None:
     place.check()
 
 
+SHOWN = {"verify": 6, "status": 1, "merge": 6}
+FILES = [what for what in PLANTS if what.partition(":")[0] in ("result.json", "segments.npz")]
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_looked_through(what: str, place: Place) -> None:
+    """`gsx verify`, `gsx status` and `gsx merge`, the latter over a shard; below a folder whose name a terminal would obey."""
+    home = place.folder().parent.rename(place.here / "outputs" / "\x1b]0;evil\x07")
+    (run,) = (path.parent for path in home.glob("*/segments.npz"))
+    shutil.copytree(run, run / "shard-0-of-1")
+    PLANTS[what](place, run)
+    PLANTS[what](place, run / "shard-0-of-1")
+    for command, code in SHOWN.items():
+        said = place.gsx(command)
+        lines = (said.out + said.err).splitlines()
+        unfinished_shard = command == "merge" and "link" not in what and not (run / "shard-0-of-1" / "result.json").exists()
+        assert said.code == (1 if unfinished_shard else code) and lines, (command, said)
+        assert all(line.isprintable() and "root:x:0" not in line and len(line) < 2000 for line in lines), (command, lines)
+    place.check()
+
+
+def test_a_shard_is_no_link(place: Place) -> None:
+    folder = place.folder()
+    for name in ("result.json", "segments.npz"):
+        (folder / name).rename(folder / f"was-{name}")
+    (folder / "shard-0-of-1").symlink_to(place.outside)
+    for command in SHOWN:
+        place.gsx(command)
+        place.check()
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_what_a_stored_result_says_of_plugins_is_not_imported(place: Place) -> None:
     """And what it says for a terminal does not reach it. The control: the module does leave a canary when it is asked for."""
