@@ -21,7 +21,7 @@ from tests.fuzz.mutation import damaged_tree
 from tests.report import factory, trainings
 
 #: A report takes a hundred times as long as a reader.
-FEWER = max(1, ROUNDS // 4)
+FEWER = max(1, ROUNDS // 8)
 
 
 def planned(root: Path) -> Path:

@@ -71,10 +71,11 @@ def test_a_run_in_a_hostile_folder(what: str, place: Place) -> None:
 
 
 SHOWN = {"verify": 6, "status": 1, "merge": 6}
-FILES = [what for what in PLANTS if what.partition(":")[0] in ("result.json", "segments.npz")]
+LOOKED = [f"{file}: {name}" for file in ("result.json", "segments.npz") for name in THINGS]
+LOOKED += ["segments.npz: a pickle in an npz", "segments.npz: members that overlap", "result.json: deep lists", "result.json: escapes"]
 
 
-@pytest.mark.parametrize("what", FILES)
+@pytest.mark.parametrize("what", LOOKED)
 def test_looked_through(what: str, place: Place) -> None:
     """`gsx verify`, `gsx status` and `gsx merge`, the latter over a shard; below a folder whose name a terminal would obey."""
     home = place.folder().parent.rename(place.here / "outputs" / "\x1b]0;evil\x07")

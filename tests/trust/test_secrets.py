@@ -19,6 +19,7 @@ def holding(text: str, *roots: Path) -> list[Path]:
     return [path for root in roots for path in root.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_secrets_of_the_environment_are_nowhere(place: Place, tmp_path: Path) -> None:
     """Every variable of the environment holds the secret, by its name or in an address."""
     said = [place.gsx("run", *SMALL), place.gsx("run", "-m", *SMALL, "seed=1,2"), place.gsx(*TRAIN)]

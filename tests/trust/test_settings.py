@@ -73,7 +73,7 @@ EXPERIMENTS = {
     "a python name": "title: !!python/name:os.system\n" + STEP % "",
     "aliases that unfold": "a: &a [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1 if i else ''}, *a{i - 1 if i else ''}]\n" for i in range(40)),
     "an alias of itself": "title: &t [*t]\n",
-    "deep": "[" * 5000,
+    "deep": "[" * 2000,
     "a key twice": "title: a\ntitle: b\n" + STEP % "",
     "long": "# " + "x" * 2_000_000,
     "no date": "title: 2001-02-31\n",
@@ -121,8 +121,9 @@ def filled(plant: Callable[[Path], object]) -> Callable[[Path], None]:
 
 
 def zipped(folder: Path) -> None:
+    bomb = gzip.compress(bytes(idx.LONGEST + 100), 9)
     for file in idx.SOURCES["mnist"].sha256:
-        (folder / f"{file}.gz").write_bytes(gzip.compress(bytes(idx.LONGEST + 100), 9))
+        (folder / f"{file}.gz").write_bytes(bomb)
 
 
 def absurd(path: Path) -> None:
