@@ -191,9 +191,22 @@ def test_a_process_that_fails_is_replaced_by_its_thread(at_once: list[tuple[int,
     assert together.segments().digest() == alone.segments().digest()
 
 
+class FailsOnceAsked(Fails):
+    """A cost that fails at home as soon as a process has been asked for something, and away after some calls."""
+
+    def __init__(self, asked: list[tuple[int, ...]]) -> None:
+        super().__init__(math.inf, 100)
+        self.asked = asked
+
+    def loss(self, params: Params, expect: Expect) -> Tensor:
+        if self.at_home and self.asked:
+            self.left = 0
+        return super().loss(params, expect)
+
+
 def test_a_failure_of_the_model_shows_as_what_it_is(at_once: list[tuple[int, ...]]) -> None:
     """Also where a process meets it first."""
-    measurement = measured(Fails(3000, 100), num_replicates=2**17, block_size=16, engine="batched")
+    measurement = measured(FailsOnceAsked(at_once), num_replicates=2**20, block_size=16, engine="batched")
     work, accumulator = beginning(measurement)
     with pytest.raises(ZeroDivisionError, match="the model's own"):
         run(work, accumulator, measurement.plan, workers=2)

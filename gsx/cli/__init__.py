@@ -52,6 +52,7 @@ _NO_MEMORY = re.compile("out of memory|can(no|')t allocate memory|can't start ne
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code. Every foreseen fault is one line on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    environment = dict(os.environ)
     try:
         code = _command(arguments)
         sys.stdout.flush()  # a reader that has left, or a full disk, is met here and not at the interpreter's exit
@@ -72,6 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         return _fail(f"internal error: {type(error).__name__}: {error}", 1)
     finally:
+        # What a command tells the processes of its jobs through the environment is not for the next one.
+        os.environ.clear()
+        os.environ.update(environment)
         _end_in_peace()
 
 

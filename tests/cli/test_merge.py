@@ -31,7 +31,7 @@ def test_a_sweep_over_shards_is_one_run(inside: Inside, empty: Path) -> None:
     assert code == 0 and "shard       1/3, 672 of R=2048 replicates" in out and out.splitlines()[-1].endswith("shard-1-of-3")
     code, out, err = inside("merge")
     assert (code, err) == (1, "") and out.split()[0] == "incomplete" and out.endswith("missing: 0, 2 of 3\n")
-    assert [line.split()[0] for line in inside(*sweep, "--dry-run")[1].splitlines()] == ["new", "complete", "new"]
+    assert [line.split()[0] for line in inside(*sweep, "--dry-run")[1].splitlines()] == ["new", "complete", "new", "total"]
     code, out, _ = inside(*sweep)
     assert code == 0 and out.splitlines()[-1] == "3 cells: 2 ran, 1 skipped"
     assert [line.split()[4:6] for line in out.splitlines()[1:-1]] == [["shard", f"{k}/3"] for k in range(3)]

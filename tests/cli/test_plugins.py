@@ -76,6 +76,8 @@ def test_one_cell_fails_and_the_others_run(mine: Path) -> None:
     sweep = ("run", "-m", *PLUGINS, "model=fragile,bernoulli_toy", "estimator=halved,reinforce")
     done = gsx(*sweep, cwd=mine, code=1)
     _, *rows, counts = done.stdout.splitlines()
+    said = [rows.pop() for row in rows[::-1] if row.startswith("failed:")]
+    assert len(said) == 2 and all(line.endswith("error.txt: RuntimeError: the cost broke") for line in said)
     assert sorted(row.split()[:3] for row in rows) == [
         ["failed", "fragile", "halved"],
         ["failed", "fragile", "reinforce"],
