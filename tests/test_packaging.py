@@ -81,7 +81,7 @@ def test_the_command_is_gsx(wheel: zipfile.ZipFile) -> None:
 
 def test_constraints_pin_every_requirement() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    pinned = {line.partition("==")[0] for line in lines if re.fullmatch(r"[a-z0-9-]+==[0-9][0-9.]*(\.post\d+)?", line)}
+    pinned = {line.partition("==")[0] for line in lines if re.fullmatch(r"[a-z0-9-]+==[0-9][0-9.]*(b\d+|\.post\d+)?", line)}
     assert len(pinned) == len(lines) and "torch==2.13.0" in lines  # a plain pin each: no local version, no folder, no host
     required = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"]
     assert {re.match(r"[a-z0-9-]+", requirement).group() for requirement in required} <= pinned  # type: ignore[union-attr]
