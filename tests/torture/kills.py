@@ -6,6 +6,7 @@ import contextlib
 import random
 import signal
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -40,17 +41,20 @@ def _killed(name: str, words: tuple[str, ...], root: Path, wanted: int) -> Outco
         cwd = root / str(life)
         cwd.mkdir()
         while outcome.counts["killed"] < wanted:
+            started = time.monotonic()
             with begun(words, cwd) as process, contextlib.suppress(subprocess.TimeoutExpired):
                 process.communicate(timeout=rng.uniform(BEGINNING, 1) * seconds)
             if process.returncode != -signal.SIGKILL:
                 outcome.expect(process.returncode == 0, f"ended with {process.returncode} before it was killed")
-                seconds *= 0.9  # the machine is less busy than it was
+                seconds = min(seconds, time.monotonic() - started)  # the machine is less busy than it was
                 break
             outcome.saw("killed")
             code, said = verified(cwd / "outputs")
             outcome.expect(code == 0, f"after a kill: {said}")
-        completes(outcome, f"life {life}", words, cwd, right)
-        outcome.saw("completed with the same hash" if answers(cwd) == right else "wrong")
+        else:
+            completes(outcome, f"life {life}", words, cwd, right)
+        outcome.saw("completed with the same hash" if answers(cwd) == right else "completed with another hash")
+        outcome.expect(answers(cwd) == right, f"life {life}: another answer than the undisturbed run's")
         if outcome.counts["killed"] >= wanted:
             return outcome
     raise AssertionError
