@@ -6,6 +6,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gsx.cli.columns import aligned
@@ -31,15 +32,20 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a third as often")
     parser.add_argument("--only", nargs="+", choices=FAULTS, metavar="FAULT", help=f"only these: {', '.join(FAULTS)}")
     chosen = parser.parse_args()
-    started, outcomes = time.monotonic(), []
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gsx-torture-") as folder:
-        for name in chosen.only or FAULTS:
+
+        def tried(name: str) -> list[Outcome]:
             begun = time.monotonic()
             try:
-                outcomes += FAULTS[name](Path(folder) / name, 1 / 3 if chosen.quick else 1.0)
+                return FAULTS[name](Path(folder) / name, 1 / 3 if chosen.quick else 1.0)
             except Exception as error:  # the other faults are tried all the same
-                outcomes.append(Outcome(name, losses=[f"{name}: {type(error).__name__}: {error}"]))
-            print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
+                return [Outcome(name, losses=[f"{name}: {type(error).__name__}: {error}"])]
+            finally:
+                print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
+
+        with ThreadPoolExecutor(2) as pool:  # two at a time, on two cores
+            outcomes = [outcome for found in pool.map(tried, chosen.only or FAULTS) for outcome in found]
     print(aligned([("fault", "what happened", "lost"), *(outcome.row() for outcome in outcomes)]))
     losses = [loss for outcome in outcomes for loss in outcome.losses]
     for loss in losses:

@@ -123,7 +123,7 @@ def _worker_killed(root: Path, amount: float) -> Outcome:
     words = tuple(word.replace("1e7", "3e7") for word in words)
     root.mkdir()
     right, _ = undisturbed(words, root / "undisturbed")
-    for attempt in range(max(1, round(4 * amount))):
+    for attempt in range(max(1, round(3 * amount))):
         cwd = root / str(attempt)
         cwd.mkdir()
         with begun(words, cwd) as process:

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -20,17 +19,9 @@ BEGINNING = 0.3
 
 
 def kills(root: Path, amount: float) -> list[Outcome]:
-    """Each case killed until it has been killed often enough, and then let run to its end, in as many folders as that takes."""
+    """Each case, killed until it has been killed often enough, and then let run to its end, in as many folders as that takes."""
     root.mkdir()
-    each = max(1, round(6 * amount))
-
-    def one(name: str) -> Outcome:
-        outcome = _killed(name, RUNS[name], root / f"kill {name}", each)
-        print(*outcome.row(), sep="  ", flush=True)
-        return outcome
-
-    with ThreadPoolExecutor(2) as pool:  # two commands at a time, on two cores
-        return list(pool.map(one, RUNS))
+    return [_killed(name, words, root / f"kill {name}", max(1, round(6 * amount))) for name, words in RUNS.items()]
 
 
 def _killed(name: str, words: tuple[str, ...], root: Path, wanted: int) -> Outcome:
