@@ -2,8 +2,8 @@
 
 The checks of one family share an error of 1e-3: another seed fails one run of all of them in a thousand. A check refuses to pass where a
 bias of 2 % of the largest coordinate of the gradient would not be seen with probability 0.999. Of 5 %, where another look at 2 % stands
-beside it: with more samples, and with settings that are not the default; and on problems whose draws are slow, of 5 % where no three others
-are, of 10 % where they are.
+beside it: with more samples, and with settings that are not the default, which are looked at once; and on problems whose draws are slow, of
+5 % where no three others are, of 10 % where they are.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _problems(subject: Subject, wanted: Callable[[Problem], bool] = lambda probl
 
 
 def unbiased_where_it_says_so(subject: Subject) -> None:
-    """On every problem it supports, in float64 with the fewest samples and in float32 with more: at least three, none of them separable,
-    one whose cost depends on q."""
+    """On every problem it supports, in float64 with the fewest samples and, of default settings, in float32 with more: at least three, none
+    of them separable, one whose cost depends on q."""
     if not subject.kind.unbiased:
         raise NotApplicable("declared biased")
     if subject.is_exact:
@@ -113,7 +113,7 @@ def unbiased_where_it_says_so(subject: Subject) -> None:
             continue
         first = VISIBLE_IF_SPARE if spare else VISIBLE if subject.is_default and not problem.slow else VISIBLE_AGAIN
         looks = [(torch.float64, first), (torch.float32, VISIBLE_AGAIN)]
-        for dtype, visible in looks[:1] if spare else looks:
+        for dtype, visible in looks[:1] if spare or not subject.is_default else looks:
             # The fewest samples in one precision and more in the other: a factor may be right for one number of them only.
             estimator = subject.make(None if dtype == torch.float64 else subject.samples(1))
             seen = look(problem, estimator, tests=tests, dtype=dtype, visible=visible)

@@ -73,7 +73,7 @@ def test_presets_run_on_mnist(preset: str, tmp_path: Path, monkeypatch: pytest.M
     try:
         load("mnist", root=root)
     except MissingData as error:
-        pytest.skip(str(error))
+        pytest.skip(f"mnist: {error}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(yardstick, "SECONDS", 0.0)
     small = ["num_replicates=64", "block_size=1", "reference.num_replicates=64", "wrt=distribution", "model.batch=4", "workers=1", "-q"]
