@@ -68,15 +68,16 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 5)
     except Exception as error:
-        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
-            return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
-        traceback.print_exc()
-        return _fail(f"internal error: {type(error).__name__}: {error}", 1)
+        if not (isinstance(error, MemoryError) or _NO_MEMORY.search(str(error))):
+            traceback.print_exc()
+            return _fail(f"internal error: {type(error).__name__}: {error}", 1)
     finally:
         # What a command tells the processes of its jobs through the environment is not for the next one.
         os.environ.clear()
         os.environ.update(environment)
         _end_in_peace()
+    # Said here, where what the fault held on to is free again.
+    return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
 
 
 @functools.cache
