@@ -120,7 +120,7 @@ def jobs(root: Path, amount: float) -> list[Outcome]:
 def _worker_killed(root: Path, amount: float) -> Outcome:
     """A process that helps is killed: the run goes on without it, or says that the same command goes on."""
     outcome, rng, words = Outcome("a worker process: killed"), random.Random(5), RUNS["batched, worker processes"]
-    words = tuple(word.replace("1e7", "3e7") for word in words)
+    words = tuple(word.replace("1e7", "2e7") for word in words)
     root.mkdir()
     right, _ = undisturbed(words, root / "undisturbed")
     for attempt in range(max(1, round(3 * amount))):
