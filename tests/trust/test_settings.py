@@ -50,9 +50,9 @@ OVERRIDES = [
 ]
 
 
-@pytest.mark.parametrize("line", [*OVERRIDES, *(f"-m {one}" for one in OVERRIDES if "hydra." in one)])
+@pytest.mark.parametrize("line", [*OVERRIDES, *(f"-m seed=0,1 {one}" for one in OVERRIDES if "_target_=" in one and "hydra" in one)])
 def test_an_override_names_no_code_and_reads_no_environment(line: str, place: Place) -> None:
-    said = place.gsx("run", *line.split(" ", line.startswith("-m")), "num_replicates=64", "block_size=1")
+    said = place.gsx("run", *line.split(" ", 2 * line.startswith("-m")), "num_replicates=64", "block_size=1")
     assert said.code == 2 and said.out == "", said
     assert SECRET not in said.line
     place.check()
