@@ -22,7 +22,7 @@ T = TypeVar("T")
 REFUSALS = (IntegrityError, ConfigurationError, MissingData)
 PACKAGE = str(Path(gsx.__file__).parent) + os.sep
 #: Of one input: seconds, and bytes of address space more than before.
-SECONDS, MEMORY = 10.0, 1 << 30
+SECONDS, MEMORY = 60.0, 1 << 30
 #: How many inputs for each reader: scripts/fuzz asks for more.
 ROUNDS = int(os.environ.get("GSX_FUZZ", "40"))
 
