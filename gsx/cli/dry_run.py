@@ -72,7 +72,8 @@ class Kinds:
 
     def bill(self, cell: Cell) -> Bill:
         one = self._forecast(cell)
-        blocks = cell.num_replicates // cell.block_size - _blocks_done(cell)
+        own = cell.num_replicates if cell.shard is None else self._prepared(cell.given).plan.own_replicates
+        blocks = own // cell.block_size - _blocks_done(cell)
         replicates = blocks * cell.block_size
         counts = (replicates * one.evaluations, replicates * one.gradient_evaluations, replicates * one.random_numbers)
         return Bill(*counts, one.checkpoint_bytes, one.memory_bytes, one.seconds(blocks, cell.block_size))
@@ -116,7 +117,7 @@ def _blocks_done(cell: Cell) -> int:
     if cell.state != "unfinished":
         return 0
     try:
-        stored = RunDirectory(cell.folder).read_segments()
+        stored = RunDirectory(cell.place).read_segments()
     except IntegrityError:  # told when it is run
         return 0
     return 0 if stored is None else int(stored.segments.blocks.sum())

@@ -256,7 +256,7 @@ def job(config: DictConfig) -> float | None:
             # A fault of the user's is one line; one of ours needs its traceback.
             folder.write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
         if context.mode == RunMode.MULTIRUN:
-            log.error("failed: %s: %s", os.path.relpath(folder.path), error)
+            log.error("failed: %s: %s", os.path.relpath(folder.path), printable(" ".join(str(error).split())))
         return None
     _folders[result.result_id] = run
     mse = result.summary["mse"]

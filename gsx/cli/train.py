@@ -176,6 +176,6 @@ def _run(cell: Cell, quiet: bool, place: str) -> str:
             TrainingDirectory(cell.folder).write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
         if not place:
             raise
-        log.error("failed: %s: %s", cell.shown, error)
+        log.error("failed: %s: %s", cell.shown, printable(" ".join(str(error).split())))
         return "failed"
     return "ran"

@@ -64,9 +64,12 @@ def _standing(folder: Folder, finished: Callable[[], str | None], unfinished: Ca
 
 
 def said(error: str) -> str:
-    """What an error.txt says, in one line: its first, or the last of a traceback."""
+    """What an error.txt says, in one line: its first, or of a traceback what stands below the last call."""
     lines = [line for line in error.splitlines() if line.strip()] or [""]
-    return one_line(lines[-1] if lines[0].startswith("Traceback") else lines[0])
+    if lines[0].startswith("Traceback"):
+        calls = [place for place, line in enumerate(lines[:-1]) if line.startswith("  ")]
+        return one_line(lines[calls[-1] + 1 if calls else -1])
+    return one_line(lines[0])
 
 
 def _missing(folder: Path, there: set[Path]) -> Iterator[Standing]:
@@ -96,7 +99,7 @@ def _blocks(run: RunDirectory) -> str:
     if shards := _shards(run.path):
         number = max(of for _, of in shards)
         ended = sum((run.path / f"shard-{shard}-of-{of}" / "result.json").exists() for shard, of in shards if of == number)
-        return f"{ended} of {number} shards"
+        return f"{ended} of {number} shards" + ("; gsx merge joins them" if ended == number else "")
     stored = run.read_segments()
     if stored is None:
         return "no checkpoint"

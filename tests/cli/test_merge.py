@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,10 @@ def test_a_sweep_over_shards_is_one_run(inside: Inside, empty: Path) -> None:
     code, out, err = inside("merge")
     assert (code, err) == (1, "") and out.split()[0] == "incomplete" and out.endswith("missing: 0, 2 of 3\n")
     assert [line.split()[0] for line in inside(*sweep, "--dry-run")[1].splitlines()] == ["new", "complete", "new", "total"]
+    parts = [
+        int(re.findall(r"evaluations=(\d+)", inside("run", *SMALL, f"shard={k}/3", "force=true", "--dry-run")[1])[0]) for k in range(3)
+    ]
+    assert sum(parts) == int(re.findall(r"evaluations=(\d+)", inside("run", *SMALL, "name=other", "--dry-run")[1])[0]) and min(parts) > 0
     code, out, _ = inside(*sweep)
     assert code == 0 and out.splitlines()[-1] == "3 cells: 2 ran, 1 skipped"
     assert [line.split()[4:6] for line in out.splitlines()[1:-1]] == [["shard", f"{k}/3"] for k in range(3)]

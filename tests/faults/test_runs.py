@@ -10,6 +10,7 @@ import pytest
 from gsx import measure
 from gsx.records import IntegrityError
 from gsx.store import RunDirectory
+from gsx.store import said as standing_said
 from tests.cli.conftest import Inside, empty, inside  # noqa: F401 (fixtures)
 from tests.torture.company import FRAGILE
 
@@ -93,3 +94,20 @@ def test_too_little_memory_is_one_line(said: str, inside: Inside, monkeypatch: p
     monkeypatch.setattr("gsx.cli.status.standings", short)
     code, _, err = inside("status", ".")
     assert code == 5 and err.startswith("gsx: out of memory") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ("busy, by 7\n", "busy, by 7"),
+        (
+            'Traceback (most recent call last):\n  File "a.py", line 1\n    f()\nRuntimeError: boom \x1b[31mred\nsecond line\n',
+            "RuntimeError: boom  [31mred",
+        ),
+        ("Traceback (most recent call last):\nValueError: x\n", "ValueError: x"),
+        ("", ""),
+    ],
+)
+def test_what_is_said_of_an_error(error: str, line: str) -> None:
+    """The reason, whatever lines its message has, and nothing that a terminal obeys."""
+    assert standing_said(error) == line
