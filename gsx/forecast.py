@@ -91,7 +91,7 @@ def forecast(measurement: Measurement, *, timed: bool = True) -> Forecast:
 
 
 def _rows(route: Route, segments: int) -> int:
-    """Bytes of the moments of all segments, as they lie in memory."""
+    """Bytes of the moments of all segments, as a checkpoint holds them."""
     coordinates, per_replicate = route.program.layout.size, int(route.materialises)
     return 8 * segments * ((3 + per_replicate) * coordinates + per_replicate + 5)
 

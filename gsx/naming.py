@@ -31,3 +31,8 @@ def label(name: str, settings: Mapping[str, Any], usual: Mapping[str, Any], samp
 def printable(text: str) -> str:
     """Foreign text, fit for a terminal, which would obey control characters; lines stay lines."""
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def in_one_line(text: str) -> str:
+    """The same, with whatever breaks its lines as spaces."""
+    return printable(" ".join(text.split()))

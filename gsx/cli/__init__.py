@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 
 import gsx
-from gsx.naming import did_you_mean, printable
+from gsx.naming import did_you_mean, in_one_line
 from gsx.records import ConfigurationError, GsxError
 
 COMMANDS = {
@@ -101,5 +101,5 @@ def _command(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"gsx: {printable(' '.join(message.split()))}", file=sys.stderr)
+    print(f"gsx: {in_one_line(message)}", file=sys.stderr)
     return code

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gsx.cli.arguments import Parser
+from gsx.cli.columns import aligned
 from gsx.cli.compose import config_folder
 from gsx.experiment import experiments, load
 
@@ -23,13 +24,8 @@ def command(arguments: list[str]) -> int:
     for what in [chosen.what] if chosen.what else LISTS:
         if not chosen.what:
             print(f"{what}:")
-        print(_table(LISTS[what](chosen.plugins)) + ("" if chosen.what else "\n"))
+        print(aligned(LISTS[what](chosen.plugins)) + ("" if chosen.what else "\n"))
     return 0
-
-
-def _table(rows: Rows) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
 def _bibtex(plugins: list[str]) -> int:

@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from gsx.cli import failures
 from gsx.cli.compose import cells, composed, composing, expanded, for_sweeper, plain
 from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.launch import asks_hydra, hand_over, parse
@@ -29,9 +29,9 @@ from gsx.cli.summary import describe, describe_part, table
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.naming import printable
-from gsx.records import Busy, GsxError, Result, Shard
+from gsx.records import Result, Shard
 from gsx.registry import Room, find, schema
-from gsx.store import RunDirectory, said
+from gsx.store import RunDirectory
 
 log = logging.getLogger("gsx")
 
@@ -252,11 +252,9 @@ def job(config: DictConfig) -> float | None:
         result = measurement.run(run, bar)
     except Exception as error:
         _failed.append(error)
-        if not isinstance(error, Busy):
-            # A fault of the user's is one line; one of ours needs its traceback.
-            folder.write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
+        failures.write_down(folder, error)
         if context.mode == RunMode.MULTIRUN:
-            log.error("failed: %s: %s", os.path.relpath(folder.path), printable(" ".join(str(error).split())))
+            failures.announce(os.path.relpath(folder.path), error)
         return None
     _folders[result.result_id] = run
     mse = result.summary["mse"]
@@ -291,8 +289,8 @@ def _closing(planned: list[Cell], sweep: bool) -> int:
     rows = [(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, planned, results, strict=True)]
     print(printable(table(rows)))
     for cell, state in zip(planned, states, strict=True):
-        if state == "failed" and (error := RunDirectory(cell.folder).read_error()) is not None:
-            print(printable(f"failed: {cell.shown}/error.txt: {said(error)}"))
+        if state == "failed":
+            failures.recall(RunDirectory(cell.place), cell.shown)
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("ran", "skipped", "failed", "missing") if state in states)
     print(f"{len(states)} cells: {counts}")
     return 1 if {"failed", "missing"} & set(states) else 0

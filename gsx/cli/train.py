@@ -10,12 +10,12 @@ import json
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gsx.cli import failures
 from gsx.cli.compose import cells, composed, composing
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
@@ -23,8 +23,8 @@ from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET, telling_words
 from gsx.cli.train_summary import describe, table
 from gsx.naming import printable
-from gsx.records import Busy, ConfigurationError, GsxError
-from gsx.store import TrainingDirectory, said
+from gsx.records import ConfigurationError
+from gsx.store import TrainingDirectory
 from gsx.training import Session, TrainingConfiguration
 
 log = logging.getLogger("gsx")
@@ -96,8 +96,8 @@ def carry_out(work: Work) -> int:
     rows = [(state, cell.what, training, cell.shown) for state, cell, training in zip(states, work.cells, trainings, strict=True)]
     print(printable(table(rows)))
     for cell, state in zip(work.cells, states, strict=True):
-        if state == "failed" and (error := TrainingDirectory(cell.folder).read_error()) is not None:
-            print(printable(f"failed: {cell.shown}/error.txt: {said(error)}"))
+        if state == "failed":
+            failures.recall(TrainingDirectory(cell.folder), cell.shown)
     print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "failed") if s in states))
     return 1 if "failed" in states else 0
 
@@ -171,11 +171,9 @@ def _run(cell: Cell, quiet: bool, place: str) -> str:
     try:
         cell.session.run(cell.folder, bar)
     except Exception as error:
-        if not isinstance(error, Busy):
-            # A fault of the user's is one line; one of ours needs its traceback.
-            TrainingDirectory(cell.folder).write_error(f"{error}\n" if isinstance(error, GsxError) else traceback.format_exc())
+        failures.write_down(TrainingDirectory(cell.folder), error)
         if not place:
             raise
-        log.error("failed: %s: %s", cell.shown, printable(" ".join(str(error).split())))
+        failures.announce(cell.shown, error)
         return "failed"
     return "ran"

@@ -16,6 +16,7 @@ from gsx.store.experiment import (
 )
 from gsx.store.files import atomic_write
 from gsx.store.find import find_runs, find_shards, find_trainings
+from gsx.store.folder import Folder
 from gsx.store.reference import StoredReference
 from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments, check_fingerprint
@@ -30,6 +31,7 @@ __all__ = [
     "TABLE_COLUMNS",
     "Checked",
     "CoordinateTable",
+    "Folder",
     "PlannedCell",
     "PlannedStep",
     "RunDirectory",

@@ -46,6 +46,20 @@ def find_trainings(paths: Iterable[Path]) -> Iterator[TrainingDirectory]:
 
 def _folders(paths: Iterable[Path], marks: set[str]) -> list[Path]:
     found: dict[str, Path] = {}
+    for folder, subfolders, files in walk(paths):
+        shards = {name for name in subfolders if Shard.of_folder(name)}
+        subfolders[:] = [name for name in subfolders if not name.startswith("reference-") and name not in shards]
+        real = os.path.realpath(folder)
+        if (shards or not marks.isdisjoint(files)) and not Shard.of_folder(os.path.basename(real)):
+            found.setdefault(real, folder)
+    return sorted(found.values())
+
+
+def walk(paths: Iterable[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Every folder at or below `paths`, its subfolders, of which some may be struck out, and its files.
+
+    Links and hidden folders are not entered. ConfigurationError for a path that is no folder, EnvironmentFault for one that cannot be read.
+    """
 
     def fault(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a folder that vanished under the walk
@@ -55,8 +69,5 @@ def _folders(paths: Iterable[Path], marks: set[str]) -> list[Path]:
         if not path.is_dir():
             raise ConfigurationError(f"{path}: no such folder")
         for folder, subfolders, files in os.walk(path, onerror=fault):
-            shards = {name for name in subfolders if Shard.of_folder(name)}
-            subfolders[:] = [name for name in subfolders if not name.startswith((".", "reference-")) and name not in shards]
-            if (shards or not marks.isdisjoint(files)) and not Shard.of_folder(os.path.basename(os.path.realpath(folder))):
-                found.setdefault(os.path.realpath(folder), Path(folder))
-    return sorted(found.values())
+            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+            yield Path(folder), subfolders, files

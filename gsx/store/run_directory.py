@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from gsx.store.result import parse_result
 from gsx.store.segments import StoredSegments, pack_segments, parse_segments
 from gsx.store.strict_json import parse_json, sealed_json
 from gsx.store.table import CoordinateTable, format_table, parse_table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,23 +91,21 @@ class RunDirectory(Folder):
 
     def read_coordinates(self) -> CoordinateTable | None:
         """The table that belongs to result.json, or None where either was never written. IntegrityError, EnvironmentFault."""
-        parsed = read(self._result, MAX_TEXT, parse_result)
-        if parsed is None or (declared := parsed[1]["coordinates"]) is None:
-            return None
-        table = read(self._table, MAX_TEXT, lambda stream: parse_table(stream, declared))
-        if table is None:
-            raise IntegrityError(f"{self._table}: missing, and result.json declares it; {ADVICE}")
-        return table
+        return self._declared("coordinates", self._table, parse_table)
 
     def read_draws(self) -> dict[str, np.ndarray] | None:
         """The columns of the draws.csv that belongs to result.json, or None where none were kept. IntegrityError, EnvironmentFault."""
+        return self._declared("draws", self._draws, parse_draws)
+
+    def _declared(self, name: str, path: Path, parse: Callable[[BinaryIO, dict[str, Any]], T]) -> T | None:
+        """A table as result.json declares it; None where it declares none, or is from before it declared this one."""
         parsed = read(self._result, MAX_TEXT, parse_result)
-        if parsed is None or (declared := parsed[1]["draws"]) is None:
+        if parsed is None or (declared := parsed[1][name]) is None:
             return None
-        draws = read(self._draws, MAX_TEXT, lambda stream: parse_draws(stream, declared))
-        if draws is None and declared:
-            raise IntegrityError(f"{self._draws}: missing, and result.json declares it; {ADVICE}")
-        return draws
+        table = read(path, MAX_TEXT, lambda stream: parse(stream, declared))
+        if table is None and declared:
+            raise IntegrityError(f"{path}: missing, and result.json declares it; {ADVICE}")
+        return table
 
     def discard(self) -> None:
         """Forget the run: what force=true does. EnvironmentFault."""

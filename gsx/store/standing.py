@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from gsx.records import IntegrityError
 from gsx.store.experiment import find_experiments, read_experiment
 from gsx.store.files import one_line
-from gsx.store.find import find_runs, find_trainings
+from gsx.store.find import find_runs, find_shards, find_trainings
 from gsx.store.folder import Folder
 from gsx.store.run_directory import RunDirectory
 from gsx.store.training import TrainingDirectory
@@ -96,9 +95,9 @@ def _finished_run(run: RunDirectory) -> str | None:
 
 
 def _blocks(run: RunDirectory) -> str:
-    if shards := _shards(run.path):
-        number = max(of for _, of in shards)
-        ended = sum((run.path / f"shard-{shard}-of-{of}" / "result.json").exists() for shard, of in shards if of == number)
+    if shards := find_shards(run.path):
+        number = max(shard.of for shard in shards)
+        ended = sum((folder.path / "result.json").exists() for shard, folder in shards.items() if shard.of == number)
         return f"{ended} of {number} shards" + ("; gsx merge joins them" if ended == number else "")
     stored = run.read_segments()
     if stored is None:
@@ -137,11 +136,5 @@ def _age(path: Path) -> str:
     return f", checkpoint {max(seconds, 0):.0f} s old"
 
 
-def _shards(folder: Path) -> list[tuple[int, int]]:
-    found = (re.fullmatch(r"shard-(\d{1,4})-of-(\d{1,4})", path.name) for path in folder.glob("shard-*-of-*"))
-    return [(int(match[1]), int(match[2])) for match in found if match]
-
-
 def _shard_held(folder: Path) -> str | None:
-    held = (Folder(folder / f"shard-{shard}-of-{of}").holder for shard, of in _shards(folder))
-    return next(filter(None, held), None)
+    return next(filter(None, (shard.holder for shard in find_shards(folder).values())), None)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gsx.records import ConfigurationError, EnvironmentFault, IntegrityError, Result, result_id
+from gsx.records import EnvironmentFault, IntegrityError, Result, result_id
 from gsx.store.experiment import read_experiment
-from gsx.store.files import ADVICE, environment_fault, one_line
+from gsx.store.files import ADVICE, one_line
+from gsx.store.find import walk
 from gsx.store.lock import holder
 from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments
@@ -44,20 +45,11 @@ class Checked:
 def verify(paths: Iterable[Path]) -> Iterator[Checked]:
     """Every folder of results at or below `paths`; links and hidden folders are not entered. ConfigurationError for a path that is none."""
     seen = set()
-    for path in paths:
-        if not path.is_dir():
-            raise ConfigurationError(f"{path}: no such folder")
-        for folder, subfolders, files in os.walk(path, onerror=_refuse):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            ours = [name for name in files if _FILES.fullmatch(name) or _LEFTOVER.fullmatch(name)]
-            if ours and (real := os.path.realpath(folder)) not in seen:
-                seen.add(real)
-                yield _checked(Path(folder), ours)
-
-
-def _refuse(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # a folder that vanished under the walk
-        raise environment_fault(Path(error.filename), "cannot be read", error)
+    for folder, _, files in walk(paths):
+        ours = [name for name in files if _FILES.fullmatch(name) or _LEFTOVER.fullmatch(name)]
+        if ours and (real := os.path.realpath(folder)) not in seen:
+            seen.add(real)
+            yield _checked(folder, ours)
 
 
 def _checked(folder: Path, names: list[str]) -> Checked:

@@ -76,6 +76,8 @@ def test_a_failed_shard_tells_why_in_its_own_folder(inside: Inside, empty: Path)
     (run / "shard-1-of-2" / "segments.npz").write_bytes(b"")
     code, out, _ = inside("run", "-q", "-m", *SMALL, "shard=0/2,1/2")
     assert code == 1 and out.splitlines()[-1] == "2 cells: 1 skipped, 1 failed"
+    (reason,) = (line for line in out.splitlines() if line.startswith("failed: "))
+    assert "shard-1-of-2/error.txt: " in reason and "segments.npz" in reason
     assert "segments.npz" in (run / "shard-1-of-2" / "error.txt").read_text() and not (run / "error.txt").exists()
     assert inside("run", "-q", *SMALL, "shard=1/2", "force=true")[0] == 0
     assert inside("merge")[0] == 0
