@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def conclude(known: Result, segments: Segments, reference: Reference, cost: Cost
     """The complete result, from one that has everything but statistics, and the moments of all segments."""
     part = known.part
     assert part is not None
-    if not np.linalg.norm(reference.gradient) > 0:
+    if not 0 < statistics.length(reference.gradient) < math.inf:
         segments = dataclasses.replace(segments, cosine_mean=None)  # there is no direction to compare with
     replicates = int(segments.count.sum())
     analysis = statistics.analyse(

@@ -23,6 +23,7 @@ from gsx.reference import exact_gradient
 from gsx.resume import Place, beginning
 from gsx.routes import Route
 from gsx.shards import own
+from gsx.statistics import length
 from gsx.stopping import looks, relative_error
 from gsx.store import PLANNED
 from gsx.yardstick import time_ratio
@@ -78,8 +79,7 @@ def replicate(
     ratio, ratio_log_se = time_ratio(route, plan.block_size, seed)
     advance = progress(plan.own_replicates) if progress else lambda replicates: None
     advance(plan.block_size * int(accumulator.blocks[plan.own].sum()))
-    with np.errstate(over="ignore"):  # numbers within the range, whose squares are not, have no direction
-        norm = float(np.linalg.norm(reference.gradient))
+    norm = length(reference.gradient)
     direction = torch.from_numpy(reference.gradient / norm).to(device) if 0 < norm < math.inf else None
 
     def seconds() -> float:

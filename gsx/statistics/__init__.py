@@ -13,7 +13,7 @@ from gsx.statistics.moments import Moments, leave_one_out, merge, parts, pooled
 from gsx.statistics.pool import Pool
 from gsx.statistics.projections import sign_vectors
 from gsx.statistics.relative import Traces, relative_variance
-from gsx.statistics.summary import bias_sq, cosine, mean_squared_error, signal_to_noise, variance
+from gsx.statistics.summary import bias_sq, cosine, length, mean_squared_error, signal_to_noise, variance
 from gsx.statistics.tails import f_quantile, student_t_quantile, student_t_tail
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "f_quantile",
     "jackknife_se",
     "leave_one_out",
+    "length",
     "mean_squared_error",
     "merge",
     "parts",

@@ -54,6 +54,12 @@ def signal_to_noise(pool: Pool) -> Interval | None:
     return Interval(found.value, squared_length_se(found.se * trace, *shape[:2]) / trace, (low / trace, high / trace))
 
 
+def length(vector: np.ndarray) -> float:
+    """Euclidean, from the plain sum of squares: infinite where that leaves the range, though every number lies within it."""
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(vector))
+
+
 def cosine(pool: Pool) -> Interval | None:
     """mean . reference / sqrt((|mean|^2 - trace / R) |reference|^2), clipped to [-1, 1]; None where that square is not clear of zero.
 
@@ -63,21 +69,21 @@ def cosine(pool: Pool) -> Interval | None:
     the angle between mean and reference +- c, with sin c the radius of the errors across the two vectors, relative to their lengths. It
     covers at least 95 %, and just 95 % where the truth is 1; with one coordinate there is no angle to be wrong about, and it is [1, 1].
     """
-    length = float(np.linalg.norm(pool.reference))
-    if length == 0 or not signal_is_clear(pool, 2):
+    norm = length(pool.reference)
+    if norm == 0 or not signal_is_clear(pool, 2):
         return None
-    found = interval(pool.count, pool.mean @ pool.reference / (np.sqrt(pool.signal) * length), log=False)
+    found = interval(pool.count, pool.mean @ pool.reference / (np.sqrt(pool.signal) * norm), log=False)
     if found is None:
         return None
     value = min(max(found.value, -1.0), 1.0)
     if found.se is None:
         return Interval(value, None, None)
-    ahead, mean = pool.reference / length, pool.mean[0]
+    ahead, mean = pool.reference / norm, pool.mean[0]
     along = float(mean @ ahead)
     angle = math.atan2(float(np.linalg.norm(mean - along * ahead)), along)  # arccos would lose half the digits near 0
     heading = mean / np.linalg.norm(mean)
     sideways = (pool.deviation - np.outer(pool.deviation @ heading, heading)) / np.linalg.norm(mean)
-    c = math.asin(min(1.0, error_radius(sideways, pool.reference_se / length, across=ahead)))
+    c = math.asin(min(1.0, error_radius(sideways, pool.reference_se / norm, across=ahead)))
     low, high = math.cos(min(angle + c, math.pi)), math.cos(max(angle - c, 0.0))
     # The value is corrected for noise, the angle is not: they may part by a hair.
     return Interval(value, found.se, (min(low, value), max(high, value)))

@@ -1,4 +1,4 @@
-"""JSON that holds its own sha256: no NaN, no infinity, no key twice, and nothing believed before its type is checked."""
+"""JSON that holds its own sha256: no NaN, no infinity, no number beyond float64, no key twice; nothing believed before its type is checked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import json
 from typing import Any, BinaryIO, NoReturn
 
 from gsx.records import Layout, canonical_json
+
+#: Digits of a whole number, that it may still be taken for a float64.
+MOST_DIGITS = 300
 
 
 def sealed_json(body: dict[str, Any]) -> bytes:
@@ -22,6 +25,11 @@ def parse_json(stream: BinaryIO) -> dict[str, Any]:
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not strict JSON")
 
+    def whole(digits: str) -> int:
+        if len(digits) > MOST_DIGITS:
+            raise ValueError(f"a number of {len(digits)} digits")
+        return int(digits)
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         body = dict(pairs)
         if len(body) < len(pairs):  # two readers may disagree on which of the two holds
@@ -29,7 +37,7 @@ def parse_json(stream: BinaryIO) -> dict[str, Any]:
         return body
 
     try:
-        body = json.loads(stream.read().decode(), parse_constant=refuse, object_pairs_hook=unique)
+        body = json.loads(stream.read().decode(), parse_constant=refuse, parse_int=whole, object_pairs_hook=unique)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if not isinstance(body, dict):

@@ -103,7 +103,8 @@ def damaged_arrays(rng: random.Random, arrays: dict[str, np.ndarray]) -> dict[st
             case 3:
                 arrays[name] = array[..., :-1] if array.ndim else np.array([array, array])
             case 4 if array.dtype.kind in "biuf" and np.isfinite(array).all():
-                arrays[name] = array.astype(rng.choice(("<i8", "<f8", "<f4", "?", "<u1", "<U5")))
+                with np.errstate(all="ignore"):  # what does not fit is some other number, which is what is wanted
+                    arrays[name] = array.astype(rng.choice(("<i8", "<f8", "<f4", "?", "<u1", "<U5")))
             case 5 if array.dtype.kind == "f" and array.size and array.ndim:
                 changed = array.copy()
                 changed.flat[rng.randrange(array.size)] = rng.choice((np.nan, np.inf, -np.inf, 1e38, -1.0, 0.0))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gsx import measure, registry, yardstick
@@ -127,6 +127,7 @@ def told(result: Result) -> None:
 
 @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(configurations())
+@example({"model": {"name": "bernoulli_ising", "coupling": 1e200}, "estimator": "ar", "num_replicates": 1, "dtype": "float64"})
 def test_any_configuration(configuration: dict[str, Any]) -> None:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("error")

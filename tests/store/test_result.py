@@ -83,6 +83,7 @@ def test_a_result_never_stands_beside_the_table_of_another(tmp_path: Path, monke
         ('{"a":' * 1_000_000, "nested too deeply"),
         ('{"a": NaN}', "NaN is not strict JSON"),
         ('{"a": -Infinity}', "-Infinity is not strict JSON"),
+        ('{"a": ' + "9" * 301 + "}", "a number of 301 digits"),
         ('{"a": 1e999}', ""),
         ('{"a": ' + "1" * 5000 + "}", ""),
         ("[]", "not a JSON object"),
