@@ -178,6 +178,7 @@ class Measurement:
                 self._discard(directory)
             elif (stored := self.complete(directory)) is not None:
                 return stored
+            folder.forget_error()
             result = self._measure(directory, self._reference(directory.parent, progress), progress, blocks_per_task)
             plan = dataclasses.replace(self.plan, blocks=result.blocks)
             folder.write_result(result, draws(self.route, plan, wanted, seed=self.configuration.seed) if wanted else None)
@@ -200,7 +201,7 @@ class Measurement:
         stored = folder.read_result()
         if stored is None or stored.result_id != self.result_id or stored.part is None or stored.part.shard != self.shard:
             return None
-        return stored if (folder.path / "segments.npz").exists() else None
+        return stored if folder.holds_moments(stored) else None
 
     def _complete(self, folder: RunDirectory) -> Result | None:
         stored = folder.read_result()
@@ -212,7 +213,7 @@ class Measurement:
         wanted = min(self.configuration.draws, stored.num_replicates)
         if wanted and ((kept := folder.read_draws()) is None or len(kept["replicate"]) < wanted):
             return None
-        if not self.exact and not (folder.path / "segments.npz").exists():
+        if not self.exact and not folder.holds_moments(stored):
             return None
         return dataclasses.replace(stored, config=self.config)
 

@@ -15,7 +15,7 @@ from gsx.records import IntegrityError, canonical_json
 from gsx.store import RunDirectory
 
 if TYPE_CHECKING:
-    from gsx.cli.run import Cell
+    from gsx.cli.cell import Cell
 
 #: Kinds of cells are timed for so long, in seconds; the others are counted only.
 MOST_SECONDS = 60.0
@@ -45,7 +45,7 @@ def show(cells: Sequence[Cell], prepared: Callable[[str], Measurement], *, quiet
     kinds = Kinds(prepared)
     bills: list[Bill] = []
     for cell in cells:
-        if cell.state == "complete":
+        if cell.state in ("complete", "broken"):
             print(cell.line())
         else:
             bills.append(kinds.bill(cell))

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -15,6 +16,7 @@ from gsx.cli import presets
 from gsx.cli.arguments import Parser
 from gsx.cli.compose import HYDRA, config_folder, one_line_errors
 from gsx.cli.survival import Complete, surviving
+from gsx.store import environment_fault
 
 
 def parse(command: str, arguments: list[str]) -> argparse.Namespace:
@@ -45,5 +47,10 @@ def hand_over(
     try:
         with one_line_errors(arguments, config_name), surviving(complete):
             hydra.main(config_path=str(config_folder()), config_name=config_name, **HYDRA)(job)()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # Hydra writes its own files beside the results
+        where = Path(error.filename) if error.filename else Path.cwd() / "outputs"
+        raise environment_fault(where, "cannot be written", error) from error
     finally:
         sys.argv = before

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from gsx.cli import failures
+from gsx.cli.cell import telling_words
 from gsx.cli.compose import cells, composed, composing
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
 from gsx.cli.progress import progress, silent
-from gsx.cli.run import QUIET, telling_words
+from gsx.cli.run import QUIET
 from gsx.cli.train_summary import describe, table
 from gsx.naming import printable
 from gsx.records import ConfigurationError
@@ -173,7 +174,7 @@ def _run(cell: Cell, quiet: bool, place: str) -> str:
     except Exception as error:
         failures.write_down(TrainingDirectory(cell.folder), error)
         if not place:
-            raise
+            raise failures.fatal(error, cell.folder) from error
         failures.announce(cell.shown, error)
         return "failed"
     return "ran"

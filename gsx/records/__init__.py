@@ -6,7 +6,7 @@ room first.
 """
 
 from gsx.records.canonical import canonical_json
-from gsx.records.faults import Busy, ConfigurationError, EnvironmentFault, GsxError, IntegrityError, MissingCheckpoint, MissingData
+from gsx.records.faults import Busy, ConfigurationError, EnvironmentFault, GsxError, IntegrityError, Killed, MissingCheckpoint, MissingData
 from gsx.records.identity import digest, result_id
 from gsx.records.measurement import (
     SCHEMA_VERSION,
@@ -40,6 +40,7 @@ __all__ = [
     "GsxError",
     "IntegrityError",
     "Interval",
+    "Killed",
     "Layout",
     "MissingCheckpoint",
     "MissingData",

@@ -15,6 +15,10 @@ class ConfigurationError(GsxError, ValueError):
     exit_code = 2
 
 
+class Killed(GsxError):
+    """A job whose processes die before they come to an end: nobody else is to die of it."""
+
+
 class MissingCheckpoint(ConfigurationError):
     """Parameters that were named and are not there: a training that has not come to its end leaves none yet."""
 

@@ -14,7 +14,7 @@ from gsx.store.experiment import (
     read_experiment,
     write_experiment,
 )
-from gsx.store.files import atomic_write
+from gsx.store.files import atomic_write, environment_fault
 from gsx.store.find import find_runs, find_shards, find_trainings
 from gsx.store.folder import Folder
 from gsx.store.reference import StoredReference
@@ -43,6 +43,7 @@ __all__ = [
     "TrainingDirectory",
     "atomic_write",
     "check_fingerprint",
+    "environment_fault",
     "find_experiments",
     "find_runs",
     "find_shards",

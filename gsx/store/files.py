@@ -17,6 +17,15 @@ MAX_TEXT = 64 << 20  #: bytes of a JSON, CSV or text file
 
 ADVICE = "force=true starts anew"  #: the way out that an IntegrityError names, where a file has no other
 
+#: What helps where a disk refuses.
+_WAYS_OUT = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EROFS: "work where it may be written",
+    errno.EACCES: "work where it may be written",
+}
+
 #: A FIFO in a file's place must not hang the report, and a link must not make it read a file from elsewhere.
 _CAREFULLY = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
@@ -76,7 +85,10 @@ def remove(*paths: Path) -> None:
 
 
 def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault:
-    return EnvironmentFault(f"{path}: {what}: {error.strerror or error}")
+    advice = ""
+    if what != "cannot be read" and error.errno in _WAYS_OUT:
+        advice = f"; what is stored is whole: {_WAYS_OUT[error.errno]}, and the same command goes on"
+    return EnvironmentFault(f"{path}: {what}: {error.strerror or error}{advice}")
 
 
 def read(path: Path, limit: int, parse: Callable[[BinaryIO], T], advice: str = ADVICE) -> T | None:

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsx.records import IntegrityError
-from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, read
-from gsx.store.lock import hold, holder
+from gsx.records import IntegrityError, Killed
+from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, read, remove
+from gsx.store.lock import deaths, hold, holder
+
+#: A sweep that is repeated so often has met its end in the same cell each time; it leaves that cell out.
+MOST_DEATHS = 3
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,30 @@ class Folder:
         """
         create_folder(self.path)
         self.check_links()
-        with hold(self.path, wait):
+        with hold(self.path, self._progress, wait):
             yield
+
+    @property
+    def _progress(self) -> int:
+        """Changes with every checkpoint: when the newest was written."""
+        return max((entry.stat().st_mtime_ns for entry in os.scandir(self.path) if entry.name.endswith(".npz")), default=0)
+
+    def check_deaths(self) -> None:
+        """Killed where nobody holds the folder and `MOST_DEATHS` processes in a row were killed without a checkpoint in between."""
+        if self.path.is_dir() and self.holder is None and (number := deaths(self.path, self._progress)) >= MOST_DEATHS:
+            raise Killed(
+                f"{self.path}: its process was killed {number} times at the same place (out of memory?); "
+                "run by itself, and not in a sweep, it is tried again"
+            )
 
     @property
     def holder(self) -> str | None:
         """Who holds the lock now, in words, or None."""
         return holder(self.path)
+
+    def forget_error(self) -> None:
+        """What failed before is tried again. EnvironmentFault."""
+        remove(self._error)
 
     def write_error(self, text: str) -> None:
         """Why it failed. EnvironmentFault."""

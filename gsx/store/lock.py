@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -23,20 +24,24 @@ _PATIENCE = 0.2
 
 
 @contextlib.contextmanager
-def hold(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold an existing folder against other processes, as `RunDirectory.lock` promises."""
+def hold(folder: Path, progress: int, wait: bool = False) -> Iterator[None]:
+    """Hold an existing folder against other processes, as `RunDirectory.lock` promises.
+
+    The note says too how many holders before were killed, one after another, with no `progress` made.
+    """
     lock = filelock.FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=-1 if wait else _PATIENCE, poll_interval=0.02)
     except filelock.Timeout:
-        raise Busy(f"{folder}: busy, {_holder(folder)}") from None
+        raise Busy(f"{folder}: busy, {_holder(folder)}; wait for it, or repeat the command when it has ended") from None
     except OSError as error:
         raise environment_fault(folder, "cannot be locked", error) from error
     try:
         for leftover in folder.glob(".*.tmp"):  # of a holder that was killed while it wrote
             with contextlib.suppress(OSError):
                 leftover.unlink()
-        note = {"pid": os.getpid(), "host": socket.gethostname(), "since": _COMMAND_STARTED}
+        before = {"deaths": deaths(folder, progress), "progress": progress}
+        note = {"pid": os.getpid(), "host": socket.gethostname(), "since": _COMMAND_STARTED} | before
         atomic_write(folder / ".holder", canonical_json(note).encode())
         yield
     finally:
@@ -62,10 +67,23 @@ def holder(folder: Path) -> str | None:
     return None
 
 
+def deaths(folder: Path, progress: int) -> int:
+    """How many holders in a row were killed with no progress made since: each leaves its note behind."""
+    try:
+        note = _note(folder)
+        return int(note["deaths"]) + 1 if note and note["progress"] == progress else int(bool(note))
+    except (GsxError, KeyError, TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _note(folder: Path) -> dict[str, Any]:
+    return read(folder / ".holder", 4096, lambda stream: json.loads(stream.read().decode())) or {}
+
+
 def _holder(folder: Path) -> str:
     """Who holds the lock, as far as its note can be believed: a killed holder leaves it behind, a new one has yet to write it."""
     try:
-        note = read(folder / ".holder", 4096, lambda stream: json.loads(stream.read().decode())) or {}
+        note = _note(folder)
         pid, host, since = int(note["pid"]), str(note["host"]), str(note["since"])
         if host == socket.gethostname() and os.name == "posix":
             os.kill(pid, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from gsx.records import IntegrityError, Layout, Reference, Result, Segments
+from gsx.records import IntegrityError, Layout, Reference, Result, Segments, result_id
 from gsx.store.arrays import MAX_ARRAYS, parse_arrays, write_arrays
 from gsx.store.draws import Columns, format_draws, parse_draws
 from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, create_folder, read, remove
@@ -62,6 +63,21 @@ class RunDirectory(Folder):
     def read_segments(self) -> StoredSegments | None:
         """The last checkpoint, or None. IntegrityError, EnvironmentFault."""
         return read(self._segments, 2 * MAX_ARRAYS, parse_segments)
+
+    def holds_moments(self, result: Result) -> bool:
+        """Whether the moments that this result was made from are there. IntegrityError where those that are there are others, or damaged."""
+        stored = self.read_segments()
+        if stored is None:
+            return False
+        segments = stored.segments
+        # A vanishing reference has no direction: the cosines that were kept then are none.
+        digests = {segments.digest(), dataclasses.replace(segments, cosine_mean=None).digest()}
+        counts = (segments.blocks.sum(), segments.count.sum())
+        if result.moments_sha256 not in digests or (result.blocks, result.num_replicates) != counts:
+            raise IntegrityError(f"{self._segments}: not the moments that result.json was made from; {ADVICE}")
+        if result_id(stored.result_id, result.config.get("num_replicates", 0)) != result.result_id:
+            raise IntegrityError(f"{self._segments}: of another measurement than result.json; {ADVICE}")
+        return True
 
     # -- result.json, coordinates.csv and draws.csv
 

@@ -1,4 +1,4 @@
-"""JSON that holds its own sha256: no NaN, no infinity, no number beyond float64, no key twice; nothing believed before its type is checked."""
+"""JSON that holds its own sha256: no NaN, no infinity, no number beyond float64, no key twice, and no type believed unchecked."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import re
@@ -11,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gsx.records import EnvironmentFault, IntegrityError, Result, result_id
+from gsx.records import EnvironmentFault, IntegrityError
 from gsx.store.experiment import read_experiment
 from gsx.store.files import ADVICE, one_line
 from gsx.store.find import walk
 from gsx.store.lock import holder
 from gsx.store.run_directory import RunDirectory
-from gsx.store.segments import StoredSegments
 from gsx.store.training import TrainingDirectory, read_parameters
 
 #: The files of a folder of results; what else lies there is not ours.
@@ -92,27 +90,16 @@ def _problems(folder: Path) -> list[str]:
 
 def _run(folder: Path, faults: _Faults) -> None:
     run = RunDirectory(folder)
-    result, stored = faults.of(run.read_result), faults.of(run.read_segments)
+    result = faults.of(run.read_result)
     for read in (run.read_coordinates, run.read_draws, run.read_error):
         faults.of(read)
     if result is None:
+        faults.of(run.read_segments)
         return
     _address(folder, result.result_id, faults)
-    if stored is not None:
-        _held_together(folder / "segments.npz", result, stored, faults)
-    elif result.status == "complete" and result.engine != "exact" and not (folder / "segments.npz").exists():
+    there = faults.of(functools.partial(run.holds_moments, result))
+    if there is False and result.status == "complete" and result.engine != "exact":
         faults.add(f"{folder / 'segments.npz'}: missing, and result.json was made from it; {ADVICE}")
-
-
-def _held_together(path: Path, result: Result, stored: StoredSegments, faults: _Faults) -> None:
-    """Whether these are the moments that this result was made from."""
-    segments = stored.segments
-    # A vanishing reference has no direction: the cosines that were kept then are none.
-    digests = {segments.digest(), dataclasses.replace(segments, cosine_mean=None).digest()}
-    if result.moments_sha256 not in digests or result.blocks != segments.blocks.sum() or result.num_replicates != segments.count.sum():
-        faults.add(f"{path}: not the moments that result.json was made from; {ADVICE}")
-    elif result_id(stored.result_id, result.config.get("num_replicates", 0)) != result.result_id:
-        faults.add(f"{path}: of another measurement than result.json; {ADVICE}")
 
 
 def _address(folder: Path, identity: str, faults: _Faults) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from gsx import yardstick
 from gsx.cli import main
-from gsx.cli.run import prepared
+from gsx.cli.cell import prepared
 
 #: ``inside(*words) -> (exit code, stdout, stderr)``.
 Inside = Callable[..., tuple[int, str, str]]

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gsx.cli import dry_run
+from gsx.cli.cell import prepared
 from gsx.cli.dry_run import Kinds, shape, size
-from gsx.cli.run import QUIET, planned, prepared
+from gsx.cli.run import QUIET, planned
 from gsx.forecast import Times, forecast, reference_seconds, speed
 from gsx.records import Result
 from gsx.store import RunDirectory

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gsx.cli.cell import plan
 from gsx.cli.compose import composing
-from gsx.cli.run import plan
 from gsx.records import Interval, Layout
 from gsx.report import build, report, rerun
 from gsx.report.html import bars, page, svg
@@ -252,8 +252,8 @@ def test_a_command_without_one_override_would_be_seen() -> None:
 
 
 def _config(given: list[str]) -> dict:
+    from gsx.cli.cell import prepared
     from gsx.cli.compose import composed
-    from gsx.cli.run import prepared
 
     return json.loads(json.dumps(prepared(json.dumps(composed(given), sort_keys=True)).config))
 

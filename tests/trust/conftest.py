@@ -13,7 +13,7 @@ import pytest
 
 from gsx import yardstick
 from gsx.cli import main
-from gsx.cli.run import prepared
+from gsx.cli.cell import prepared
 from gsx.report import build
 from tests.fuzz.guided import bounded
 from tests.trust.hostile import CANARY

@@ -1,0 +1,82 @@
+"""What became of the cells of `gsx run`: a table, what failed and why, and the exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from gsx.cli import failures
+from gsx.cli.cell import Cell
+from gsx.cli.summary import describe, describe_part, table
+from gsx.naming import printable
+from gsx.records import Busy, IntegrityError, Result
+from gsx.store import RunDirectory
+
+#: What may become of a cell, in the order in which it is told.
+STATES = ("ran", "skipped", "busy", "failed", "missing")
+
+
+def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], folders: Mapping[str, Path]) -> int:
+    """Say what ran, what was skipped and what failed; the exit code.
+
+    `failed` is what this process met, by folder; `folders` says where it put results, by identity: not where they were planned, if Hydra
+    was told another folder.
+    """
+    if not planned:  # a searching sweeper has said what it tried
+        return 1 if failed else 0
+    if failed and not sweep:
+        ((place, error),) = failed.items()
+        raise failures.fatal(error, place)
+    cells = [dataclasses.replace(cell, folder=folders.get(cell.result_id, cell.folder)) for cell in planned]
+    results = [_result(cell) for cell in cells]
+    if not sweep:
+        (result,) = results
+        assert result is not None
+        print(printable(describe(result, cells[0].shown) if result.part is None else describe_part(result, cells[0].shown)))
+        return 0
+    states = [_state(cell, result, failed) for cell, result in zip(cells, results, strict=True)]
+    rows = [(state, cell.measurement, result, cell.shown) for state, cell, result in zip(states, cells, results, strict=True)]
+    print(printable(table(rows)))
+    for cell, state in zip(cells, states, strict=True):
+        if state == "failed":
+            failures.recall(RunDirectory(cell.place), cell.shown, failed.get(cell.place))
+    done = [result for result, state in zip(results, states, strict=True) if result is not None and state in ("ran", "skipped")]
+    print(_counts(states, sum(result.verdict.status == "nonfinite" for result in done)))
+    if {"failed", "missing"} & set(states):
+        return 1
+    return Busy.exit_code if "busy" in states else 0
+
+
+def _counts(states: list[str], nonfinite: int) -> str:
+    text = f"{len(states)} cells: " + ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
+    if nonfinite:
+        text += f"; {nonfinite} of them not finite: no statistics"
+    if "busy" in states:
+        text += "; what is busy another process computes: wait for it, or repeat the command when it has ended"
+    return text
+
+
+def complete(cells: list[Cell], number: int) -> bool:
+    """Whether the folder of a planned cell holds its result, whichever process put it there."""
+    return bool(cells) and _state(cells[number], _result(cells[number]), {}) in ("ran", "skipped")
+
+
+def _result(cell: Cell) -> Result | None:
+    """With the configuration that was asked for: a stored one may name plug-ins, which are code, and its identity vouches for all else."""
+    try:
+        result = cell.result()
+    except IntegrityError:  # why, error.txt says
+        return None
+    return result if result is None or result.result_id != cell.result_id else dataclasses.replace(result, config=cell.config)
+
+
+def _state(cell: Cell, result: Result | None, failed: Mapping[Path, Exception]) -> str:
+    met = failed.get(cell.place)
+    there = result is not None and result.result_id == cell.result_id and result.status in ("complete", "partial")
+    if there and (met is None or isinstance(met, Busy)):  # else it is damaged
+        return "skipped" if cell.state == "complete" or met is not None else "ran"
+    folder = RunDirectory(cell.place)
+    if isinstance(met, Busy) or (met is None and folder.holder is not None):
+        return "busy"
+    return "missing" if met is None and folder.read_error() is None else "failed"
