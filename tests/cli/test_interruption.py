@@ -94,11 +94,22 @@ def test_busy_interrupted_damaged_resumed(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and out == "" and "Traceback" not in err
-    assert "interrupted" in err.splitlines()[-1] and "the same command goes on" in err.splitlines()[-1]
+    said = err.splitlines()[-1]
+    assert "interrupted in outputs/default/held-" in said and "the same command goes on" in said
     assert finished(tmp_path) == [] and not list(tmp_path.rglob(".holder")) and not list(tmp_path.rglob("error.txt"))
     (run,) = (path.parent for path in tmp_path.rglob("segments.npz"))
     stored = RunDirectory(run).read_segments()
     assert stored is not None and 0 < stored.segments.count.sum() < 640
+
+    # What a cluster sends before it kills is the same.
+    before = stored.segments.count.sum()
+    with running(*words, cwd=tmp_path) as process:
+        wait_for(lambda: [*run.glob(".holder")], process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 143 and out == "" and "Traceback" not in err and "interrupted in outputs" in err.splitlines()[-1]
+    stored = RunDirectory(run).read_segments()
+    assert stored is not None and before <= stored.segments.count.sum() < 640
 
     (tmp_path / "hold").unlink()
     whole = flip(run / "segments.npz", b"mean.npy", NPY)

@@ -1,0 +1,121 @@
+"""What goes wrong in one cell of a sweep costs that cell: a plug-in, a folder that is held, damaged files, a process that dies each time."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gsx.store import RunDirectory
+from tests.cli.process import finished, flip, gsx, one_line, running
+from tests.cli.test_interruption import NPY
+from tests.cli.test_plugins import HALVED
+
+SWEEP = ("run", "-m", "num_replicates=64", "seed=0,1", "-q")
+
+
+@pytest.fixture
+def fused(tmp_path: Path) -> tuple[str, ...]:
+    """An estimator of a user's own that cannot be made with some settings, and how it is asked for."""
+    code = HALVED.replace("Halved", "Fused").replace(
+        "        self.factor =", "        if factor > 1:\n            1 / 0\n        self.factor ="
+    )
+    (tmp_path / "fused.py").write_text(code)
+    return "plugins=[fused]", "estimator=concrete", "estimator.name=fused", "~estimator.temperature", "num_replicates=64", "-q"
+
+
+def test_a_plugin_that_raises_before_there_is_anything_to_run(tmp_path: Path, fused: tuple[str, ...]) -> None:
+    done = gsx("run", "-m", *fused, "+estimator.factor=2,0.5", cwd=tmp_path, code=1)
+    *_, why, counts = done.stdout.splitlines()
+    assert counts == "2 cells: 1 ran, 1 failed" and why.endswith("error.txt: ZeroDivisionError: division by zero")
+    assert "failed: outputs" in done.stderr and "ZeroDivisionError: division by zero (fused.py, line 17)" in done.stderr
+    (error,) = tmp_path.rglob("error.txt")
+    assert error.read_text().startswith("Traceback") and len(finished(tmp_path)) == 1
+
+    alone = gsx("run", *fused, "+estimator.factor=2", cwd=tmp_path, code=1)
+    assert one_line(alone.stderr).endswith(f"; the traceback is in {error.relative_to(tmp_path)}") and alone.stdout == ""
+
+    mended = (tmp_path / "fused.py").read_text().replace("factor > 1", "factor > 3")
+    (tmp_path / "fused.py").write_text(mended)
+    gsx("run", *fused, "+estimator.factor=2", cwd=tmp_path)
+    assert not error.exists()
+
+
+def folders(tmp_path: Path) -> list[Path]:
+    """Of the sweep's cells, in their order."""
+    gsx(*SWEEP, cwd=tmp_path)
+    return sorted(finished(tmp_path), key=lambda path: json.loads((path / "result.json").read_text())["config"]["seed"])
+
+
+def test_busy_damaged_and_deadly_cells_cost_themselves_alone(tmp_path: Path) -> None:
+    first, second = folders(tmp_path)
+
+    # Complete is what its moments vouch for.
+    whole = flip(first / "segments.npz", b"mean.npy", NPY)
+    damaged = gsx(*SWEEP, cwd=tmp_path, code=1)
+    assert damaged.stdout.splitlines()[-1] == "2 cells: 1 skipped, 1 failed" and "sha256" in damaged.stdout
+    alone = gsx("run", "num_replicates=64", "-q", cwd=tmp_path, code=6)
+    assert str(first / "segments.npz") in one_line(alone.stderr) and "force=true" in alone.stderr
+    (first / "segments.npz").write_bytes(whole)
+    assert gsx(*SWEEP, cwd=tmp_path).stdout.splitlines()[-1] == "2 cells: 2 skipped"
+
+    # What another process computes has not failed.
+    RunDirectory(first).discard()
+    with RunDirectory(first).lock():
+        busy = gsx(*SWEEP, cwd=tmp_path, code=7)
+        assert busy.stdout.splitlines()[-1].startswith("2 cells: 1 skipped, 1 busy; what is busy another process computes: wait for it")
+        alone = gsx("run", "num_replicates=64", "-q", cwd=tmp_path, code=7)
+        assert "wait for it, or repeat the command" in one_line(alone.stderr)
+    assert not (first / "error.txt").exists()
+
+    # A cell whose process was killed three times stands in nobody's way.
+    for _ in range(3):
+        die_holding(first)
+    RunDirectory(second).discard()
+    left_out = gsx(*SWEEP, cwd=tmp_path, code=1)
+    assert left_out.stdout.splitlines()[-1] == "2 cells: 1 ran, 1 failed" and "was killed 3 times" in left_out.stdout
+    gsx("run", "num_replicates=64", "-q", cwd=tmp_path)
+    assert gsx(*SWEEP, cwd=tmp_path).stdout.splitlines()[-1] == "2 cells: 2 skipped"
+
+
+def die_holding(folder: Path) -> None:
+    """What a process leaves that is killed while it computes a run."""
+    code = "import os, sys; from pathlib import Path; from gsx.store import RunDirectory as Run\n"
+    code += "with Run(Path(sys.argv[1])).lock(): os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode == -signal.SIGKILL
+
+
+def test_progress_forgives_a_death(tmp_path: Path) -> None:
+    """The control: kills with checkpoints between them are somebody's Ctrl-Z or a queue's time limit."""
+    run = RunDirectory(tmp_path / "run")
+    for killed in range(4):
+        die_holding(run.path)
+        (run.path / "segments.npz").touch()
+        os.utime(run.path / "segments.npz", ns=(killed, killed))
+    run.check_deaths()
+    with run.lock():
+        pass
+    die_holding(run.path)
+    die_holding(run.path)
+    run.check_deaths()
+
+
+@pytest.mark.parametrize("words", [("run",), ("run", "-m")])
+def test_a_file_that_may_not_grow(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Not even Hydra's files: one line that says which, what is safe and what to do."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))
+    try:
+        with running(*words, "num_replicates=64", "-q", cwd=tmp_path) as process:
+            out, err = process.communicate(timeout=60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert process.returncode == 5 and out == ""
+    said = one_line(err)
+    assert "cannot be written: File too large; what is stored is whole" in said and "ulimit -f" in said and str(tmp_path) in said
