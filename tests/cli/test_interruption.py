@@ -113,6 +113,7 @@ def test_busy_interrupted_damaged_resumed(tmp_path: Path) -> None:
 
     (tmp_path / "hold").unlink()
     whole = flip(run / "segments.npz", b"mean.npy", NPY)
+    assert "wait for it, or repeat the command" in busy.stderr
     damaged = gsx(*words, cwd=tmp_path, code=6)
     assert str(run / "segments.npz") in damaged.stderr and "force=true" in damaged.stderr and damaged.stdout == ""
     assert finished(tmp_path) == []
