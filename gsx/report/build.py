@@ -70,15 +70,16 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
 
     files: dict[str, str] = {}
     table = tables.rows(groups, without)
-    files["tables/summary.csv"] = tables.csv(tables.summary(table))
-    files["tables/summary.md"] = tables.markdown(table)
-    files["tables/summary.tex"] = tables.latex(table)
+    if table:
+        files["tables/summary.csv"] = tables.csv(tables.summary(table))
+        files["tables/summary.md"] = tables.markdown(table)
+        files["tables/summary.tex"] = tables.latex(table)
     findings = [found for found in (scoreboard(paths),) if found is not None]
     variances = relative.Variances()
     compared = (advice.table(groups, baseline, variances), relative.table(groups, baseline, variances))
     ended = trainings.table(courses)
-    others = [other for other in compared if other]
-    for further in (*findings, *([ended] if ended else []), *others):
+    of_trainings, others = [ended] if ended else [], [other for other in compared if other]
+    for further in (*findings, *of_trainings, *others):
         files |= {f"tables/{further.name}.{kind}": text for kind, text in further.texts().items()}
 
     every = list(_unique(itertools.chain(*map(training.plots, courses), _plots(groups, alone=len(table) == 1))))
@@ -86,9 +87,9 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
     counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
     not_drawn, twice = [plot.name for plot in left], [cell.name for cell in duplicates]
-    summary = files["tables/summary.md"] if table else ""
-    shown_after = [*([ended] if ended else []), *others]
-    files["report.md"] = index.page(table, summary, findings, shown_after, counts, list(files), drawn, not_drawn, twice, trained)
+    summary = files.get("tables/summary.md", "")
+    after = [*of_trainings, *others]
+    files["report.md"] = index.page(table, summary, findings, after, counts, list(files), drawn, not_drawn, twice, trained)
     if html:
         # As they lie beside the page, whatever wrote them.
         shown = [(plot, (out / "figures" / f"{plot.name}.svg").read_text(encoding="utf-8")) for plot in drawn]
