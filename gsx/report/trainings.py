@@ -27,6 +27,7 @@ class Trajectory:
     """One training: `curve` has the columns seed, step, split, estimator, metric, value, se."""
 
     name: str  # the last two parts of its path
+    of: Trained = field(repr=False)
     status: str
     config: dict[str, Any]
     model: str
@@ -34,7 +35,6 @@ class Trajectory:
     seeds: tuple[int, ...]
     curve: pd.DataFrame = field(repr=False)
     summary: dict[str, Any]  # "elbo.test" -> value, se, ci
-    of: Trained = field(repr=False)
     label: str = ""
 
 
@@ -55,8 +55,8 @@ def collect(paths: Sequence[Path]) -> tuple[list[Course], list[Trained]]:
 
 def _trajectory(of: Trained, training: Training) -> Trajectory:
     curve = pd.DataFrame(training.curve, columns=list(Point._fields))
-    about = (of.name, training.status, training.config, training.model, training.estimator, training.seeds)
-    return Trajectory(*about, curve, training.summary, of)
+    told = (training.status, training.config, training.model, training.estimator, training.seeds, curve, training.summary)
+    return Trajectory(of.name, of, *told)
 
 
 def table(courses: Sequence[Course]) -> Table | None:

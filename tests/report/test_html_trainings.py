@@ -17,6 +17,7 @@ from gsx.cli.train import plan as plan_training
 from gsx.records import Parameters
 from gsx.report import build, report, rerun, trainings
 from gsx.store import TrainingDirectory, write_parameters
+from tests.fuzz.test_reports import planned
 from tests.report import factory
 from tests.report.test_html import HOSTILE, Outline
 from tests.report.trainings import vae, write
@@ -249,3 +250,14 @@ def test_a_folder_that_is_a_link_is_unreadable_and_nothing_behind_it_is_read(tmp
     assert "away" not in everything and str(tmp_path) not in everything
     # What the user names is entered.
     assert report([here / "many"], tmp_path / "r").counts["complete"] == 1
+
+
+def test_no_finding_is_measured_behind_a_link(tmp_path: Path) -> None:
+    folder = planned(tmp_path / "outputs")
+    scoreboard = tmp_path / "r/tables/scoreboard.csv"
+    report([tmp_path / "outputs"], tmp_path / "r")
+    assert ",reproduced," in scoreboard.read_text()
+    folder.rename(tmp_path / "away")
+    folder.symlink_to(tmp_path / "away")
+    report([tmp_path / "outputs"], tmp_path / "r")
+    assert ",missing," in scoreboard.read_text()
