@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gsx.cli.arguments import Parser
 from gsx.report import STYLES, report
+from gsx.report.index import states
 
 
 def command(arguments: list[str]) -> int:
@@ -16,8 +17,7 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--style", choices=STYLES, default="page", help="where the figures will stand, which sets width and letters (page)")
     chosen = parser.parse_args(arguments)
     done = report(chosen.paths, chosen.out, html=chosen.html, style=chosen.style)
-    print(done.table)
-    counts = ", ".join(f"{count} {state}" for state, count in done.counts.items() if count)
+    print(f"{done.table}\n")
     first = "report.html" if chosen.html else "report.md"
-    print(f"{counts}; {len(done.files)} files in {chosen.out}, beginning with {chosen.out / first}")
+    print(f"{states(done.counts, done.trainings)}; {len(done.files)} files in {chosen.out}, beginning with {chosen.out / first}")
     return 0

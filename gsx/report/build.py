@@ -30,6 +30,7 @@ from gsx.report import html as pages
 from gsx.report.canvas import Plot
 from gsx.report.collect import STATES, Group, collect
 from gsx.report.scoreboard import scoreboard
+from gsx.report.trained import counted
 from gsx.store import atomic_write
 
 #: Drawing takes a second a figure. Tables are never cut.
@@ -38,10 +39,11 @@ MOST_FIGURES = 40
 
 @dataclass(frozen=True)
 class Report:
-    """What was written, how many runs are in which state, and the summary table as Markdown."""
+    """What was written, how many runs and how many trainings are in which state, and the tables of both as Markdown."""
 
     files: tuple[Path, ...]
     counts: dict[str, int]
+    trainings: dict[str, int]
     table: str
 
 
@@ -54,8 +56,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     """
     paths, out = [Path(path) for path in paths], Path(out)
     groups, without, duplicates = collect(paths)
-    courses, unfinished = trainings.collect(paths)
-    if not (groups or without or courses or unfinished):
+    courses, trained = trainings.collect(paths)
+    if not (groups or without or trained):
         searched = ", ".join(map(str, paths))
         raise ConfigurationError(f"report: no run under {searched}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
     try:
@@ -68,14 +70,16 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
 
     files: dict[str, str] = {}
     table = tables.rows(groups, without)
-    files["tables/summary.csv"] = tables.csv(tables.summary(table))
-    files["tables/summary.md"] = tables.markdown(table)
-    files["tables/summary.tex"] = tables.latex(table)
+    if table:
+        files["tables/summary.csv"] = tables.csv(tables.summary(table))
+        files["tables/summary.md"] = tables.markdown(table)
+        files["tables/summary.tex"] = tables.latex(table)
     findings = [found for found in (scoreboard(paths),) if found is not None]
     variances = relative.Variances()
     compared = (advice.table(groups, baseline, variances), relative.table(groups, baseline, variances))
-    others = [other for other in (trainings.table(courses), *compared) if other]
-    for further in (*findings, *others):
+    ended = trainings.table(courses)
+    of_trainings, others = [ended] if ended else [], [other for other in compared if other]
+    for further in (*findings, *of_trainings, *others):
         files |= {f"tables/{further.name}.{kind}": text for kind, text in further.texts().items()}
 
     every = list(_unique(itertools.chain(*map(training.plots, courses), _plots(groups, alone=len(table) == 1))))
@@ -83,15 +87,17 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
     counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
     not_drawn, twice = [plot.name for plot in left], [cell.name for cell in duplicates]
-    summary = files["tables/summary.md"]
-    files["report.md"] = index.page(table, summary, findings, others, counts, list(files), drawn, not_drawn, twice, unfinished)
+    summary = files.get("tables/summary.md", "")
+    after = [*of_trainings, *others]
+    files["report.md"] = index.page(table, summary, findings, after, counts, list(files), drawn, not_drawn, twice, trained)
     if html:
         # As they lie beside the page, whatever wrote them.
         shown = [(plot, (out / "figures" / f"{plot.name}.svg").read_text(encoding="utf-8")) for plot in drawn]
-        files["report.html"] = pages.page(table, counts, findings, others, shown, not_drawn, twice, unfinished)
+        files["report.html"] = pages.page(table, counts, findings, others, shown, not_drawn, twice, courses, trained, ended)
     for name, text in files.items():
         atomic_write(out / name, text.encode())
-    return Report(tuple(sorted([out / name for name in files] + figures)), counts, summary)
+    told = "\n".join(filter(None, [summary, files.get("tables/trainings.md", ""), index.incomplete(trained)]))
+    return Report(tuple(sorted([out / name for name in files] + figures)), counts, counted(trained), told)
 
 
 def _plots(groups: Sequence[Group], alone: bool) -> Iterator[Plot]:

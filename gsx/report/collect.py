@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gsx.records import VERDICTS, ConfigurationError, GsxError, Result, canonical_json
 from gsx.report import escape, labels
-from gsx.store import RunDirectory, find_runs, find_shards
+from gsx.store import Folder, RunDirectory, find_runs, find_shards
+from gsx.store.find import TRAINING, walk
 
 #: The states of a cell, in the order they are counted in.
 STATES = ("complete", "partial", "failed", "unreadable")
+
+#: What reading a stranger's file may raise.
+UNREADABLE = (GsxError, OSError, ValueError, KeyError, TypeError, AttributeError)
+
+#: One of them lies in every folder of results.
+_MARKS = {"result.json", "training.json", "segments.npz", "error.txt", ".lock"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,8 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
     for path in paths:
         if not path.is_dir():
             raise ConfigurationError(f"report: there is no folder {path}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
-    directories = {directory.path.resolve(): directory for directory in find_runs(paths)}
+    linked = (RunDirectory(path) for path in links(paths) if not path.name.startswith(TRAINING))
+    directories = {_place(directory): directory for directory in (*find_runs(paths), *linked)}
     cells = sorted((_read(directories[path]) for path in sorted(directories)), key=lambda cell: cell.name)
     measured: dict[tuple[str, str, str], Cell] = {}
     duplicates = []
@@ -67,30 +75,50 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
     return _grouped(list(measured.values())), [cell for cell in cells if cell.result is None], duplicates
 
 
+def links(paths: Sequence[Path]) -> Iterator[Path]:
+    """Folders below `paths` that are symbolic links: not followed, not passed over. One in a folder of results is that folder's fault."""
+    for folder, subfolders, files in walk(paths):
+        if _MARKS.isdisjoint(files):
+            yield from (folder / name for name in subfolders if (folder / name).is_symlink())
+
+
+def _place(directory: Folder) -> Path:
+    """Where it lies, itself not followed."""
+    path = directory.path
+    return path.parent.resolve() / path.name if path.is_symlink() else path.resolve()
+
+
+def name_of(directory: Folder) -> str:
+    """The last two parts of its path."""
+    return "/".join(_place(directory).parts[-2:])
+
+
+def reason(text: str, directory: Folder) -> str:
+    """What went wrong in a folder, in one line that does not tell where the folder lies: of a traceback its end, else its beginning."""
+    lines = [line for line in text.splitlines() if line.strip()] or [""]
+    first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    for root in (directory.path, _place(directory)):
+        first = first.replace(f"{root}/", "").replace(str(root), name_of(directory))
+    return escape.line(first)
+
+
 def _read(directory: RunDirectory) -> Cell:
-    path = directory.path.resolve()
-    name = "/".join(path.parts[-2:])
-
-    def tidy(text: str) -> str:
-        lines = [text_line for text_line in text.splitlines() if text_line.strip()] or [""]
-        first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
-        for root in (directory.path, path):
-            first = first.replace(f"{root}/", "").replace(str(root), name)
-        return escape.line(first)
-
+    name = name_of(directory)
     try:
+        directory.check_links()
         error = directory.read_error()
         result = directory.read_result()
         if result is not None:
             _check(result)
-    except (GsxError, OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        return Cell(name, "unreadable", tidy(str(fault)) or type(fault).__name__, None, directory)
+    except UNREADABLE as fault:
+        return Cell(name, "unreadable", reason(str(fault), directory) or type(fault).__name__, None, directory)
+    told = reason(error, directory) if error else None
     if result is None:
-        return Cell(name, "failed", tidy(error), None, directory) if error else Cell(name, "partial", _so_far(directory), None, directory)
-    reason = tidy(error) if error and result.status != "complete" else None
+        return Cell(name, "failed", told, None, directory) if error else Cell(name, "partial", _so_far(directory), None, directory)
+    why = told if result.status != "complete" else None
     if result.status == "partial":
-        reason = reason or f"{result.num_replicates} of {result.config.get('num_replicates')} replicates"
-    return Cell(name, result.status, reason, result, directory)
+        why = why or f"{result.num_replicates} of {result.config.get('num_replicates')} replicates"
+    return Cell(name, result.status, why, result, directory)
 
 
 def _so_far(directory: RunDirectory) -> str:

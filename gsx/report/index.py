@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
+from typing import Any
 
 from gsx.report import escape, notes
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell
 from gsx.report.table import Table
+from gsx.report.trained import Trained, counted
 
 #: A longer summary is linked, not printed in the page.
 MOST_ROWS_INLINE = 200
@@ -27,10 +29,10 @@ def page(
     figures: Sequence[Plot],
     left: Sequence[str],
     duplicates: Sequence[str],
-    unfinished: Sequence[str],
+    trained: Sequence[Trained],
 ) -> str:
-    """`findings` are printed before the runs, `others` after them; `unfinished` says which trainings have not ended, and why."""
-    parts = ["# Report", f"{len(table)} runs: " + ", ".join(f"{n} {state}" for state, n in counts.items()) + "."]
+    """`findings` are printed before the runs, `others` after them; `trained` are the trainings, whatever their state."""
+    parts = ["# Report", states(counts, counted(trained)) + "."]
     if duplicates:
         parts.append(notes.counted_once([escape.markdown(name) for name in duplicates]))
     faulty = [cell for _, cell in table if cell.state != "complete"]
@@ -39,11 +41,11 @@ def page(
         parts.append(
             "\n".join(f"- {escape.markdown(c.name)}: {c.state}{': ' + escape.markdown(c.reason) if c.reason else ''}" for c in faulty)
         )
-    if unfinished:
-        parts += ["## Trainings that are not complete", "\n".join(f"- {escape.markdown(line)}" for line in unfinished)]
+    if lines := incomplete(trained):
+        parts += ["## Trainings that are not complete", lines]
     parts += [_section(one) for one in findings]
     parts.append("## Tables")
-    if len(table) <= MOST_ROWS_INLINE:
+    if summary and len(table) <= MOST_ROWS_INLINE:
         parts.append(summary.strip())
     parts.append("\n".join(f"- [{name}]({name})" for name in tables))
     parts += [_section(one) for one in others if len(one.body) <= MOST_ROWS_INLINE]
@@ -61,7 +63,8 @@ def page(
     if not figures:
         parts.append("None: no complete run.")
     parts.append("## Commands")
-    parts.append(_commands(table))
+    records = [cell.result for _, cell in table if cell.result] + [one.training for one in trained if one.training]
+    parts.append(_commands([record.provenance for record in records]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -69,13 +72,30 @@ def _section(table: Table) -> str:
     return f"## {escape.markdown(table.title)}\n\n{table.markdown().strip()}"
 
 
-def _commands(table: Sequence[tuple[str, Cell]]) -> str:
+def states(runs: Mapping[str, int], trainings: Mapping[str, int]) -> str:
+    """`16 runs: 15 complete, 1 failed; 1 training: 1 complete`."""
+    told = []
+    for what, counts in (("run", runs), ("training", trainings)):
+        if total := sum(counts.values()):
+            told.append(f"{total} {what}{'s' * (total > 1)}: " + ", ".join(f"{n} {state}" for state, n in counts.items() if n))
+    return "; ".join(told)
+
+
+def incomplete(trained: Sequence[Trained]) -> str:
+    """A line on each training that is not complete, with the reason."""
+    faulty = [one for one in trained if one.state != "complete"]
+    return "\n".join(
+        f"- {escape.markdown(one.name)}: {one.state}{': ' + escape.markdown(one.reason) if one.reason else ''}" for one in faulty
+    )
+
+
+def _commands(provenances: Iterable[Mapping[str, Any]]) -> str:
     """What was typed, once each, as a code block no command can close."""
-    typed = sorted({text for _, cell in table if cell.result and (text := _command(cell.result.provenance.get("command")))})
+    typed = sorted({text for provenance in provenances if (text := _command(provenance.get("command")))})
     if not typed:
         return "The results do not record their commands."
     shown = typed[:MOST_COMMANDS] + (
-        [f"# and {len(typed) - MOST_COMMANDS} more, in the result.json of each run"] if len(typed) > MOST_COMMANDS else []
+        [f"# and {len(typed) - MOST_COMMANDS} more, in the result.json or training.json of each"] if len(typed) > MOST_COMMANDS else []
     )
     fence = "`" * max(3, 1 + max((len(run) for text in shown for run in re.findall("`+", text)), default=0))
     return f"{fence}sh\n" + "\n".join(shown) + f"\n{fence}"

@@ -1,4 +1,4 @@
-"""The command that measures a stored result again, from its configuration and the defaults in conf/."""
+"""The command that measures or trains again, from a stored configuration and the defaults in conf/."""
 
 from __future__ import annotations
 
@@ -14,33 +14,68 @@ from omegaconf import OmegaConf
 import gsx
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
+#: Text that Hydra takes as it is: words, names with hyphens, paths.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*\Z")
 #: What Hydra reads as something other than text.
 _NOT_TEXT = {"true", "false", "null", "inf", "nan", "on", "off", "yes", "no"}
+#: The settings of a training that a measurement at its parameters shares.
+_SHARED = ("estimator", "model", "device", "data", "num_samples", "dtype", "wrt", "name", "plugins")
 
 
 class Inexpressible(ValueError):
     """A configuration that no safe command line says: it was not written by gsx, or not by this one."""
 
 
-def command(config: Mapping[str, Any]) -> str:
-    """`gsx run` with every override in which the configuration differs from the defaults. Inexpressible, with the reason."""
-    return shlex.join(["gsx", "run", *overrides(config)])
+def command(config: Mapping[str, Any], checkpoint: str | None = None, program: str = "run") -> str:
+    """`gsx run`, or `gsx train`, with every override in which the configuration differs from the defaults. Inexpressible, with the reason.
+
+    A configuration knows parameters that were begun with by their digest; `checkpoint` is their file.
+    """
+    if begun_at(config) is not None:
+        if checkpoint is None:
+            raise Inexpressible("the parameters it began with are known by their digest only")
+        config = {**config, "model": {key: value for key, value in config["model"].items() if key != "checkpoint"}}
+    begun = [] if checkpoint is None else [f"model.checkpoint={_written(checkpoint)}"]
+    return shlex.join(["gsx", program, *overrides(config, {"run": "config", "train": "train"}[program]), *begun])
 
 
-def overrides(config: Mapping[str, Any]) -> list[str]:
-    defaults = _read("config")
+def begun_at(config: Mapping[str, Any]) -> object:
+    """The digest of the parameters that were begun with, or None where they were the model's own."""
+    model = config.get("model")
+    return model.get("checkpoint") if isinstance(model, Mapping) else None
+
+
+def measured_at(config: Mapping[str, Any], checkpoint: str) -> str:
+    """`gsx run` that measures the estimator of a training at parameters in a file."""
+    return command({key: config[key] for key in _SHARED if key in config}, checkpoint)
+
+
+def overrides(config: Mapping[str, Any], root: str = "config") -> list[str]:
+    """By the defaults of conf/`root`.yaml."""
+    defaults = _read(root)
     options = {group: option for entry in defaults["defaults"] if isinstance(entry, dict) for group, option in entry.items()}
     told: list[str] = []
     for key, value in config.items():
-        if key in ("estimator", "model", "data", "device") and isinstance(value, Mapping):
+        if key in ("estimator", "model", "data", "device", "optimizer") and key in options and isinstance(value, Mapping):
             told += _group(key, value, options[key])
         elif key in ("reference", "tune") and isinstance(value, Mapping):
-            told += _differing(key, value, _read(f"{key}/{options[key]}"))
+            told += _differing(key, value, _read(f"{key}/{options[key]}") if key in options else defaults[key])
+        elif key == "schedule" and key in defaults and isinstance(value, Mapping):
+            told += [f"schedule={_written({name: _schedule(entry) for name, entry in value.items()})}"] if value else []
         elif key not in defaults or key in ("defaults", "hydra") or isinstance(value, Mapping):
             raise Inexpressible(f"{key!r} is no setting of this gsx")
         elif value != defaults[key]:
             told.append(f"{key}={_written(value)}")
     return told
+
+
+def _schedule(stored: Any) -> dict[str, Any]:
+    """As it is given: without what is left to default, and with the names of its ends."""
+    if not isinstance(stored, Mapping):
+        raise Inexpressible("a schedule is none")
+    names = {"start": "from", "end": "to"}
+    return {names.get(key, str(key)): value for key, value in stored.items() if value is not None}
 
 
 def _group(group: str, settings: Mapping[str, Any], default: str) -> Iterator[str]:
@@ -72,12 +107,12 @@ def _written(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{','.join(map(_written, value))}]"
     if isinstance(value, Mapping):
-        if not all(isinstance(key, str) and _WORD.match(key) for key in value):
+        if not all(isinstance(key, str) and _WORDS.match(key) for key in value):
             raise Inexpressible("a key is no word")
         return "{" + ",".join(f"{key}:{_written(entry)}" for key, entry in value.items()) + "}"
     if not isinstance(value, str) or not value.isprintable() or any(c in value for c in "'\"\\$"):
         raise Inexpressible("a value is text that no override can hold")
-    return value if _WORD.match(value) and value.lower() not in _NOT_TEXT else f"'{value}'"
+    return value if _PLAIN.match(value) and value.lower() not in _NOT_TEXT else f"'{value}'"
 
 
 @functools.cache

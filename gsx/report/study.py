@@ -57,6 +57,7 @@ class Study:
     def result(self, identity: str, name: str) -> Result:
         directory = RunDirectory(self.folder / name)
         try:
+            directory.check_links()
             result = directory.read_result()
         except (GsxError, OSError) as fault:
             raise Absent("missing", f"{name}: unreadable: {str(fault).replace(f'{self.folder}/', '')}") from fault
@@ -68,8 +69,10 @@ class Study:
 
     @functools.cache  # noqa: B019
     def training(self, identity: str, name: str) -> Training:
+        directory = TrainingDirectory(self.folder / name)
         try:
-            training = TrainingDirectory(self.folder / name).read()
+            directory.check_links()
+            training = directory.read()
         except (GsxError, OSError) as fault:
             raise Absent("missing", f"{name}: unreadable: {str(fault).replace(f'{self.folder}/', '')}") from fault
         if training is None or training.training_id != identity or training.status != "complete":

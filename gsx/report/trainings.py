@@ -1,8 +1,8 @@
-"""The trainings to report on: folders with a training.json and a curve.csv; one that cannot be read is said, never dropped."""
+"""The trainings to report on, together where they may be compared; one that cannot be read is said, never dropped."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from gsx.records import GsxError, Interval, Point, Training, canonical_json
-from gsx.report import escape, labels, rounding, tables
+from gsx.records import Interval, Point, Training, canonical_json
+from gsx.report import escape, labels, rounding, tables, trained
 from gsx.report.table import Table
-from gsx.store import find_trainings
+from gsx.report.trained import Trained
 
 #: What two trainings may differ in and still be drawn against each other.
 _FREE = (
@@ -27,6 +27,7 @@ class Trajectory:
     """One training: `curve` has the columns seed, step, split, estimator, metric, value, se."""
 
     name: str  # the last two parts of its path
+    of: Trained = field(repr=False)
     status: str
     config: dict[str, Any]
     model: str
@@ -46,27 +47,16 @@ class Course:
     trajectories: tuple[Trajectory, ...]
 
 
-def collect(paths: Sequence[Path]) -> tuple[list[Course], list[str]]:
-    """The trainings below some folders, together where they may be compared, and a line on each that is unfinished or unreadable."""
-    found, faults = [], []
-    for directory in find_trainings(paths):
-        name = "/".join(directory.path.resolve().parts[-2:])
-        try:
-            training, error = directory.read(), directory.read_error()
-        except (GsxError, OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-            faults.append(f"{name}: unreadable: {escape.line(str(fault).replace(f'{directory.path}/', ''), 120)}")
-            continue
-        if training is not None:
-            found.append(_trajectory(name, training))
-        if training is None or training.status != "complete":
-            state = training.status if training else "failed" if error else "partial"
-            faults.append(f"{name}: {state}{': ' + escape.line(error.strip().splitlines()[-1], 120) if error and error.strip() else ''}")
-    return _courses(found), faults
+def collect(paths: Sequence[Path]) -> tuple[list[Course], list[Trained]]:
+    """The trainings below some folders, together where they may be compared, and the folders of all, whatever is in them."""
+    found = trained.collect(paths)
+    return _courses([_trajectory(one, one.training) for one in found if one.training is not None]), found
 
 
-def _trajectory(name: str, training: Training) -> Trajectory:
+def _trajectory(of: Trained, training: Training) -> Trajectory:
     curve = pd.DataFrame(training.curve, columns=list(Point._fields))
-    return Trajectory(name, training.status, training.config, training.model, training.estimator, training.seeds, curve, training.summary)
+    told = (training.status, training.config, training.model, training.estimator, training.seeds, curve, training.summary)
+    return Trajectory(of.name, of, *told)
 
 
 def table(courses: Sequence[Course]) -> Table | None:
@@ -114,9 +104,12 @@ def _courses(found: list[Trajectory]) -> list[Course]:
 
 
 def _labelled(found: list[Trajectory]) -> Iterator[Trajectory]:
-    """Each named by its estimator, and by the settings in which those of one estimator differ."""
+    """Each named by its estimator and the settings in which those of one estimator differ; where these are alike, by where it lies."""
     for estimator in sorted({trajectory.estimator for trajectory in found}):
         own = [trajectory for trajectory in found if trajectory.estimator == estimator]
         told = labels.differences([labels.flatten({key: t.config.get(key) for key in _FREE if key != "name"}) for t in own])
+        for place in ([{"name": t.name.partition("/")[0]} for t in own], [{"folder": t.name} for t in own]):
+            alike = Counter(map(tuple, told))
+            told = [so_far + more * (alike[tuple(so_far)] > 1) for so_far, more in zip(told, labels.differences(place), strict=True)]
         for trajectory, differing in zip(own, told, strict=True):
             yield Trajectory(**{**trajectory.__dict__, "label": " ".join(filter(None, [estimator, ", ".join(differing)]))})

@@ -98,6 +98,12 @@ class TrainingDirectory(Folder):
             raise IntegrityError(f"{self.path / 'curve.csv'}: missing, and training.json declares it; {ADVICE}")
         return dataclasses.replace(training, curve=curve)
 
+    def digests(self) -> dict[int, str]:
+        """What training.json declares the parameters at the end of each seed to be. IntegrityError, EnvironmentFault."""
+        parsed = read(self.path / "training.json", MAX_TEXT, parse_training)
+        training, _, declared = parsed or (None, None, {})
+        return {seed: declared[str(seed)] for seed in (training.seeds if training else ()) if str(seed) in declared}
+
     def read_parameters(self, seed: int | None = None, advice: str = ADVICE) -> Parameters | None:
         """The parameters at the end of a seed, the first one's by default, or None. IntegrityError, EnvironmentFault.
 

@@ -8,7 +8,7 @@ import pytest
 
 from gsx.report import build, html, report
 from gsx.report.collect import collect
-from tests.report import factory
+from tests.report import factory, trainings
 from tests.report.browser import CHROMIUM, Browser
 from tests.report.test_html import HOSTILE, hostile
 
@@ -29,6 +29,20 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> str:
     hostile(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "MOST_FIGURES", 1)
+        report([folder / "outputs"], folder / "report", html=True)
+    return (folder / "report/report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of trainings only, one of them torn."""
+    folder = tmp_path_factory.mktemp("lessons")
+    for estimator in ("arms", "rloo"):
+        trainings.vae(folder / "outputs", estimator, -100.0, {estimator: 1.0}, seeds=(0,))
+    torn = trainings.vae(folder / "outputs", "rebar", -100.0, {"rebar": 1.0}, seeds=(0,))
+    (torn / "training.json").write_text("{")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "MOST_FIGURES", 0)
         report([folder / "outputs"], folder / "report", html=True)
     return (folder / "report/report.html").as_uri()
 
@@ -135,6 +149,39 @@ def test_a_run_opens_and_closes_by_keyboard(page: Browser) -> None:
     assert page.script("getComputedStyle(document.activeElement).outlineStyle") == "solid"  # the focus is seen
     page.press("Enter")
     assert page.script("document.activeElement.textContent") == label and page.script("document.getElementById('run').hidden")
+
+
+def test_a_training_opens_and_closes_by_keyboard_and_by_its_address(browser: Browser, lessons: str) -> None:
+    browser.open(lessons)
+    focus(browser, "#trainings tbody tr:nth-child(2) a")
+    assert browser.script("document.activeElement.textContent") == "rloo"
+    browser.press("Enter")
+    assert browser.script("[document.activeElement.id, document.getElementById('main').hidden]") == ["run", True]
+    assert browser.script("[document.querySelector('#run h1').textContent, document.title]") == ["rloo", "rloo, training of binary_vae"]
+    titles = browser.script("[...document.querySelectorAll('#run h3')].map((h) => h.textContent)")
+    assert {"Training", "Seeds", "Configuration", "Train it again", "Draw it again"} <= set(titles)
+    address = browser.script("location.href")
+    browser.press("Tab")
+    assert browser.script("document.activeElement.textContent") == "All trainings"
+    browser.press("Enter")
+    assert browser.script("document.activeElement.textContent") == "rloo" and browser.script("document.getElementById('run').hidden")
+    browser.open(address)
+    assert browser.script("document.querySelector('#run h1').textContent") == "rloo"
+    # From page to page: the torn one is last, and says so.
+    browser.script("[...document.querySelectorAll('#run nav a')].find((a) => a.textContent === 'Next').click()")
+    browser.settle()
+    assert "unreadable" in browser.script("document.querySelector('#run .lead').textContent")
+    assert browser.script("[...document.querySelectorAll('#run nav a')].map((a) => a.textContent)") == ["All trainings", "Previous"]
+    assert browser.complaints == []
+
+
+@pytest.mark.parametrize("part", ["runs", "figures"])
+def test_a_part_opens_by_its_address(page: Browser, study: str, part: str) -> None:
+    """What stands below the header is that part. (`chromium --screenshot` is blank for any page that is scrolled by its address.)"""
+    page.open(f"{study}#{part}")
+    page.settle()
+    seen = page.script("document.elementFromPoint(100, document.querySelector('header').offsetHeight + 30).closest('section')?.id")
+    assert seen == part and page.script("scrollY") > 100
 
 
 def test_no_key_is_trapped(page: Browser) -> None:

@@ -258,7 +258,8 @@ def test_trainings_that_may_be_compared_share_a_figure(tmp_path: Path) -> None:
     trainings.vae(tmp_path, "arms", -102, probed)
     broken = trainings.vae(tmp_path, "rebar", -101, {"rebar": 2.0})
     (broken / "training.json").write_text((broken / "training.json").read_text().replace("rebar", "relax"))
-    courses, faults = collect_trainings([tmp_path])
+    courses, found = collect_trainings([tmp_path])
+    faults = [f"{one.name} {one.reason}" for one in found if one.state != "complete"]
     assert [[t.label for t in course.trajectories] for course in courses] == [["arms", "rloo"]]
     assert len(faults) == 1 and "rebar" in faults[0] and "sha256" in faults[0]
     objective, along = training.plots(courses[0])

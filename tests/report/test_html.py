@@ -277,7 +277,7 @@ def test_a_strangers_configuration_becomes_no_command(change: dict, said: str) -
 
 def test_text_is_quoted_for_hydra_and_for_the_shell() -> None:
     words = shlex.split(rerun.command(_plain() | {"name": "two words; rm -rf ~", "plugins": ["my.module"]}))
-    assert words[-2:] == ["name='two words; rm -rf ~'", "plugins=['my.module']"]
+    assert words[-2:] == ["name='two words; rm -rf ~'", "plugins=[my.module]"]
     own = {"name": "leave_one_out", "strength": 2}
     assert rerun.overrides(_plain() | {"estimator": own})[:2] == ["estimator=leave_one_out", "++estimator.strength=2"]
 

@@ -22,10 +22,10 @@ VERDICTS = {
 }
 
 STATES = {
-    "complete": Mark("●", "calm", "measured to the end"),
-    "partial": Mark("◐", "warn", "measuring has not finished: the numbers are those of the replicates so far"),
-    "failed": Mark("✗", "bad", "the run stopped with an error"),
-    "unreadable": Mark("⊘", "bad", "the stored result is torn, foreign or not valid"),
+    "complete": Mark("●", "calm", "carried out to the end"),
+    "partial": Mark("◐", "warn", "not finished: the numbers are those so far"),
+    "failed": Mark("✗", "bad", "stopped with an error"),
+    "unreadable": Mark("⊘", "bad", "what is stored is torn, foreign, behind a link or not valid"),
     "missing": Mark("○", "bad", "planned, and not there"),
 }
 

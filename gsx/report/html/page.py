@@ -16,8 +16,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gsx.report import escape, notes, rounding, tables
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell
-from gsx.report.html import bars, details, marks, runs, svg
+from gsx.report.html import bars, details, marks, runs, svg, trainings
 from gsx.report.table import Table
+from gsx.report.trained import Trained, counted
+from gsx.report.trainings import Course
 
 POLICY = "default-src 'none'; img-src data:; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
 
@@ -37,10 +39,16 @@ def page(
     figures: Sequence[tuple[Plot, str]],
     left: Sequence[str],
     duplicates: Sequence[str],
-    unfinished: Sequence[str] = (),
+    courses: Sequence[Course] = (),
+    trained: Sequence[Trained] = (),
+    ended: Table | None = None,
 ) -> str:
-    """report.html: `findings` are shown before the runs, `others` after them; a figure is its plot and the text of its SVG file."""
-    rows = runs.rows(table)
+    """report.html: `findings` are shown before runs and trainings, `others` after them; a figure is its plot and the text of its SVG file.
+
+    `trained` are the folders of all trainings, `courses` what could be read of them, and `ended` is the table of these.
+    """
+    rows, taught = runs.rows(table), trainings.rows(courses, trained)
+    known = trainings.known(taught)
     sheet = svg.Sheet()
     drawings = [Drawing(f"figure-{i}", plot, svg.inline(text, f"f{i}-", sheet)) for i, (plot, text) in enumerate(figures, 1)]
     style = _asset("style.css") + sheet.css()
@@ -53,13 +61,18 @@ def page(
         policy=POLICY.format(style=_hash(style), script=_hash(script)),
         style=style,
         script=script,
-        names=_heading([row.cell.name for row in rows] or list(unfinished)),
+        names=_heading([row.cell.name for row in rows] + [row.of.name for row in taught]),
+        lead=_lead(len(rows), len(taught)),
         counted_once=notes.counted_once,
         rows=rows,
         headings=runs.HEADINGS,
         words=runs.WORDS,
         hints=runs.HINTS,
         counts=[(state, n) for state, n in counts.items() if n],
+        training_counts=[(state, n) for state, n in counted(trained).items() if n],
+        ended=trainings.table(ended, taught) if taught else None,
+        opens=taught,
+        opening=trainings.OPENS,
         verdicts=[(verdict, verdicts.count(verdict)) for verdict in marks.VERDICTS if verdict in verdicts],
         marks=marks,
         models=list(dict.fromkeys(row.model for row in rows)),
@@ -72,18 +85,25 @@ def page(
         drawings=drawings,
         left=left,
         duplicates=duplicates,
-        unfinished=unfinished,
         footnotes=tables.footnotes(cell for _, cell in table),
         bar=bars,
-        data=_json(details.embedded(rows)),
+        data=_json(details.embedded(rows, known) | trainings.embedded(taught, known)),
     )
 
 
 def _heading(names: Sequence[str]) -> str:
-    """The folders of the runs, as many as a heading has room for."""
+    """The folders of runs and trainings, as many as a heading has room for."""
     folders = list(dict.fromkeys(escape.line(name.partition("/")[0], 60) for name in names))
     most = 3
-    return ", ".join(folders[:most]) + (f" and {len(folders) - most} more" if len(folders) > most else "") or "Trainings"
+    return ", ".join(folders[:most]) + (f" and {len(folders) - most} more" if len(folders) > most else "")
+
+
+def _lead(runs: int, trainings: int) -> str:
+    """What the page is about, by what there is of it."""
+    went = f"how {'this training' if trainings == 1 else f'each of these {trainings} trainings'} went"
+    measured = f"how biased, how noisy and how expensive {'this run' if runs == 1 else f'each of these {runs} runs'} is"
+    told = [measured] * (runs > 0 or not trainings) + [went] * (trainings > 0)
+    return f"{', and '.join(told).capitalize()}, from stored results only."
 
 
 def _asset(name: str) -> str:

@@ -61,10 +61,7 @@ def rows(table: Sequence[tuple[str, Cell]]) -> list[Row]:
     made: list[Row] = []
     anchors: set[str] = set()
     for model, cell in table:
-        anchor = base = f"run-{escape.slug(cell.name)}"
-        while anchor in anchors:
-            anchor = f"{base}-{len(anchors)}"
-        anchors.add(anchor)
+        anchor = anchored(f"run-{escape.slug(cell.name)}", anchors)
         result = cell.result
         label, name = escape.line(cell.label or cell.name), escape.line(result.estimator if result else "")
         remarks = [*notes.of(cell), cell.reason or "", (result.verdict.reason or "") if result else ""]
@@ -74,6 +71,15 @@ def rows(table: Sequence[tuple[str, Cell]]) -> list[Row]:
             Row(anchor, cell, escape.line(model or "?"), name, label, verdict, numbers, escape.line("; ".join(filter(None, remarks))))
         )
     return made
+
+
+def anchored(base: str, taken: set[str]) -> str:
+    """A name for a page that no other has."""
+    anchor = base
+    while anchor in taken:
+        anchor = f"{base}-{len(taken)}"
+    taken.add(anchor)
+    return anchor
 
 
 def _intervals(cells: Iterable[Cell], name: str) -> Iterator[Interval | None]:

@@ -57,10 +57,11 @@ function sortable(table) {
 // ------------------------------------------------------------------------------------------------------------------ filtering
 function filters() {
   const form = document.querySelector(".filters");
+  if (!form) return;  // there are trainings only
   const rows = [...document.getElementById("all").tBodies[0].rows];
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const selects = [...form.querySelectorAll("select")];
-  const cards = [...document.querySelectorAll(".card")];
+  const cards = [...document.querySelectorAll("button.card")];
   const update = () => {
     const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = selects.filter((select) => select.value);
@@ -90,7 +91,7 @@ function filters() {
   update();  // a browser may have kept what was typed before a reload
 }
 
-// --------------------------------------------------------------------------------------------------------- the page of one run
+// --------------------------------------------------------------------------------------------- the page of one run or training
 function element(tag, attributes, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -101,7 +102,8 @@ function element(tag, attributes, ...children) {
 function panel(section) {
   const box = element("section", { class: "panel" }, element("h3", {}, section.title));
   if (section.pairs) {
-    box.append(element("dl", { class: "pairs" }, ...section.pairs.flatMap(([key, value]) => [element("dt", {}, key), element("dd", {}, value)])));
+    const shown = (value) => (Array.isArray(value) ? element("a", { href: `#${value[1]}` }, value[0]) : value);
+    box.append(element("dl", { class: "pairs" }, ...section.pairs.flatMap(([key, value]) => [element("dt", {}, key), element("dd", {}, shown(value))])));
   } else if (section.head) {
     const cell = (tag, text, i) => element(tag, i ? { class: "number" } : {}, text);
     const head = element("tr", {}, ...section.head.map((text, i) => cell("th", text, i)));
@@ -109,61 +111,63 @@ function panel(section) {
     const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows));
     box.append(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": section.title }, table));
     box.classList.toggle("wide", section.head.length > 3);
-  } else if (section.code) {
-    const line = element("div", { class: "command" }, element("code", {}, section.code));
+  }
+  if (section.text) box.append(element("p", {}, section.text));
+  for (const code of section.code ?? []) {
+    const line = element("div", { class: "command" }, element("code", {}, code));
     if (navigator.clipboard) {
-      const copy = element("button", { type: "button", class: "copy", "aria-label": `Copy: ${section.title}` }, "Copy");
-      copy.addEventListener("click", () => navigator.clipboard.writeText(section.code).then(() => say("copied"), () => say("not copied")));
+      const copy = element("button", { type: "button", class: "copy", "aria-label": `Copy: ${code}` }, "Copy");
+      copy.addEventListener("click", () => navigator.clipboard.writeText(code).then(() => say("copied"), () => say("not copied")));
       line.append(copy);
     }
     box.append(line);
     box.classList.add("wide");
-  } else {
-    box.append(element("p", {}, section.text));
   }
   return box;
 }
 
-function runPages() {
-  const runs = new Map(Object.entries(JSON.parse(document.getElementById("data").textContent)));
+function detailPages() {
+  const pages = new Map(Object.entries(JSON.parse(document.getElementById("data").textContent)));
   const main = document.getElementById("main");
   const page = document.getElementById("run");
-  const rowOf = (id) => document.querySelector(`#all a[href="#${id}"]`)?.closest("tr");
-  const title = document.title;
+  const rowOf = (id) => document.querySelector(`table.sortable a[href="#${id}"]`).closest("tr");
+  const home = document.title;
   let last = null;
 
   // The neighbours are those of the table as it is sorted and filtered now.
   const neighbour = (row, step) => {
     do row = row?.[step]; while (row?.hidden);
-    return row?.querySelector("th a").hash;
+    return row?.querySelector("a").hash;
   };
   const show = (id) => {
-    const run = runs.get(id);
-    const ways = element("nav", { "aria-label": "Other runs" }, element("a", { href: "#runs" }, "All runs"));
+    const { title, lead, sections } = pages.get(id);
+    const row = rowOf(id);
+    const all = row.closest("main > section").id;  // runs or trainings
+    const ways = element("nav", { "aria-label": `Other ${all}` }, element("a", { href: `#${all}` }, `All ${all}`));
     for (const [text, step] of [["Previous", "previousElementSibling"], ["Next", "nextElementSibling"]]) {
-      const hash = neighbour(rowOf(id), step);
+      const hash = neighbour(row, step);
       if (hash) ways.append(element("a", { href: hash }, text));
     }
-    const badges = [...rowOf(id).cells[2].children].map((badge) => badge.cloneNode(true));
-    const head = element("div", { class: "run-head" }, element("h1", {}, run.title), ways);
-    const lead = element("p", { class: "lead" }, run.model ? `on ${run.model} ` : "", ...badges);
-    page.replaceChildren(head, lead, element("div", { class: "sections" }, ...run.sections.map(panel)));
-    document.title = [run.title, run.model].filter(Boolean).join(" on ");
+    const badges = [...row.querySelectorAll(".badge")].map((badge) => badge.cloneNode(true));
+    const head = element("div", { class: "run-head" }, element("h1", {}, title), ways);
+    page.replaceChildren(head, element("p", { class: "lead" }, `${lead} `, ...badges), element("div", { class: "sections" }, ...sections.map(panel)));
+    document.title = [title, lead].filter(Boolean).join(", ");
   };
   const route = () => {
     const id = decodeURIComponent(location.hash.slice(1));
-    const isRun = runs.has(id);
-    main.hidden = isRun;
-    page.hidden = !isRun;
-    if (isRun) {
+    const isPage = pages.has(id);
+    main.hidden = isPage;
+    page.hidden = !isPage;
+    if (isPage) {
       show(id);
       last = id;
       scrollTo(0, 0);
       page.focus({ preventScroll: true });
     } else if (last) {
       page.replaceChildren();
-      document.title = title;
-      if (id === "runs" || id === "") rowOf(last).querySelector("a").focus();
+      document.title = home;
+      const row = rowOf(last);
+      if (id === "" || id === row.closest("main > section").id) row.querySelector("a").focus();
       else document.getElementById(id)?.scrollIntoView();
       last = null;
     }
@@ -176,5 +180,5 @@ addEventListener("DOMContentLoaded", () => {
   themeButton();
   document.querySelectorAll("table.sortable").forEach(sortable);
   filters();
-  runPages();
+  detailPages();
 });

@@ -1,0 +1,87 @@
+"""The folders of trainings: each is told of, whatever its state, and the parameters it has led to are found by their digest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from gsx.records import GsxError, Training
+from gsx.report.collect import STATES, UNREADABLE, links, name_of, reason
+from gsx.store import TrainingDirectory, find_trainings
+from gsx.store.find import TRAINING
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One folder of a training: its state, why it is in that state, and the training where there is one."""
+
+    name: str  # the last two parts of its path: reports must not depend on where the folder lies
+    state: str
+    reason: str | None
+    training: Training | None
+    digests: dict[int, str]  # seed -> what the parameters at its end are declared to be
+    directory: TrainingDirectory = field(repr=False)
+
+    @cached_property
+    def ends(self) -> tuple[End, ...]:
+        return tuple(End(self, seed, digest) for seed, digest in self.digests.items())
+
+
+@dataclass(frozen=True)
+class End:
+    """The parameters at the end of one seed."""
+
+    of: Trained
+    seed: int
+    digest: str
+
+    @property
+    def file(self) -> str:
+        """As it is typed where `outputs` lies."""
+        return f"outputs/{self.of.name}/parameters-seed{self.seed}.npz"
+
+    @cached_property
+    def there(self) -> bool:
+        """Whether the file is, and is what the training declares: `gsx run` would measure at whatever it holds."""
+        try:
+            return self.of.directory.read_parameters(self.seed) is not None
+        except (GsxError, OSError):
+            return False
+
+
+class Ends:
+    """The parameters that the trainings of a report have led to."""
+
+    def __init__(self, trainings: Iterable[Trained]) -> None:
+        self._declared: dict[str, list[End]] = defaultdict(list)
+        for trained in trainings:
+            for end in trained.ends:
+                self._declared[end.digest].append(end)
+
+    def find(self, digest: object) -> End | None:
+        """Those with a digest, from the first training that still has them."""
+        return next((end for end in self._declared.get(str(digest), ()) if end.there), None)
+
+
+def collect(paths: Sequence[Path]) -> list[Trained]:
+    linked = (TrainingDirectory(path) for path in links(paths) if path.name.startswith(TRAINING))
+    return sorted(map(_read, (*find_trainings(paths), *linked)), key=lambda trained: trained.name)
+
+
+def _read(directory: TrainingDirectory) -> Trained:
+    name = name_of(directory)
+    try:
+        directory.check_links()
+        error, training, digests = directory.read_error(), directory.read(), directory.digests()
+    except UNREADABLE as fault:
+        return Trained(name, "unreadable", reason(str(fault), directory) or type(fault).__name__, None, {}, directory)
+    state = training.status if training else "failed" if error else "partial"
+    why = reason(error, directory) if error and state != "complete" else None
+    return Trained(name, state, why, training, digests, directory)
+
+
+def counted(trainings: Sequence[Trained]) -> dict[str, int]:
+    return {state: sum(trained.state == state for trained in trainings) for state in STATES}
