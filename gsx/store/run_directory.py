@@ -65,7 +65,7 @@ class RunDirectory(Folder):
         return read(self._segments, 2 * MAX_ARRAYS, parse_segments)
 
     def holds_moments(self, result: Result) -> bool:
-        """Whether the moments that this result was made from are there. IntegrityError where those that are there are others, or damaged."""
+        """Whether the moments that this result was made from are there. IntegrityError where those that are there are others or damaged."""
         stored = self.read_segments()
         if stored is None:
             return False

@@ -1,4 +1,4 @@
-"""What goes wrong in one cell of a sweep costs that cell: a plug-in, a folder that is held, damaged files, a process that dies each time."""
+"""What goes wrong in one cell costs that cell: a plug-in, a folder that is held, damaged files, a process that dies each time."""
 
 from __future__ import annotations
 
