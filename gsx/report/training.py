@@ -63,7 +63,9 @@ def _trajectory(course: Course, trajectory: Trajectory) -> Iterator[Plot]:
     for place, metric in enumerate(("variance", "snr", "cosine")):
         for name in names:
             part = curve[(curve["metric"] == metric) & (curve["estimator"] == name)]
-            series = _named(name, samples) + (" (trains)" if name == trajectory.estimator else "")
+            series = _named(name, samples)
+            if name == trajectory.estimator:
+                series = escape.line(series, 39) + " (trains)"  # so that a legend has room for this too
             found = _rows(part, place, metric, part["split"].iloc[0] if len(part) else "")
             rows.append(found.assign(series=series, estimator=name, num_samples=samples.get(name), run=trajectory.name))
     slug = f"trajectory-{escape.slug(trajectory.label)}-{course.slug}"

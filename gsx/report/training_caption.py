@@ -85,9 +85,14 @@ def _cosine(of: Sequence[Trajectory]) -> Iterator[str]:
     """Why the cosine of an unbiased estimator is not 1."""
     cosines = pd.concat([t.curve[t.curve["metric"] == "cosine"] for t in of])
     kind, name, replicates = (of[0].reference.get(key) for key in ("kind", "estimator", "num_replicates"))
-    of_both = "the length of both is taken out" if kind == "long_run" else "its length is taken out"
-    to = f"a long run of {name} of {replicates} replicates, anew at each point" if kind == "long_run" else f"the exact one ({kind})"
-    yield f"The cosine is that of the mean gradient to {to}; what noise adds to {of_both}."
+    if kind == "long_run":
+        yield (
+            f"The cosine is that of the mean gradient to a long run of {name} of {replicates} replicates, anew at each point; what noise "
+            "adds to the length of both is taken out."
+        )
+    elif kind:
+        exact = kind.replace("_", " ")
+        yield f"The cosine is that of the mean gradient to the exact one ({exact}); what noise adds to its length is taken out."
     errors = cosines["se"].dropna()
     if (cosines["value"] == 1).any() and len(errors):
         yield (
@@ -105,7 +110,8 @@ def _lines(data: pd.DataFrame) -> Iterator[str]:
     if len(several):
         cosine = ", and for a cosine at least the error of measurement" if (several["metric"] == "cosine").any() else ""
         over = _span(sorted({int(n) for n in several["seeds"]}))
-        yield f"Shaded are 95 % intervals of these means, Student t over {over} seeds, each measured with noise of its own{cosine}."
+        noise = ", each measured with noise of its own" if set(several["metric"]) - {"exact_loss"} else ""
+        yield f"Shaded are 95 % intervals of these means, Student t over {over} seeds{noise}{cosine}."
     if (data["kind"] == "seed").any():
         yield "Thin lines are the single seeds."
     if (shaded["seeds"] == 1).any():

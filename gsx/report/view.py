@@ -52,7 +52,7 @@ def view(panel: pd.DataFrame) -> View | None:
     few = points["seeds"].between(2, FEW - 1)
     low, high = _span(scaled, few)
     late = points["step"] >= int(panel["step"].max()) / 4
-    if not log and late.any():
+    if not log and points.loc[late, "step"].nunique() >= 3:  # fewer are no curve
         least, most = _span(scaled[late], few[late])
         if high - low >= EARLY * (most - least):
             low, high = least, most

@@ -117,6 +117,8 @@ def test_the_first_quarter_is_left_out_where_it_is_far_away() -> None:
     far, near = (view.view(frame({"rloo": [[start, *[1.0 + 0.1 * i for i in range(8)]]]})) for start in (-50.0, 0.5))
     assert far is not None and near is not None
     assert far.early and far.low > 0 and not near.early and near.low < 0.5
+    short = view.view(frame({"rloo": [[-50.0, 1.0, 1.1]]}))
+    assert short is not None and not short.early  # two points are no curve
 
 
 def test_curves_that_cover_each_other_are_found() -> None:
@@ -262,11 +264,11 @@ def test_a_caption_says_why_a_cosine_is_not_one(tmp_path: Path) -> None:
         rows.append((seed, step, "train", name, "cosine", 1.0 if name == "rloo" else 0.9, 0.02 if step else 0.005))
     trainings.write(tmp_path / "long", "rloo", rows, probes=("arms",), reference=LONG_RUN)
     exact = [(*row[:5], 0.9, row[6]) if row[4] == "cosine" else row for row in rows]
-    trainings.write(tmp_path / "exact", "rloo", exact, probes=("arms",), reference={"kind": "enumeration"})
+    trainings.write(tmp_path / "exact", "rloo", exact, probes=("arms",), reference={"kind": "closed_form"})
     (said, plain) = (plots_of(tmp_path / which)[-1].caption for which in ("long", "exact"))
     assert "to a long run of rloo of 1024 replicates, anew at each point; what noise adds to the length of both is taken out." in said
     assert "unbiased estimators lie below 1 by about their error: single values have standard errors of 0.005 to 0.02." in said
-    assert "to the exact one (enumeration)" in plain and "above 1" not in plain
+    assert "to the exact one (closed form)" in plain and "above 1" not in plain
 
 
 def test_a_caption_names_the_curves_that_cover_each_other(tmp_path: Path) -> None:
@@ -314,6 +316,12 @@ def test_a_caption_says_nothing_of_what_is_not_drawn(tmp_path: Path) -> None:
             sentence: there[place] for sentence, there in SENTENCES.items()
         }, plot.caption
         assert ("single seeds" in in_legend(drawn(plot))) == SENTENCES["Thin lines"][place]
+
+
+def test_what_trains_is_told_however_long_its_name(tmp_path: Path) -> None:
+    long = "reinforce(baseline=moving_average, decay=0.999)"
+    trainings.vae(tmp_path, long, -105, {long: 3.0, "arms": 1.0})
+    assert any(name.endswith(" (trains)") for name in in_legend(drawn(plots_of(tmp_path)[-1])))
 
 
 def test_one_estimator_has_one_look_in_every_panel(tmp_path: Path) -> None:
