@@ -117,6 +117,9 @@ def test_the_first_quarter_is_left_out_where_it_is_far_away() -> None:
     far, near = (view.view(frame({"rloo": [[start, *[1.0 + 0.1 * i for i in range(8)]]]})) for start in (-50.0, 0.5))
     assert far is not None and near is not None
     assert far.early and far.low > 0 and not near.early and near.low < 0.5
+    wide = [[-50.0, level, *[1.0 + 0.1 * i for i in range(7)]] for level in (-4.0, 6.0, 1.0, 0.0, 2.0)]
+    five = view.view(frame({"rloo": wide}))
+    assert five is not None and five.early and not five.cut  # their band is out of view for being early, not for being of few seeds
     short = view.view(frame({"rloo": [[-50.0, 1.0, 1.1]]}))
     assert short is not None and not short.early  # two points are no curve
 
