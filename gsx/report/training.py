@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,12 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from gsx.report import axis, canvas, curves, ends, escape, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.looks import ORDER, look
+from gsx.report.seeds import summary
+from gsx.report.training_caption import NAMES, caption, interval
 from gsx.report.trainings import Course, Trajectory
-from gsx.statistics import student_t_quantile
+from gsx.report.view import view
 
-#: Seeds below which Student's t is so wide that the single seeds say more.
-FEW = 5
-#: What is drawn on a log axis: its mean and interval over seeds are those of the logarithm.
-LOGARITHMIC = ("variance", "snr")
-NAMES = {"elbo": "ELBO", "bound": "multi-sample bound", "loss": "loss", "exact_loss": "exact loss", "variance": "gradient variance",
-         "snr": "signal-to-noise ratio", "cosine": "cosine to the reference"}  # fmt: skip
-OBJECTIVES = (("elbo", "train"), ("elbo", "valid"), ("elbo", "test"), ("bound", "test"), ("bound", "valid"))
+OBJECTIVES = (("elbo", "train"), ("elbo", "test"), ("bound", "test"), ("elbo", "valid"), ("bound", "valid"))
 
 
 def plots(course: Course) -> Iterator[Plot]:
@@ -46,20 +41,21 @@ def _objectives(course: Course) -> Iterator[Plot]:
         losses = [(metric, split) for metric in ("exact_loss", "loss") for split in ("", "train") if (metric, split) in there]
         wanted = losses[:1]
     wanted = wanted[:3] + sorted(pair for pair in there if pair[0] == "variance")[:1]
+    samples = {t.label: n for t in course.trajectories if (n := t.samples.get(t.estimator))}
     rows = [
-        summary(curve[(curve["metric"] == metric) & (curve["split"] == split)]).assign(
-            panel=place, metric=metric, split=split, series=t.label, estimator=t.estimator, run=t.name
-        )
+        _rows(curve, place, metric, split).assign(series=_named(t.label, samples), estimator=t.estimator, num_samples=samples.get(t.label),
+                                                  run=t.name)
         for place, (metric, split) in enumerate(wanted)
         for t, curve in of
-    ]
-    yield from _plot(rows, f"training-{course.slug}", f"Training: {course.label}", f"Training of {course.label}.",
-                     course.trajectories)  # fmt: skip
+    ]  # fmt: skip
+    own = " Gradients are each estimator's own, at the parameters it led to." if wanted and wanted[-1][0] == "variance" else ""
+    lead = f"Training of {course.label}.{own}"
+    yield from _plot(rows, f"training-{course.slug}", f"Training: {course.label}", lead, course.trajectories, samples)
 
 
 def _trajectory(course: Course, trajectory: Trajectory) -> Iterator[Plot]:
     """The estimators measured beside the one that trains, at the same parameters."""
-    curve = trajectory.curve
+    curve, samples = trajectory.curve, trajectory.samples
     names = [name for name in dict.fromkeys(curve.loc[curve["metric"] == "variance", "estimator"]) if name]
     if len(names) < 2:
         return
@@ -67,88 +63,36 @@ def _trajectory(course: Course, trajectory: Trajectory) -> Iterator[Plot]:
     for place, metric in enumerate(("variance", "snr", "cosine")):
         for name in names:
             part = curve[(curve["metric"] == metric) & (curve["estimator"] == name)]
-            split = part["split"].iloc[0] if len(part) else ""
-            found = summary(part[part["split"] == split])
-            series = name + (" (trains)" if name == trajectory.estimator else "")
-            rows.append(found.assign(panel=place, metric=metric, split=split, series=series, estimator=name, run=trajectory.name))
+            series = _named(name, samples)
+            if name == trajectory.estimator:
+                series = escape.line(series, 39) + " (trains)"  # so that a legend has room for this too
+            found = _rows(part, place, metric, part["split"].iloc[0] if len(part) else "")
+            rows.append(found.assign(series=series, estimator=name, num_samples=samples.get(name), run=trajectory.name))
     slug = f"trajectory-{escape.slug(trajectory.label)}-{course.slug}"
     title = f"Gradients along one trajectory: {course.label} trained with {trajectory.label}"
     lead = f"Gradient estimators at the same parameters, on the trajectory of {course.label} trained with {trajectory.label}."
-    yield from _plot(rows, slug, title, lead, [trajectory])
+    yield from _plot(rows, slug, title, lead, [trajectory], {name: samples[name] for name in names if name in samples})
 
 
-def summary(points: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds at each step with its 95 % interval: Student t over seeds, of the logarithm where the axis is logarithmic.
-
-    Of fewer than `FEW` seeds there is no interval, but a row of the kind `seed` for each. With one seed the interval is that of the
-    measurement (1.96 standard errors), where it has one. That of a cosine ends at 1.
-    """
-    rows = []
-    points = points.dropna(subset=["value"])
-    for step, at in points.groupby("step", sort=True):
-        metric = at["metric"].iloc[0]
-        log = metric in LOGARITHMIC
-        values = at["value"].to_numpy()
-        row: dict[str, Any] = {"step": int(step), "seeds": len(values), "kind": "point"}
-        if log and (values <= 0).any():
-            zero = bool((values == 0).all())
-            rows.append(row | {"value": 0.0 if zero else None, "ci_low": None, "ci_high": None, "kind": "zero" if zero else "absent"})
-            continue
-        numbers = np.log(values) if log else values
-        mean, error = float(numbers.mean()), math.nan
-        if 1 < len(values) < FEW:
-            rows += [row | {"seed": seed, "value": value, "kind": "seed"} for seed, value in zip(at["seed"], values.tolist(), strict=True)]
-        elif len(values) > 1:
-            error = student_t_quantile(0.975, len(values) - 1) * float(numbers.std(ddof=1)) / math.sqrt(len(values))
-        elif math.isfinite(at["se"].iloc[0]):
-            error = 1.96 * float(at["se"].iloc[0]) / (abs(float(values[0])) if log else 1.0)
-        back = math.exp if log else float
-        low, high = (None, None) if math.isnan(error) else (back(mean - error), back(mean + error))
-        if metric == "cosine" and low is not None and high is not None:
-            low, high = max(low, -1.0), min(high, 1.0)
-        rows.append(row | {"value": back(mean), "ci_low": low, "ci_high": high})
-    return pd.DataFrame(rows, columns=["step", "seeds", "seed", "value", "ci_low", "ci_high", "kind"], dtype=object)
+def _named(label: str, samples: Mapping[str, int]) -> str:
+    """With its N where those of a figure differ."""
+    differ = len(set(samples.values())) > 1 and label in samples and "N=" not in label
+    return f"{label} N={samples[label]}" if differ else label
 
 
-def _plot(rows: Sequence[pd.DataFrame], slug: str, title: str, lead: str, of: Sequence[Trajectory]) -> Iterator[Plot]:
+def _rows(curve: pd.DataFrame, panel: int, metric: str, split: str) -> pd.DataFrame:
+    found = summary(curve[(curve["metric"] == metric) & (curve["split"] == split)])
+    title = NAMES.get(metric, metric) + (f", {split}" if split and metric in ("elbo", "bound") else "")
+    return found.assign(panel=panel, title=title, metric=metric, split=split)
+
+
+def _plot(
+    rows: Sequence[pd.DataFrame], slug: str, title: str, lead: str, of: Sequence[Trajectory], samples: Mapping[str, int]
+) -> Iterator[Plot]:
     rows = [row for row in rows if len(row)]
-    if not rows:
-        return
-    data = pd.concat(rows, ignore_index=True)
-    seeds = sorted({seed for trajectory in of for seed in trajectory.seeds})
-    interval, said = _intervals(data)
-    samples = sorted({n for t in of if isinstance(n := t.config.get("num_samples"), int)})
-    unfinished = [f"{t.label} ({t.status})" for t in of if t.status != "complete"]
-    caption = (
-        f"{lead} {said}Seeds {_span(seeds)}; {f'N = {_span(samples)} samples per estimate; ' if samples else ''}"
-        f"{_span([int(data['step'].max())])} steps. The axis of an objective may leave out what it was in the first quarter of the steps. "
-        f"{curves.ZERO_NOTE + ' ' if (data['kind'] == 'zero').any() else ''}"
-        + (f"Not finished: {', '.join(unfinished)}." if unfinished else "")
-    )  # fmt: skip
-    yield Plot(slug, title, data, caption.strip(), functools.partial(draw, interval=interval))
-
-
-def _intervals(data: pd.DataFrame) -> tuple[str, str]:
-    """What is shaded, for the legend, and what lines and bands are, for the caption."""
-    shaded = data[data["ci_low"].notna()]
-    several = sorted({int(n) for n in shaded["seeds"] if n > 1})
-    single = bool((shaded["seeds"] == 1).any())
-    over = f"95 % interval over {_span(several)} seeds" if several else ""
-    interval = " or ".join(filter(None, [over, "95 % interval of the measurement" if single else ""]))
-    said = "Lines are means over seeds (of the logarithm for variance and SNR). " if (data["seeds"] > 1).any() else "One seed. "
-    if several:
-        said += "Shaded are 95 % intervals, Student t over seeds. "
-    if (data["kind"] == "seed").any():
-        said += (
-            f"Thin lines are the single seeds: they are fewer than {FEW}, and an interval from so few would be too wide to tell anything. "
-        )
-    if single:
-        said += "Of a single seed, shaded is the 95 % interval of the measurement (1.96 standard errors). "
-    return interval, said
-
-
-def _span(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values)) if len(values) <= 8 else f"{values[0]} … {values[-1]}"
+    if rows:
+        data = pd.concat(rows, ignore_index=True)
+        yield Plot(slug, title, data, caption(lead, data, of, samples), functools.partial(draw, interval=interval(data)))
 
 
 def draw(data: pd.DataFrame, interval: str) -> Figure:
@@ -159,20 +103,22 @@ def draw(data: pd.DataFrame, interval: str) -> Figure:
         ranks.setdefault(_plain(estimator), []).append(name)
     looks = {name: look(_plain(estimator), ranks[_plain(estimator)].index(name)) for name, estimator in series}
     crowded = len(series) > curves.MOST_IN_LEGEND
-    figure, panels = canvas.panels(len(parts), least=3.2 if crowded else 2.2, most=2 if crowded or len(parts) in (2, 4) else 3)
-    for axes, part in zip(panels, parts, strict=True):
-        _panel(axes, part, looks, crowded)
     entries: list[tuple[Any, str]] = []
-    if not crowded:
-        for name, _ in series:
-            style = looks[name]
-            entries.append((Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.line), escape.figure(name)))
+    for name, _ in [] if crowded else series:
+        style = looks[name]
+        entries.append((Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.line), escape.figure(name)))
     if interval:
         entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
     if (data["kind"] == "seed").any():
         entries.append((Line2D([], [], color=GREY, linewidth=0.6 * styles.scale()), "single seeds"))
     if (data["kind"] == "zero").any():
         entries.append((Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none"), "zero"))
+    # Where there is one panel in a row, the legend may have one column.
+    below = 0.6 + 0.16 * len(entries) if len(parts) == 1 or styles.narrow() else 0.9
+    most = 2 if crowded or len(parts) in (2, 4) else 3
+    figure, panels = canvas.panels(len(parts), least=3.2 if crowded else 2.2, most=most, below=below)
+    for axes, part in zip(panels, parts, strict=True):
+        _panel(axes, part, looks, crowded)
     if entries:
         curves.below(figure, entries)
     return figure
@@ -185,24 +131,25 @@ def _plain(estimator: str) -> str:
 
 
 def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool) -> None:
-    metric, split = data["metric"].iloc[0], data["split"].iloc[0]
-    axes.set_title(NAMES.get(metric, metric) + (f", {split}" if split and metric in ("elbo", "bound") else ""), loc="left")
+    axes.set_title(data["title"].iloc[0], loc="left")
     axes.set_xlabel("step")
-    last = int(data["step"].max())
-    axes.set_xlim(0, last * 1.01 or 1)
+    last = int(data["step"].max()) or 1
+    axes.set_xlim(-0.02 * last, 1.02 * last)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f")))
-    points = data[data["kind"].isin(["point", "seed"])].assign(kind="point")
-    if points.empty:
+    seen = view(data)
+    if seen is None:
         axes.text(
             0.5, 0.5, "zero throughout" if (data["kind"] == "zero").any() else "none", transform=axes.transAxes, ha="center", color=GREY
         )
         axes.set_yticks([])
         return
-    if metric in LOGARITHMIC:
-        axis.log_axis(axes, "y", *(curves.limits(points, 1.3) or (0.1, 1.0)))
+    if seen.log:
+        axis.log_axis(axes, "y", seen.low, seen.high)
     else:
-        _linear(axes, points, last)
+        axes.set_ylim(seen.low, seen.high)
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.ticklabel_format(axis="y", useOffset=False)
     named = []
     for name, part in data.groupby("series", sort=True):
         style, part = looks[name], part.sort_values("step")
@@ -226,20 +173,3 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
             named.append(ends.End(str(name), float(x[at]), float(value[at]), style))
     if crowded:
         ends.name_ends(axes, named)
-
-
-def _linear(axes: Axes, points: pd.DataFrame, last: int) -> None:
-    """Limits that show where the curves end up: what came in the first quarter may lie outside, if it is far away."""
-
-    def span(part: pd.DataFrame) -> tuple[float, float]:
-        edges = part[["value", "ci_low", "ci_high"]].astype(float)
-        return float(edges.min().min()), float(edges.max().max())
-
-    late = points[points["step"] >= last / 4]
-    (low, high), (least, most) = span(late if len(late) else points), span(points)
-    if most - least < 4 * (high - low):
-        low, high = least, most
-    pad = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    axes.set_ylim(low - pad, high + pad)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.ticklabel_format(axis="y", useOffset=False)

@@ -12,14 +12,18 @@ import pandas as pd
 
 from gsx.records import Interval, Point, Training, canonical_json
 from gsx.report import escape, labels, rounding, tables, trained
+from gsx.report.looks import FAMILY
 from gsx.report.table import Table
 from gsx.report.trained import Trained
 
-#: What two trainings may differ in and still be drawn against each other.
-_FREE = (
-    *("estimator", "num_samples", "tune", "name", "seeds", "seed", "device", "plugins"),
-    *("probe", "probe_every", "probe_replicates", "reference"),
-)
+#: What two trainings may differ in and still be drawn against each other, the latter without a word.
+_FREE = ("estimator", "num_samples", "tune", "seeds", "seed", "device", "plugins", "probe", "probe_every", "probe_replicates", "reference")
+_SILENT = ("name", "evaluate_every")
+_NAMED = {"num_samples": "N"}
+_BINARIZED = {"threshold": ", binarized by threshold", "stochastic": ", binarized at random, once", "none": ", not binarized"}
+
+#: What a relaxation is trained with is another objective.
+LOSS_NOTE = "The loss is that of the training's own estimates: of a relaxation, of relaxed variables, and no bound on anything."
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,38 @@ class Trajectory:
     seeds: tuple[int, ...]
     curve: pd.DataFrame = field(repr=False)
     summary: dict[str, Any]  # "elbo.test" -> value, se, ci
+    probe: tuple[str, ...]  # as the curve names the estimators measured beside
+    reference: dict[str, Any]  # kind, estimator, num_replicates
     label: str = ""
+
+    @property
+    def samples(self) -> dict[str, int]:
+        """N of the estimators in the curve; the exact gradient has none."""
+        n = self.config.get("num_samples")
+        wanted: list[dict[str, Any]] = []
+        for settings in (self.config.get("estimator") or {}, *(self.config.get("probe") or ())):
+            settings = {"num_samples": n, **settings}
+            if settings not in wanted:  # a training measures the same estimator once
+                wanted.append(settings)
+        names = (self.estimator, *self.probe)[: len(wanted)]
+        of = zip(names, wanted[: len(names)], strict=True)
+        number = {name: settings["num_samples"] for name, settings in of if FAMILY.get(name) != "exact"}
+        return {name: n for name, n in number.items() if isinstance(n, int)}
+
+    @property
+    def batch(self) -> int | None:
+        """Rows in a minibatch; None where all rows are taken, or there are none."""
+        batch = (self.config.get("model") or {}).get("batch")
+        return batch if isinstance(batch, int) and batch > 0 else None
+
+    @property
+    def data(self) -> str:
+        """On what, how binarized and in which batches; nothing where the model needs no data."""
+        data = self.config.get("data") or {}
+        if data.get("name") in (None, "none"):
+            return ""
+        batches = f", in batches of {self.batch} rows" if self.batch else ""
+        return f"{data['name']}{_BINARIZED.get(str(data.get('binarization')), '')}{batches}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +91,7 @@ def collect(paths: Sequence[Path]) -> tuple[list[Course], list[Trained]]:
 def _trajectory(of: Trained, training: Training) -> Trajectory:
     curve = pd.DataFrame(training.curve, columns=list(Point._fields))
     told = (training.status, training.config, training.model, training.estimator, training.seeds, curve, training.summary)
-    return Trajectory(of.name, of, *told)
+    return Trajectory(of.name, of, *told, training.probe, training.reference)
 
 
 def table(courses: Sequence[Course]) -> Table | None:
@@ -68,15 +103,24 @@ def table(courses: Sequence[Course]) -> Table | None:
     body, rows = [], []
     for course, trajectory in ended:
         steps, seeds = trajectory.config.get("steps"), len(trajectory.seeds)
-        row = {"model": course.label, "estimator": trajectory.label, "steps": steps, "seeds": seeds}
+        n = trajectory.samples.get(trajectory.estimator)
+        row = {"model": course.label, "estimator": trajectory.label, "num_samples": n, "steps": steps, "seeds": seeds}
         told = {metric: trajectory.summary.get(metric) or {} for metric in metrics}
-        body.append([*map(str, row.values()), *(rounding.concise(told[m].get("value"), told[m].get("se")) for m in metrics)])
+        body.append(
+            [
+                *("–" if value is None else str(value) for value in row.values()),
+                *(rounding.concise(told[m].get("value"), told[m].get("se")) for m in metrics),
+            ]
+        )
         for metric, found in told.items():
             row |= tables.columns(metric, Interval.from_json(found or None))
         rows.append(row | {"training": trajectory.name})
-    headings = ["model", "estimator", "steps", "seeds", *(metric.replace(".", ", ") for metric in metrics)]
-    note = "At the end of each training: mean over seeds, with its standard error."
-    return Table("trainings", "Trainings", headings, body, pd.DataFrame(rows, dtype=object), [note], words=2)
+    headings = ["model", "estimator", "N", "steps", "seeds", *(metric.replace(".", ", ") for metric in metrics)]
+    notes = ["At the end of each training: mean over seeds, with its standard error. N: samples per estimate."]
+    notes += [f"{course.label}: {data}." for course in courses if (data := course.trajectories[0].data)]
+    if "loss.train" in metrics and any(FAMILY.get(trajectory.estimator) == "relaxation" for _, trajectory in ended):
+        notes.append(LOSS_NOTE)
+    return Table("trainings", "Trainings", headings, body, pd.DataFrame(rows, dtype=object), notes, words=2)
 
 
 def _is_objective(metric: str) -> bool:
@@ -84,7 +128,7 @@ def _is_objective(metric: str) -> bool:
 
 
 def _setting(trajectory: Trajectory) -> dict[str, Any]:
-    flat = labels.flatten({key: value for key, value in trajectory.config.items() if key not in _FREE})
+    flat = labels.flatten({key: value for key, value in trajectory.config.items() if key not in (*_FREE, *_SILENT)})
     flat.pop("model.name", None)
     return flat
 
@@ -107,7 +151,7 @@ def _labelled(found: list[Trajectory]) -> Iterator[Trajectory]:
     """Each named by its estimator and the settings in which those of one estimator differ; where these are alike, by where it lies."""
     for estimator in sorted({trajectory.estimator for trajectory in found}):
         own = [trajectory for trajectory in found if trajectory.estimator == estimator]
-        told = labels.differences([labels.flatten({key: t.config.get(key) for key in _FREE if key != "name"}) for t in own])
+        told = labels.differences([labels.flatten({_NAMED.get(key, key): t.config.get(key) for key in _FREE}) for t in own])
         for place in ([{"name": t.name.partition("/")[0]} for t in own], [{"folder": t.name} for t in own]):
             alike = Counter(map(tuple, told))
             told = [so_far + more * (alike[tuple(so_far)] > 1) for so_far, more in zip(told, labels.differences(place), strict=True)]

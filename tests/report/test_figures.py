@@ -1,10 +1,9 @@
-"""What figures are drawn with and from: looks, names at ends, styles, ticks, families, crossings, means over seeds; and the same bytes."""
+"""What figures are drawn with and from: looks, names at ends, styles, ticks, families, crossings; and the same bytes."""
 
 import itertools
 import math
 import re
 from pathlib import Path
-from statistics import fmean, stdev
 
 import pandas as pd
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from gsx.records import Interval, Layout
 from gsx.report import alignment, axis, canvas, curves, frontier, integrands, optimum, parameters, report, styles, sweeps, training
 from gsx.report.collect import collect
-from gsx.report.ends import spread
 from gsx.report.families import families
 from gsx.report.looks import FAMILY, LOOKS, Look, look
 from gsx.report.trainings import collect as collect_trainings
@@ -61,14 +59,6 @@ def test_looks_do_not_move() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- names and ticks
-
-
-def test_names_at_ends_keep_their_order_and_their_distance() -> None:
-    assert spread([0.1, 0.5, 0.9], 0.1) == pytest.approx([0.1, 0.5, 0.9])
-    assert spread([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
-    placed = spread([0.2, 0.21, 0.22, 0.29, 0.9], 0.1)
-    assert min(b - a for a, b in itertools.pairwise(placed)) > 0.1 - 1e-12
-    assert sum(placed[:4]) == pytest.approx(0.2 + 0.21 + 0.22 + 0.29) and placed[4] == pytest.approx(0.9)  # moved no further than they must
 
 
 def test_sample_sizes_are_their_own_ticks() -> None:
@@ -212,60 +202,6 @@ def test_direction_is_one_minus_the_cosine(tmp_path: Path) -> None:
     values = plot.frame.set_index("estimator")
     assert values.loc["reinforce", ["value", "ci_low", "ci_high"]].tolist() == pytest.approx([0.3, 0.28, 0.32])
     assert values.loc["local_expectation", "value"] == 0
-
-
-# --------------------------------------------------------------------------------------------------------------------- training
-
-
-def test_means_over_seeds_are_of_the_logarithm_with_students_t() -> None:
-    values = [1.0, 2.0, 8.0, 4.0, 3.0]
-    points = pd.DataFrame({"seed": range(5), "step": 5, "metric": "variance", "value": values, "se": math.nan})
-    row = training.summary(points).iloc[0]
-    logs = [math.log(value) for value in values]
-    t = 2.7764451051977987  # 97.5 % of Student's t, 4 degrees of freedom
-    assert row["value"] == pytest.approx(math.exp(fmean(logs)))
-    assert row["ci_high"] == pytest.approx(math.exp(fmean(logs) + t * stdev(logs) / math.sqrt(5)))
-    plain = training.summary(points.assign(metric="elbo")).iloc[0]
-    assert plain["value"] == pytest.approx(fmean(values)) and plain["ci_low"] == pytest.approx(
-        fmean(values) - t * stdev(values) / math.sqrt(5)
-    )
-
-
-def test_few_seeds_are_drawn_one_by_one(tmp_path: Path) -> None:
-    points = pd.DataFrame({"seed": [3, 4], "step": 5, "metric": "elbo", "value": [1.0, 2.0], "se": 0.1})
-    rows = training.summary(points)
-    assert list(rows["kind"]) == ["seed", "seed", "point"] and list(rows["value"]) == [1.0, 2.0, 1.5] and rows["ci_low"].isna().all()
-    frame = rows.assign(panel=0, metric="elbo", split="test", series="rloo", estimator="rloo", run="r")
-    with styles.use("page"):
-        figure = training.draw(frame, "")
-    (panel,) = figure.axes
-    assert sorted(list(line.get_ydata()) for line in panel.get_lines()) == [[1.0], [1.5], [2.0]]
-    low, high = panel.get_ylim()
-    assert low < 1.0 and high > 2.0
-    assert "single seeds" in [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def test_a_cosine_ends_at_one() -> None:
-    points = pd.DataFrame({"seed": range(5), "step": 5, "metric": "cosine", "value": [0.99, 1.0, 0.95, 1.0, 0.97], "se": 0.1})
-    assert training.summary(points).iloc[0]["ci_high"] == 1.0
-    assert training.summary(points.assign(metric="elbo")).iloc[0]["ci_high"] > 1.0
-    assert training.summary(points.iloc[:1]).iloc[0]["ci_high"] == 1.0
-
-
-def test_trainings_that_may_be_compared_share_a_figure(tmp_path: Path) -> None:
-    probed = {"rloo": 3.0, "arms": 1.0}
-    trainings.vae(tmp_path, "rloo", -105, {"rloo": 3.0})
-    trainings.vae(tmp_path, "arms", -102, probed)
-    broken = trainings.vae(tmp_path, "rebar", -101, {"rebar": 2.0})
-    (broken / "training.json").write_text((broken / "training.json").read_text().replace("rebar", "relax"))
-    courses, found = collect_trainings([tmp_path])
-    faults = [f"{one.name} {one.reason}" for one in found if one.state != "complete"]
-    assert [[t.label for t in course.trajectories] for course in courses] == [["arms", "rloo"]]
-    assert len(faults) == 1 and "rebar" in faults[0] and "sha256" in faults[0]
-    objective, along = training.plots(courses[0])
-    assert {(m, s) for m, s in zip(objective.frame["metric"], objective.frame["split"], strict=True)} == {
-        ("elbo", "train"), ("elbo", "test"), ("variance", "train")}  # fmt: skip
-    assert set(along.frame["series"]) == {"rloo", "arms (trains)"} and "Seeds 0, 1, 2" in along.caption
 
 
 # ------------------------------------------------------------------------------------------------------------ styles and bytes

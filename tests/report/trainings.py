@@ -16,13 +16,20 @@ Row = tuple[int, int, str, str, str, float, float]  # the columns of curve.csv
 
 
 def write(root: Path, estimator: str, rows: list[Row], *, model: str = "binary_vae", seeds: tuple[int, ...] = (0, 1, 2),
-          status: str = "complete", probe: tuple[str, ...] = (), name: str = "default", steps: int = 2000,
-          **config: Any) -> Path:  # fmt: skip
-    everything = {"estimator": {"name": estimator}, "model": {"name": model}, "steps": steps, "num_samples": 1, "name": name, **config}
+          status: str = "complete", probes: tuple[str, ...] = (), name: str = "default", steps: int = 2000,
+          reference: dict[str, Any] | None = None, batch: int | None = None, **config: Any) -> Path:  # fmt: skip
+    everything = {
+        "estimator": {"name": estimator},
+        "model": {"name": model, "batch": batch},
+        "steps": steps,
+        "num_samples": 1,
+        "name": name,
+        **config,
+    }
     training_id = hashlib.sha256(canonical_json(everything).encode()).hexdigest()
     folder = root / name / f"train-{model}-{estimator}-{training_id[:12]}"
     curve = tuple(Point(*row) for row in rows)
-    training = Training(training_id, status, everything, model, estimator, seeds, steps, probe, {}, {}, {}, curve)
+    training = Training(training_id, status, everything, model, estimator, seeds, steps, probes, reference or {}, {}, {}, curve)
     TrainingDirectory(folder).write(training)
     return folder
 
@@ -43,7 +50,7 @@ def vae(
                 rows.append((seed, step, "train", name, "variance", at, 0.02 * at))
                 rows.append((seed, step, "train", name, "snr", 0.1 / at, 0.002 / at))
                 rows.append((seed, step, "train", name, "cosine", 1 / (1 + at), 0.01))
-    return write(root, estimator, rows, seeds=seeds, probe=tuple(variances), **config)
+    return write(root, estimator, rows, seeds=seeds, probes=tuple(name for name in variances if name != estimator), **config)
 
 
 def polynomial(root: Path, estimator: str, plateau: float, *, seeds: tuple[int, ...] = (0,)) -> Path:

@@ -17,7 +17,7 @@ from gsx.report.html.runs import anchored
 from gsx.report.html.sections import KINDS, Section, mapping, pairs, provenance
 from gsx.report.table import Table
 from gsx.report.trained import Ends, Trained
-from gsx.report.training import NAMES
+from gsx.report.training_caption import NAMES
 from gsx.report.trainings import Course
 
 #: The column whose cell opens the page.
