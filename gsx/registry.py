@@ -44,7 +44,9 @@ def find(room: Room, name: str, plugins: Iterable[str] = ()) -> type:
     points = _entry_points(room)
     if name in points:
         return cast(type, points[name].load())
-    raise ConfigurationError(f"{room.removesuffix('s')}={name}: unknown{did_you_mean(name, names(room, plugins))}")
+    raise ConfigurationError(
+        f"{room.removesuffix('s')}={name}: unknown{did_you_mean(name, names(room, plugins), listed=f'gsx list {room}')}"
+    )
 
 
 def _own(room: str) -> set[str]:

@@ -108,8 +108,8 @@ def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
         if len(overrides) >= MANY_CELLS:
             _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
         work = [plan(cell) for cell in overrides]
-    for rounding in dict.fromkeys(cell.rounding for cell in work if cell.rounding):
-        _say(rounding)
+    for note in dict.fromkeys(note for cell in work for note in cell.notes):
+        _say(note)
     options = arguments[: len(arguments) - len(flags.overrides)]
     return Work(work, sweep, [*options, *for_sweeper(flags.overrides)] if sweep and work else arguments)
 
@@ -125,7 +125,7 @@ class Cell:
     engine: str
     num_replicates: int
     block_size: int
-    rounding: str  # how the replicates asked for were rounded up, or nothing
+    notes: list[str]  # what is not quite as it was asked for
     config: dict[str, Any]  # as the result will hold it
     shard: Shard | None
     given: str  # as it was composed: what `prepared` takes
@@ -166,15 +166,13 @@ def plan(overrides: list[str]) -> Cell:
             state = "complete"
         elif (measurement.folder(folder).path / "segments.npz").exists():
             state = "unfinished"
-    asked, rounding = configuration.num_replicates, ""
+    asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
     if not measurement.exact and blocks.num_replicates != asked:
-        rounding = f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}"
+        notes.append(f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}")
     name = f"{measurement.model.name} {measurement.estimator.name}"
     size = (blocks.num_replicates, blocks.block_size)
     ids = (given, measurement.reference_id)
-    return Cell(
-        name, folder, measurement.result_id, state, measurement.engine, *size, rounding, measurement.config, measurement.shard, *ids
-    )
+    return Cell(name, folder, measurement.result_id, state, measurement.engine, *size, notes, measurement.config, measurement.shard, *ids)
 
 
 @functools.lru_cache(maxsize=4)

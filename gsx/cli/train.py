@@ -76,7 +76,11 @@ def _planned(flags: argparse.Namespace) -> Work:
         overrides, sweep = cells(flags.overrides, flags.multirun, CONFIG)
         if not overrides:
             raise ConfigurationError("hydra/sweeper: gsx train sweeps over what it is given; a sweeper that searches is for gsx run")
-        return Work([plan(cell) for cell in overrides], sweep, flags.quiet)
+        work = Work([plan(cell) for cell in overrides], sweep, flags.quiet)
+    for note in dict.fromkeys(cell.session.configuration.choice for cell in work.cells):
+        if note and not work.quiet:
+            print(note, file=sys.stderr)
+    return work
 
 
 def carry_out(work: Work) -> int:
