@@ -21,6 +21,7 @@ from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET, telling_words
+from gsx.cli.train_dry_run import show
 from gsx.cli.train_summary import describe, table
 from gsx.naming import printable
 from gsx.records import ConfigurationError
@@ -39,11 +40,7 @@ def command(arguments: list[str]) -> int:
         hand_over(json.dumps, arguments, CONFIG)
         return 0
     work = _planned(flags)
-    if not dry_run:
-        return carry_out(work)
-    for cell in work.cells:
-        print(f"{cell.state:<11}{cell.shown}  steps={cell.session.configuration.steps} seeds={cell.session.configuration.seeds}")
-    return 0
+    return show(work.cells, quiet=work.quiet) if dry_run else carry_out(work)
 
 
 @dataclass(frozen=True)

@@ -123,11 +123,21 @@ class TrainingConfiguration(Setup):
 
     def due(self, what: Literal["probe", "evaluate"], step: int) -> bool:
         """Whether a step is one after which (or, for 0, before which) something is measured."""
-        given = self.probe_every if what == "probe" else self.evaluate_every
-        every = max(1, self.steps // LOGS) if given is None else given
+        every = self._every(what)
         if every == 0:
             return what == "evaluate" and step == self.steps
         return step % every == 0 or step == self.steps
+
+    def due_after(self, what: Literal["probe", "evaluate"], step: int) -> int:
+        """How often it is, in all the steps after this one; those from 0 on are after -1."""
+        every = self._every(what)
+        if every == 0 or step >= self.steps:
+            return int(what == "evaluate" and step < self.steps)
+        return self.steps // every - step // every + (self.steps % every != 0)
+
+    def _every(self, what: Literal["probe", "evaluate"]) -> int:
+        given = self.probe_every if what == "probe" else self.evaluate_every
+        return max(1, self.steps // LOGS) if given is None else given
 
     def probes(self) -> list[tuple[dict[str, Any], int | None]]:
         """The settings of each estimator to be measured beside the chosen one, and its number of samples."""
