@@ -138,12 +138,12 @@ def test_a_checkpoint_of_several_seeds(empty: Path, inside: Inside) -> None:
     assert inside(*SMALL, "seeds=3", "workers=1", "-q")[0] == 0
     folder, _ = training(empty)
     run = ("run", "model.logits=[0.5,-1]", "num_replicates=1024", "--dry-run")
-    for words in (run, ("run", "-m", "seed=0,1", *run[1:]), ("train", *SMALL[1:], "name=more", "--dry-run")):
+    said = f"model.checkpoint={folder}: takes parameters-seed0.npz of 3 seeds; name the file for another, parameters-seed1.npz to"
+    for words in (("run", "-m", "seed=0,1", *run[1:]), ("train", *SMALL[1:], "name=more", "--dry-run")):
         code, _, err = inside(*words, f"model.checkpoint={folder}")
-        said = f"model.checkpoint={folder}: takes parameters-seed0.npz of 3 seeds; name the file for another, parameters-seed1.npz to"
         assert code == 0 and err.count(said) == 1, err
-        for quiet in ("-q", f"model.checkpoint={folder}/parameters-seed2.npz"):
-            assert "of 3 seeds" not in inside(*words, f"model.checkpoint={folder}", quiet)[2]
+    for quiet in ("-q", f"model.checkpoint={folder}/parameters-seed2.npz"):
+        assert "of 3 seeds" not in inside(*run, f"model.checkpoint={folder}", quiet)[2]
 
 
 def test_a_sweep(empty: Path, inside: Inside) -> None:
