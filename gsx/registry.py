@@ -139,7 +139,8 @@ def convert(key: str, value: Any, annotation: Any) -> Any:
         return value
     if origin is list:
         if not isinstance(value, (list, tuple)):
-            raise ConfigurationError(f"{key}={value}: must be a list, like [1,2]")
+            one = f"[{value}]" if isinstance(value, (int, float, str)) and value != "" else "[1,2]"
+            raise ConfigurationError(f"{key}={'null' if value is None else value}: must be a list, like {one}")
         return [convert(f"{key}[{i}]", item, arguments[0]) for i, item in enumerate(value)]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if annotation is float and number:

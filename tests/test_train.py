@@ -420,7 +420,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"seeds": 0}, "seeds=0"),
     ({"optimizer": {"name": "adamm"}}, "optimizer=adamm: unknown; did you mean adam?"),
     ({"optimizer": {"name": "adam", "lr": 0}}, "optimizer.lr=0: must be positive"),
-    ({"optimizer": {"name": "adam", "betas": [0.9, 2.0]}}, "optimizer: Invalid beta"),
+    ({"optimizer": {"name": "adam", "betas": [0.9, 2.0]}}, "optimizer.betas=[0.9, 2.0]: must be two numbers"),
     ({"optimizer": {"name": "sgd", "beta": 1}}, "optimizer.beta=1: unknown key"),
     ({"probe": "rloo"}, "probe=rloo: must be a list"),
     ({"probe": ["rlo"]}, "probe[0]=rlo: unknown; did you mean rloo?"),

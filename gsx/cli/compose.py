@@ -86,7 +86,12 @@ def _explain(error: Exception, overrides: list[str], config_name: str) -> str:
         given = next((override for override in overrides if override.lstrip("+~").startswith(f"{key}=")), key)
         others = [override for override in overrides if override != given]
         group, dot, _ = key.rpartition(".")
-        siblings = [known for known in _keys(others, config_name) if known.rpartition(".")[0] == group]
+        known = _keys(others, config_name)
+        if inside := [name for name in known if name.rpartition(".")[0] == key]:
+            return f"{given}: holds settings, not a value: {', '.join(inside)}"
+        if deeper := [name for name in known if not dot and name.endswith(f".{key}") and not name.startswith("hydra.")]:
+            return f"{given}: unknown key; did you mean {' or '.join(deeper)}?"
+        siblings = [name for name in known if name.rpartition(".")[0] == group and name != "hydra"]
         return f"{given}: unknown key{did_you_mean(key, siblings)}" if siblings or not dot else f"{given}: unknown group {group}"
     if option := re.search(r"Could not find '([^']+)/([^/']*)'", text):
         known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)

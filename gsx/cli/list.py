@@ -9,6 +9,7 @@ from gsx.cli.arguments import Parser
 from gsx.cli.columns import aligned
 from gsx.cli.compose import config_folder
 from gsx.experiment import experiments, load
+from gsx.records import ConfigurationError
 
 Rows = list[Sequence[str]]
 
@@ -19,6 +20,12 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--plugins", nargs="*", default=[], metavar="MODULE", help="modules with estimators and models of your own")
     parser.add_argument("--bibtex", action="store_true", help="the papers of the estimators, as BibTeX")
     chosen = parser.parse_args(arguments)
+    if chosen.bibtex and chosen.what not in (None, "estimators"):
+        raise ConfigurationError(f"list {chosen.what} --bibtex: only estimators have papers")
+    if chosen.plugins:
+        from gsx.registry import import_plugins
+
+        import_plugins(chosen.plugins)
     if chosen.bibtex:
         return _bibtex(chosen.plugins)
     for what in [chosen.what] if chosen.what else LISTS:

