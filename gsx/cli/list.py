@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from gsx.cli.arguments import Parser
 from gsx.cli.columns import aligned
 from gsx.cli.compose import config_folder
@@ -59,8 +61,9 @@ def _models(plugins: list[str]) -> Rows:
         config = config_folder() / "model" / f"{name}.yaml"
         what = _comment(config) if config.exists() else (kind.__doc__ or "").partition("\n")[0]
         rows.append((name, kind.cost_is, kind.default_data or "none", what))
-    presets = [(path.stem, "", "", _comment(path)) for path in _configs("model") if path.stem not in names("models", plugins)]
-    return rows + presets
+    known = {row[0]: row for row in rows}
+    presets = [path for path in _configs("model") if path.stem not in known]
+    return rows + [(path.stem, *known[_base(path)][1:3], _comment(path)) for path in presets]
 
 
 def _experiments(plugins: list[str]) -> Rows:
@@ -89,6 +92,13 @@ def _data(plugins: list[str]) -> Rows:
 
 def _configs(group: str) -> list[Path]:
     return sorted((config_folder() / group).glob("*.yaml"))
+
+
+def _base(preset: Path) -> str:
+    """The model that a preset sets up; it may do so through another preset."""
+    config = OmegaConf.load(preset)
+    first: str = config["defaults"][0] if "defaults" in config else preset.stem
+    return preset.stem if first == preset.stem else _base(preset.with_stem(first))
 
 
 def _comment(path: Path) -> str:

@@ -154,5 +154,6 @@ def total(bills: Sequence[Bill], trainings: int) -> str:
         return text
     spent = sum(bill.seconds or 0.0 for bill in timed)
     probing = sum((bill.seconds or 0.0) * bill.shares[0] for bill in timed)
-    text += f"; about {duration(spent + HYDRA_SECONDS * len(bills))}, {duration(probing)} of it for probes"
+    text += f"; about {duration(spent + HYDRA_SECONDS * len(bills))}"
+    text += f", {duration(probing)} of it for probes" if probing >= 0.5 else ""
     return text + ("" if len(timed) == len(bills) else f", and {len(bills) - len(timed)} trainings that were not timed")
