@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -96,7 +97,7 @@ def _configs(group: str) -> list[Path]:
 
 def _base(preset: Path) -> str:
     """The model that a preset sets up; it may do so through another preset."""
-    config = OmegaConf.load(preset)
+    config: Any = OmegaConf.load(preset)
     first: str = config["defaults"][0] if "defaults" in config else preset.stem
     return preset.stem if first == preset.stem else _base(preset.with_stem(first))
 
