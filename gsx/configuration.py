@@ -20,7 +20,7 @@ from gsx.models.base import Model
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, MissingCheckpoint, Parameters, Shard
 from gsx.reference import ReferenceSettings
-from gsx.store import find_trainings, read_parameters
+from gsx.store import TrainingDirectory, find_trainings, read_parameters
 from gsx.tune import TuneSettings
 
 
@@ -112,6 +112,16 @@ class Setup:
     def _converted(cls, key: str, value: Any, annotation: Any) -> Any:
         return registry.convert(key, value, annotation)
 
+    @property
+    def choice(self) -> str:
+        """What is to be said of a checkpoint that is a folder: whose parameters are taken, where there are those of several seeds."""
+        training = _training_at(self.checkpoint).read() if self.checkpoint and Path(self.checkpoint).is_dir() else None
+        if training is None or len(training.seeds) == 1:
+            return ""
+        first, *others = (f"parameters-seed{seed}.npz" for seed in training.seeds)
+        more = f"{others[0]} to {others[-1]}" if len(others) > 1 else others[0]
+        return f"model.checkpoint={self.checkpoint}: takes {first} of {len(training.seeds)} seeds; name the file for another, {more}"
+
     def _check_numbers(self) -> None:
         for key, (least, most) in self.BOUNDS.items():
             value = getattr(self, key)
@@ -173,18 +183,23 @@ def _parameters_of(checkpoint: Any) -> Parameters:
     if not isinstance(checkpoint, str):
         raise ConfigurationError(f"model.checkpoint={checkpoint}: must be a path")
     path = Path(checkpoint)
-    trainings = list(find_trainings([path])) if path.is_dir() else []
-    if len(trainings) > 1:
-        raise ConfigurationError(f"model.checkpoint={checkpoint}: holds {len(trainings)} trainings: name one of them")
     advice = "model.checkpoint takes the folder of a finished training, or its parameters-seed<k>.npz"
     if path.is_dir():
-        found = trainings[0].read_parameters(advice=advice) if trainings else None
+        found = _training_at(checkpoint).read_parameters(advice=advice)
     else:
         found = read_parameters(Path(os.path.realpath(path)), advice)
     if found is None:
         what = "holds no finished training" if path.is_dir() else "no such file"
         raise MissingCheckpoint(f"model.checkpoint={checkpoint}: {what}")
-    return found
+    return dataclasses.replace(found, path=checkpoint)
+
+
+def _training_at(checkpoint: str) -> TrainingDirectory:
+    """The one training at or below a folder, or the folder itself, which then holds none."""
+    trainings = list(find_trainings([Path(checkpoint)]))
+    if len(trainings) > 1:
+        raise ConfigurationError(f"model.checkpoint={checkpoint}: holds {len(trainings)} trainings: name one of them")
+    return trainings[0] if trainings else TrainingDirectory(Path(checkpoint))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +250,8 @@ class Configuration(Setup):
 
     def _check_numbers(self) -> None:
         super()._check_numbers()
+        if self.engine != "auto" and self.estimator["name"] == "exact":
+            raise ConfigurationError(f"engine={self.engine}: exact computes no replicates, which an engine is for; leave engine out")
         if self.target_se is not None and not 0 < self.target_se < 1:
             raise ConfigurationError(f"target_se={self.target_se:g}: must be between 0 and 1, like 0.01")
         if self.share is not None and self.target_se is not None:

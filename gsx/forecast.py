@@ -16,7 +16,7 @@ from gsx.moments import Moments
 from gsx.noise import Block
 from gsx.process import one_thread_each
 from gsx.provenance import peak_bytes
-from gsx.reference import MOST_POINTS, cheap_kind, exact_evaluations, long_run
+from gsx.reference import MOST_POINTS, cheap_kind, exact_evaluations, long_run, points
 from gsx.routes import Route
 from gsx.tune import tune
 from gsx.yardstick import seconds, yardstick_seconds
@@ -77,9 +77,8 @@ def forecast(measurement: Measurement, *, timed: bool = True) -> Forecast:
     """Within about a second; nothing of the measurement is changed, and none of its random numbers is used."""
     if measurement.exact:  # an enumeration, which is not cut into pieces that could be timed
         size = 8 * measurement.plan.segments * (4 * measurement.program.layout.size + 6) + ENVELOPE
-        return Forecast(
-            exact_evaluations(measurement.program), 0, 0, size, peak_bytes(measurement.program.device) + MOMENT_COPIES * size, 1, None
-        )
+        memory = peak_bytes(measurement.program.device) + MOMENT_COPIES * size
+        return Forecast(points(measurement.program), 0, 0, size, memory, 1, None)
     route, seen, workers = measurement.route, measurement.seen, measurement.workers
     times = _times(measurement) if timed else None
     rows = _rows(route, measurement.plan.segments)
@@ -142,8 +141,7 @@ def reference_seconds(measurement: Measurement, evaluation: float | None) -> flo
     program, settings = measurement.program.in_float64(), measurement.configuration.reference
     kind = cheap_kind(program, MOST_POINTS) if settings.kind == "auto" else settings.kind
     if kind not in (None, "long_run"):
-        points = exact_evaluations(program)
-        return points * evaluation if evaluation is not None else None
+        return exact_evaluations(program) * evaluation if evaluation is not None else None
     route, plan = long_run(program, settings)
     replicate, merge, _ = _pace(route, plan.block_size)
     return plan.blocks * (plan.block_size * replicate + merge) / speed(measurement.workers)

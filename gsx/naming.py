@@ -13,11 +13,18 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
-    """The end of a message about an unknown word: the known one nearest to it, else all of them; ``cutoff`` is how alike is near."""
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.75, listed: str = "") -> str:
+    """The end of a message about an unknown word: the known one nearest to it, else all of them; ``cutoff`` is how alike is near.
+
+    Where there are too many for a line, ``listed`` is the command that lists them.
+    """
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known)}" if known else ""
+    if near:
+        return f"; did you mean {near[0]}?"
+    if listed:
+        return f"; {listed} names all {len(known)}"
+    return f"; known: {', '.join(known)}" if known else ""
 
 
 def label(name: str, settings: Mapping[str, Any], usual: Mapping[str, Any], samples: int | None) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +42,24 @@ class Probe:
     @property
     def random_numbers(self) -> int:
         return sum(math.prod(shape) for _, _, shape in self.draws)
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(self.evaluations, self.gradient_evaluations, self.random_numbers)
+
+
+class Counts(NamedTuple):
+    """What some estimates cost in all."""
+
+    evaluations: int = 0
+    gradient_evaluations: int = 0
+    random_numbers: int = 0
+
+    def times(self, estimates: int) -> Counts:
+        return Counts(*(estimates * count for count in self))
+
+    def plus(self, other: Counts) -> Counts:
+        return Counts(*map(operator.add, self, other))
 
 
 def sites(program: Program) -> dict[str, Site]:

@@ -112,14 +112,14 @@ class Program:
 
 
 def _checked(parameters: Parameters, start: Params, name: str) -> Params:
-    """The parameters of a checkpoint, in the order of the model's own."""
-    given = parameters.arrays
+    """The parameters of a checkpoint, in the order of the model's own. ``name`` is that of the model's class: a preset has it too."""
+    given, of = parameters.arrays, f"model.checkpoint={parameters.path}: parameters of another model"
     if strange := sorted(given.keys() ^ start.keys()):
-        whose = f"which {name} has not" if strange[0] in given else f"and {name} has it"
-        raise ConfigurationError(f"model.checkpoint: holds {'' if strange[0] in given else 'no '}{strange[0]}, {whose}")
+        there, here = ("it has", "has not") if strange[0] in given else ("it has no", "has")
+        raise ConfigurationError(f"{of}: {there} {strange[0]}, {name} {here}")
     for key, value in start.items():
         if given[key].shape != tuple(value.shape):
-            raise ConfigurationError(f"model.checkpoint: {key} is {list(given[key].shape)}, and {name}'s is {list(value.shape)}")
+            raise ConfigurationError(f"{of}: {key} is {list(given[key].shape)} there, {list(value.shape)} in {name} with these settings")
     return {key: torch.tensor(given[key]) for key in start}
 
 

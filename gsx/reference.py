@@ -104,7 +104,12 @@ def exact_evaluations(program: Program) -> int:
     """How often the cost is evaluated, in all rows together, by the exact reference of a program that has one; of a quadrature, about."""
     if not isinstance(_closed_form(program), str):
         return 0
-    return _points(sites(program), ORDERS[1])
+    return points(program)
+
+
+def points(program: Program, nodes: int = ORDERS[1]) -> int:
+    """The same of an enumeration, or of a quadrature of so many nodes."""
+    return _points(sites(program), nodes)
 
 
 def check_exact(program: Program) -> None:

@@ -44,7 +44,9 @@ def find(room: Room, name: str, plugins: Iterable[str] = ()) -> type:
     points = _entry_points(room)
     if name in points:
         return cast(type, points[name].load())
-    raise ConfigurationError(f"{room.removesuffix('s')}={name}: unknown{did_you_mean(name, names(room, plugins))}")
+    raise ConfigurationError(
+        f"{room.removesuffix('s')}={name}: unknown{did_you_mean(name, names(room, plugins), listed=f'gsx list {room}')}"
+    )
 
 
 def _own(room: str) -> set[str]:
@@ -137,7 +139,8 @@ def convert(key: str, value: Any, annotation: Any) -> Any:
         return value
     if origin is list:
         if not isinstance(value, (list, tuple)):
-            raise ConfigurationError(f"{key}={value}: must be a list, like [1,2]")
+            one = f"[{value}]" if isinstance(value, (int, float, str)) and value != "" else "[1,2]"
+            raise ConfigurationError(f"{key}={'null' if value is None else value}: must be a list, like {one}")
         return [convert(f"{key}[{i}]", item, arguments[0]) for i, item in enumerate(value)]
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if annotation is float and number:

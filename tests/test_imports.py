@@ -37,7 +37,7 @@ ROOMS = {
     "shards": "records store",
     "resume": "records store shards",
     "merging": "records store shards conclusion",
-    "data": "records",
+    "data": "records naming",
     "report": "records statistics store naming experiment",
     # with torch
     "noise": "records",

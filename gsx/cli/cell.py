@@ -32,7 +32,7 @@ class Cell:
     engine: str
     num_replicates: int
     block_size: int
-    rounding: str  # how the replicates asked for were rounded up, or nothing
+    notes: list[str]  # what is not quite as it was asked for
     config: dict[str, Any]  # as the result will hold it
     shard: Shard | None
     given: str  # as it was composed: what `prepared` takes
@@ -79,9 +79,9 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
     configuration, blocks = measurement.configuration, measurement.plan
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
     RunDirectory(folder).check_links()  # Hydra writes there first
-    asked, rounding = configuration.num_replicates, ""
+    asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
     if not measurement.exact and blocks.num_replicates != asked:
-        rounding = f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}"
+        notes.append(f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}")
     return Cell(
         measurement=f"{measurement.model.name} {measurement.estimator.name}",
         folder=folder,
@@ -90,7 +90,7 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
         engine=measurement.engine,
         num_replicates=blocks.num_replicates,
         block_size=blocks.block_size,
-        rounding=rounding,
+        notes=notes,
         config=measurement.config,
         shard=measurement.shard,
         given=text,
@@ -115,7 +115,7 @@ def _broken(given: dict[str, Any], text: str) -> Cell:
     """What cannot be measured has no identity; its error is kept under what was asked for."""
     chosen = [str(given[group].get("name")) for group in ("model", "estimator")]
     folder = Path.cwd() / "outputs" / str(given["name"]) / broken_name(text)
-    return Cell(" ".join(chosen), folder, "", "broken", "?", 0, 0, "", given, None, text, "")
+    return Cell(" ".join(chosen), folder, "", "broken", "?", 0, 0, [], given, None, text, "")
 
 
 def broken_name(text: str) -> str:

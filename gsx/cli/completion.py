@@ -38,7 +38,7 @@ def command(arguments: list[str]) -> int:
         if arguments in (["--help"], ["-h"]):
             print(f"usage: gsx completion {'|'.join(SCRIPTS)}\n\nPrints a script for the shell; its first line says where to put it.")
             return 0
-        raise ConfigurationError(f"completion {' '.join(arguments)}: must be one of {', '.join(SCRIPTS)}")
+        raise ConfigurationError(f"{' '.join(['completion', *arguments])}: must be one of {', '.join(SCRIPTS)}")
     print(SCRIPTS[arguments[0]], end="")
     return 0
 

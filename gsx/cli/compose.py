@@ -86,11 +86,17 @@ def _explain(error: Exception, overrides: list[str], config_name: str) -> str:
         given = next((override for override in overrides if override.lstrip("+~").startswith(f"{key}=")), key)
         others = [override for override in overrides if override != given]
         group, dot, _ = key.rpartition(".")
-        siblings = [known for known in _keys(others, config_name) if known.rpartition(".")[0] == group]
+        known = _keys(others, config_name)
+        if inside := [name for name in known if name.rpartition(".")[0] == key]:
+            return f"{given}: holds settings, not a value: {', '.join(inside)}"
+        if deeper := [name for name in known if not dot and name.endswith(f".{key}") and not name.startswith("hydra.")]:
+            return f"{given}: unknown key; did you mean {' or '.join(deeper)}?"
+        siblings = [name for name in known if name.rpartition(".")[0] == group and name != "hydra"]
         return f"{given}: unknown key{did_you_mean(key, siblings)}" if siblings or not dot else f"{given}: unknown group {group}"
     if option := re.search(r"Could not find '([^']+)/([^/']*)'", text):
         known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
-        return f"{option[1]}={option[2]}: unknown{did_you_mean(option[2], known)}"
+        listed = f"gsx list {option[1]}s" if option[1] in ("estimator", "model") else ""
+        return f"{option[1]}={option[2]}: unknown{did_you_mean(option[2], known, listed=listed)}"
     if several := re.search(r"Ambiguous value for argument '(.+)'", text):
         return f"{several[1]}: several values; -m sweeps over them, and [ ] around them makes a list"
     if "Config group override must be a string" in text:

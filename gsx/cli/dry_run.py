@@ -36,7 +36,7 @@ class Bill:
 
     def __str__(self) -> str:
         counted = f"evaluations={self.evaluations} gradient_evaluations={self.gradient_evaluations} random_numbers={self.random_numbers}"
-        took = "=?" if self.seconds is None else f"~{self.seconds:.2g}"
+        took = "=?" if self.seconds is None else f"~{two_digits(self.seconds)}"
         return f"{counted} seconds{took} checkpoint~{size(self.checkpoint_bytes)} memory~{size(self.memory_bytes)}"
 
 
@@ -157,6 +157,11 @@ def how(kinds: Kinds) -> str:
         lines.append(f"not in it: {unknown} references whose time is not known")
     lines += [f"could not be timed: {fault}" for fault in kinds.faults]
     return "\n".join(lines)
+
+
+def two_digits(value: float) -> str:
+    """Without an exponent, where a million will do."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def size(bytes_: float) -> str:

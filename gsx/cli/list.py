@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from gsx.cli.arguments import Parser
 from gsx.cli.columns import aligned
 from gsx.cli.compose import config_folder
 from gsx.experiment import experiments, load
+from gsx.records import ConfigurationError
 
 Rows = list[Sequence[str]]
 
@@ -19,6 +23,12 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--plugins", nargs="*", default=[], metavar="MODULE", help="modules with estimators and models of your own")
     parser.add_argument("--bibtex", action="store_true", help="the papers of the estimators, as BibTeX")
     chosen = parser.parse_args(arguments)
+    if chosen.bibtex and chosen.what not in (None, "estimators"):
+        raise ConfigurationError(f"list {chosen.what} --bibtex: only estimators have papers")
+    if chosen.plugins:
+        from gsx.registry import import_plugins
+
+        import_plugins(chosen.plugins)
     if chosen.bibtex:
         return _bibtex(chosen.plugins)
     for what in [chosen.what] if chosen.what else LISTS:
@@ -52,8 +62,9 @@ def _models(plugins: list[str]) -> Rows:
         config = config_folder() / "model" / f"{name}.yaml"
         what = _comment(config) if config.exists() else (kind.__doc__ or "").partition("\n")[0]
         rows.append((name, kind.cost_is, kind.default_data or "none", what))
-    presets = [(path.stem, "", "", _comment(path)) for path in _configs("model") if path.stem not in names("models", plugins)]
-    return rows + presets
+    known = {row[0]: row for row in rows}
+    presets = [path for path in _configs("model") if path.stem not in known]
+    return rows + [(path.stem, *known[_base(path)][1:3], _comment(path)) for path in presets]
 
 
 def _experiments(plugins: list[str]) -> Rows:
@@ -82,6 +93,13 @@ def _data(plugins: list[str]) -> Rows:
 
 def _configs(group: str) -> list[Path]:
     return sorted((config_folder() / group).glob("*.yaml"))
+
+
+def _base(preset: Path) -> str:
+    """The model that a preset sets up; it may do so through another preset."""
+    config: Any = OmegaConf.load(preset)
+    first: str = config["defaults"][0] if "defaults" in config else preset.stem
+    return preset.stem if first == preset.stem else _base(preset.with_stem(first))
 
 
 def _comment(path: Path) -> str:

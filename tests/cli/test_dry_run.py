@@ -52,6 +52,13 @@ def test_what_is_counted_is_what_the_run_counts(words: tuple[str, ...], empty: P
     assert float(told["seconds"]) < 60
 
 
+def test_exact_is_counted_too(empty: Path, inside: Inside) -> None:
+    """Where there is a formula for the reference, too, `exact` is a sum over states."""
+    line = inside("run", "--dry-run", "-q", "estimator=exact", *SMALL)[1]
+    assert inside("run", "-q", "estimator=exact", *SMALL)[0] == 0
+    assert int(said(line)["evaluations"]) == result(empty)[1].cost.evaluations == 2
+
+
 def test_the_least_is_said_with_quiet(inside: Inside) -> None:
     code, out, err = inside("run", "--dry-run", "-q", *SMALL)
     assert (code, err) == (0, "") and len(out.splitlines()) == 2

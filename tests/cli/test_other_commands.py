@@ -66,6 +66,8 @@ def test_list(what: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, mon
         assert [len(load("binary_vae_training", [config_folder()], size).findings) for size in ("full", "quick")] == [
             int(n) for n in training[2:4]
         ]
+    if what == "models":
+        assert all(row.split()[2] in ("none", "digits", "breast_cancer") for row in rows)  # of presets too
     if what == "estimators":
         assert all(row.rstrip().count("  ") >= 5 for row in rows)  # no column is empty
     assert list(tmp_path.iterdir()) == []

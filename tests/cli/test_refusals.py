@@ -36,7 +36,8 @@ REFUSED: dict[str, list[str]] = {
     "run engine=batched model=binary_vae": ["engine=batched", "binary_vae"],
     # names and groups
     "run estimator=concrte": ["estimator=concrte", "unknown", "did you mean concrete?"],
-    "run estimator=nothing_alike": ["estimator=nothing_alike", "unknown", "concrete", "reinforce"],
+    "run estimator=nothing_alike": ["estimator=nothing_alike", "unknown", "gsx list estimators"],
+    "run model=nothing_alike": ["model=nothing_alike", "unknown", "gsx list models"],
     "run estimator=null": ["estimator=null"],
     "run estimator=": ["estimator="],
     "run model=null": ["model=null"],
@@ -49,11 +50,15 @@ REFUSED: dict[str, list[str]] = {
     f"run {CONCRETE} estimator.temprature=1": ["estimator.temprature=1", "unknown", "did you mean estimator.temperature?"],
     f"run {CONCRETE} +estimator.temprature=1": ["estimator.temprature=1", "unknown", "temperature"],
     "run modle.power=3": ["modle.power=3", "unknown"],
+    f"run {CONCRETE} temperature=1": ["temperature=1: unknown key; did you mean estimator.temperature?"],
+    "run plugins=my_estimators": ["plugins=my_estimators: must be a list, like [my_estimators]"],
     "run hydra/launcher=submarine": ["hydra/launcher=submarine", "unknown"],
     # what does not go together
     "run estimator=reparameterization model=bernoulli_toy": ["estimator=reparameterization", "Normal", "bernoulli_toy"],
     "run estimator=concrete model=gaussian_toy": ["estimator=concrete", "Bernoulli", "gaussian_toy"],
     "run estimator=exact model=binary_vae_200": ["estimator=exact", "2^24"],
+    "run estimator=exact engine=structured": ["engine=structured", "exact computes no replicates"],
+    "run -m estimator=reinforce,exact engine=vmap": ["engine=vmap", "exact computes no replicates"],
     "run model=binary_vae model.batch=0": ["batch=0", "between 1 and 1797"],
     "run model=binary_vae model.batch=1000000": ["batch=1000000", "between 1 and 1797"],
     "run model.logits=[1,nan]": ["model.logits[1]=nan", "finite"],
@@ -84,6 +89,11 @@ REFUSED: dict[str, list[str]] = {
     "optimise": ["optimise", "unknown command", "run", "report"],
     "report nowhere": ["nowhere", "no folder"],
     "completion tcsh": ["completion tcsh", "bash, zsh, fish"],
+    "completion": ["completion: must be one of bash, zsh, fish"],
+    "list estimator": ["list: estimator: unknown; did you mean estimators?"],
+    "report --style icm": ["report: --style icm: unknown; did you mean icml?"],
+    "list models --bibtex": ["list models --bibtex: only estimators have papers"],
+    "list --plugins nope": ["plugins=nope: cannot be imported"],
 }
 
 

@@ -133,6 +133,19 @@ def test_a_run_at_trained_parameters(empty: Path, inside: Inside) -> None:
     assert starts[0] == pytest.approx(ends[-1], abs=1e-12)
 
 
+def test_a_checkpoint_of_several_seeds(empty: Path, inside: Inside) -> None:
+    """A folder is its first seed, which is said, once for all cells; a file is what it is. Quiet, and of one seed, nothing is said."""
+    assert inside(*SMALL, "seeds=3", "workers=1", "-q")[0] == 0
+    folder, _ = training(empty)
+    run = ("run", "model.logits=[0.5,-1]", "num_replicates=1024", "--dry-run")
+    said = f"model.checkpoint={folder}: takes parameters-seed0.npz of 3 seeds; name the file for another, parameters-seed1.npz to"
+    for words in (("run", "-m", "seed=0,1", *run[1:]), ("train", *SMALL[1:], "name=more", "--dry-run")):
+        code, _, err = inside(*words, f"model.checkpoint={folder}")
+        assert code == 0 and err.count(said) == 1, err
+    for quiet in ("-q", f"model.checkpoint={folder}/parameters-seed2.npz"):
+        assert "of 3 seeds" not in inside(*run, f"model.checkpoint={folder}", quiet)[2]
+
+
 def test_a_sweep(empty: Path, inside: Inside) -> None:
     code, out, err = inside("train", "-m", "estimator=rloo,exact", "steps=5", "seed=0,1")
     assert code == 0 and "4 trainings: 4 ran" in out, err
@@ -149,11 +162,19 @@ REFUSED = {
     "train steps=0": ["steps=0", "at least 1"],
     "train step=10": ["step=10", "did you mean steps?"],
     "train optimizer=adamm": ["optimizer=adamm", "unknown", "adam"],
+    "train optimizer.lr=-1": ["optimizer.lr=-1: must be positive"],
+    "train optimizer=sgd optimizer.nesterov=true": ["optimizer=sgd: Nesterov momentum requires a momentum"],
+    "train reference=long_run": ["reference=long_run: holds settings, not a value: reference.kind, reference.estimator"],
     "train optimizer.lrr=1": ["optimizer.lrr=1", "unknown key", "optimizer.lr"],
     "train num_replicates=3": ["num_replicates=3", "unknown key"],
     "train probe=rloo": ["probe=rloo", "list, like [rloo]"],
     "train probe=rlo": ["probe=rlo", "list, like [rloo]"],
-    "train probe=[disarm,rlo]": ["probe[1]", "rlo", "did you mean rloo?"],
+    "train probe=[disarm,rlo]": ["probe[1]=rlo: unknown; did you mean rloo?"],
+    "train probe=[rebar,nosuch]": ["probe[1]=nosuch: unknown; gsx list estimators names all "],
+    "train probe=[concrete,rloo,concrete]": ["probe[2]=concrete: is there already, as probe[0]"],
+    "train probe=[{name:rloo,num_samples:4},{num_samples:4,name:rloo}]": ["probe[1]=", "is there already, as probe[0]"],
+    "train probe=[{name:concrete,temperature:0}]": ["probe[0].temperature=0", "must be positive"],
+    "train estimator=rloo probe=[rloo,reparameterization]": ["probe[1]=reparameterization", "Normal"],
     "train probe=[{nam:rloo}]": ["probe[0].nam=rloo", "did you mean name?"],
     "train probe=[{name:concrete,num_sample:2}]": ["probe[0].num_sample=2", "did you mean num_samples?"],
     "train probe=[{name:concrete,temprature:2}]": ["probe[0].temprature=2", "did you mean temperature?"],
@@ -176,10 +197,11 @@ def test_refusals(words: str, empty: Path, inside: Inside) -> None:
 def test_a_checkpoint_of_another_model(empty: Path, inside: Inside) -> None:
     assert inside(*SMALL, "-q")[0] == 0
     folder, _ = training(empty)
+    wrong = f"model.checkpoint={folder}: parameters of another model: "
     code, _, err = inside("run", "model=binary_vae", f"model.checkpoint={folder}")
-    assert code == 2 and "model.checkpoint: holds" in one_line(err)
+    assert code == 2 and f"{wrong}it has no decoder.0.bias, binary_vae has" in one_line(err)
     code, _, err = inside("run", f"model.checkpoint={folder}")
-    assert code == 2 and "logits is [2], and bernoulli_toy's is [8]" in one_line(err)
+    assert code == 2 and f"{wrong}logits is [2] there, [8] in bernoulli_toy with these settings" in one_line(err)
     flip(folder / "parameters-seed0.npz", b"param.logits.npy", 150)
     code, _, err = inside("run", "model.logits=[0.5,-1]", f"model.checkpoint={folder}")
     assert code == 6 and "parameters-seed0.npz" in one_line(err) and "model.checkpoint takes" in err and "force" not in err

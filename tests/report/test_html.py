@@ -229,6 +229,7 @@ def test_any_table_is_shown_with_its_badges() -> None:
         ["estimator=rebar", "tune=none"],
         ["estimator=st_gumbel", "model=binary_vae", "data.binarization=threshold", "wrt=encoder", "block_size=32"],
         ["model=gaussian_toy", "model.cost=cos", "estimator=reparameterization"],
+        ["estimator=exact", "num_samples=3"],
     ],
 )
 def test_the_command_measures_the_same_thing(given: list[str]) -> None:

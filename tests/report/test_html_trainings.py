@@ -12,7 +12,7 @@ import pytest
 
 from gsx.cli.compose import composed, composing
 from gsx.cli.report import command
-from gsx.cli.run import plan, prepared
+from gsx.cli.cell import plan, prepared
 from gsx.cli.train import plan as plan_training
 from gsx.records import Parameters
 from gsx.report import build, report, rerun, trainings
@@ -83,7 +83,9 @@ def test_the_page_of_a_training(tmp_path: Path) -> None:
     assert page["Seeds"]["rows"] == [[str(k), "2000 of 2000", f"parameters-seed{k}.npz", digests[k]] for k in (0, 1)]
     assert ["torch", "2.0"] in page["Provenance"]["pairs"] and "secret" not in json.dumps(page)
     assert ["optimizer.lr", "0.01"] in page["Configuration"]["pairs"]
-    assert page["Train it again"]["code"] == ["gsx train estimator=rloo model=binary_vae model.batch=null steps=2000 num_samples=1 optimizer.lr=0.01"]
+    assert page["Train it again"]["code"] == [
+        "gsx train estimator=rloo model=binary_vae model.batch=null steps=2000 num_samples=1 optimizer.lr=0.01"
+    ]
     measured = [f"gsx run estimator=rloo model=binary_vae num_samples=1 model.checkpoint={folder}/parameters-seed{k}.npz" for k in (0, 1)]
     assert page["Measure at its parameters"]["code"] == measured
     assert page["Draw it again"]["code"] == [f"gsx report {folder} --html"]
