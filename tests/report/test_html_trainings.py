@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gsx.cli.cell import plan, prepared
 from gsx.cli.compose import composed, composing
 from gsx.cli.report import command
-from gsx.cli.cell import plan, prepared
 from gsx.cli.train import plan as plan_training
 from gsx.records import Parameters
 from gsx.report import build, report, rerun, trainings
@@ -86,7 +86,10 @@ def test_the_page_of_a_training(tmp_path: Path) -> None:
     assert page["Train it again"]["code"] == [
         "gsx train estimator=rloo model=binary_vae model.batch=null steps=2000 num_samples=1 optimizer.lr=0.01"
     ]
-    measured = [f"gsx run estimator=rloo model=binary_vae num_samples=1 model.checkpoint={folder}/parameters-seed{k}.npz" for k in (0, 1)]
+    measured = [
+        f"gsx run estimator=rloo model=binary_vae model.batch=null num_samples=1 model.checkpoint={folder}/parameters-seed{k}.npz"
+        for k in (0, 1)
+    ]
     assert page["Measure at its parameters"]["code"] == measured
     assert page["Draw it again"]["code"] == [f"gsx report {folder} --html"]
     assert page["As it was typed"]["code"] == ["gsx train estimator=rloo"]
