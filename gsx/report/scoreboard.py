@@ -20,7 +20,7 @@ from gsx.report.tables import columns
 HEADINGS = ("experiment", "finding", "origin", "claimed", "measured [95 % interval]", "exact", "verdict")
 TITLE = "Scoreboard: published findings, and expectations of our own"
 #: What there is of each origin.
-COUNTED = {"published": "published findings", "ours": "expectations of our own", "": "numbers held against nothing"}
+COUNTED = {"published": "{} published finding{}", "ours": "{} expectation{} of our own", "": "{} number{} held against nothing"}
 
 
 def scoreboard(paths: Sequence[Path]) -> Table | None:
@@ -47,7 +47,9 @@ def told(counted: Mapping[str, Mapping[str, int]]) -> str:
     parts = []
     for origin, verdicts in counted.items():
         if verdicts:
-            parts.append(f"{sum(verdicts.values())} {COUNTED[origin]}: {', '.join(f'{n} {word}' for word, n in verdicts.items())}")
+            number = sum(verdicts.values())
+            counted_as = COUNTED[origin].format(number, "" if number == 1 else "s")
+            parts.append(f"{counted_as}: {', '.join(f'{n} {word}' for word, n in verdicts.items())}")
     return "; ".join(parts) + "."
 
 

@@ -164,7 +164,7 @@ def test_what_nobody_published_is_judged_in_other_words_and_counted_apart(study:
     table = scoreboard([study])
     assert table is not None and table.notes[-1] == (
         "2 published findings: 1 reproduced, 1 not reproduced; 4 expectations of our own: 2 as expected, 1 not as expected, "
-        "1 inconclusive; 1 numbers held against nothing: 1 measured."
+        "1 inconclusive; 1 number held against nothing: 1 measured."
     )
     assert table.headings[2] == "origin" and [row[2] for row in table.body] == [row["origin"] for row in rows]
     assert not any("published" in heading for heading in table.headings)
