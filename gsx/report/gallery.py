@@ -31,7 +31,7 @@ class Picture:
 
 
 INTRODUCTION = (
-    "Every figure below is drawn by `scripts/gallery` from the published experiments, as `gsx reproduce all` measures them; none by hand.",
+    "Every figure below is drawn by `scripts/gallery` from the experiments, as `gsx reproduce all` measures them; none by hand.",
     "`gsx report --style page|column|neurips|icml|slides` draws the same for where it will stand, as PNG, PDF and SVG, its data beside "
     "it. An estimator looks the same in every figure: colour, marker and line.",
 )
