@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,15 @@ def measured(**more: Any) -> dict[str, Any]:
     return {"says": "something", "kind": "measured", "measured": {"step": "sweep", "number": "variance", **more}}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_counts_as_published_names_a_publication(name: str) -> None:
+    """A year, and nothing that was worked out here."""
+    for finding in load(name, FOLDERS).findings:
+        if finding.origin == "published":
+            assert re.search(r"\((19|20)\d\d\)|et al\. \(20", finding.source), finding
+            assert not re.search(r"here|ours|our |closed form|quadrature|exact:|in general", finding.source), finding
+
+
 def test_the_quick_size_differs_where_it_says_so() -> None:
     data = definition(findings=[measured(), measured() | {"says": "slow", "quick": "skip"}])
     data["steps"][0]["quick"] = {"overrides": ["num_replicates=10"], "sweep": {"model.logits": [[0.5], [1e-3, -1.0]]}}
@@ -178,4 +188,4 @@ def test_numbers_as_people_write_them(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     text = yaml.safe_dump(definition(findings=[VALUE])).replace("published: 1.0", "published: 1e-5")
     (tmp_path / "experiment" / "mine.yaml").write_text(text)
-    assert load("mine", [tmp_path]).findings[0].published == (1e-5, 1e-5)
+    assert load("mine", [tmp_path]).findings[0].claimed == (1e-5, 1e-5)

@@ -1,4 +1,4 @@
-"""`gsx reproduce`: the steps of published experiments, and the scoreboard of their findings."""
+"""`gsx reproduce`: the steps of experiments, and the scoreboard of their findings, those published and those of our own."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError, MissingCheckpoint, MissingData
 from gsx.store import PlannedCell, PlannedStep, StoredExperiment, write_experiment
 
-DESCRIPTION = """Run what is unfinished of published experiments, each into outputs/NAME, and print for every published finding what was
-measured and whether it reproduced. Exit code 0 whatever the verdicts: a result is a result."""
+DESCRIPTION = """Run what is unfinished of the experiments, each into outputs/NAME, and print for every finding who claims it (a
+publication, or we ourselves), what was measured, and whether it reproduced, or is as we expected; last, how many did. Exit code 0
+whatever the verdicts: a result is a result; 1 where a step failed, or its data are not on this machine, while the others went on."""
 
 
 def command(arguments: list[str]) -> int:
     parser = Parser(prog="gsx reproduce", description=DESCRIPTION)
-    parser.add_argument("names", nargs="+", metavar="NAME", help="experiments (gsx list experiments), or all")
-    parser.add_argument("--quick", action="store_true", help="the small size: minutes for all, into outputs/NAME-quick")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="experiments, as gsx list experiments names them, or all")
+    parser.add_argument(
+        "--quick", action="store_true", help="the small size: some seven minutes for all on 2 cores, into outputs/NAME-quick"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would run")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress: the scoreboard, and what failed")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress: only the scoreboard, and what failed")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of your own, with experiment/*.yaml")
     chosen = parser.parse_args(arguments)
     names = _names(chosen.names, config_folders(chosen.config_dir))
@@ -61,8 +64,10 @@ def _names(names: list[str], folders: list[Path]) -> list[str]:
     """The experiments meant, each once."""
     known = experiments(folders)
     for name in names:
+        if "=" in name:
+            raise ConfigurationError(f"reproduce {name}: an experiment has its settings; with your own: gsx run experiment=NAME {name}")
         if name != "all" and name not in known:
-            raise ConfigurationError(f"reproduce {name}: unknown{did_you_mean(name, [*known, 'all'])}")
+            raise ConfigurationError(f"reproduce {name}: unknown experiment{did_you_mean(name, [*known, 'all'])}")
     return list(dict.fromkeys(every for name in names for every in (known if name == "all" else [name])))
 
 

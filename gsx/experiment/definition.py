@@ -13,13 +13,15 @@ from gsx.records import ConfigurationError
 
 SIZES = ("full", "quick")
 KINDS = ("value", "less", "equal", "least", "measured")
+#: Who claims it, a publication or nobody but us; and what the number of a `value` is called then.
+ORIGINS = {"published": "published", "ours": "expected"}
 #: What names code, or folders: not for a file that people hand to each other.
 _NOT_OURS = ("hydra", "plugins")
 _STEP = ("name", "command", "overrides", "sweep")
-_FINDING = ("says", "source", "kind", "published", "tolerance", "measured", "left", "right")
+_FINDING = ("says", "source", "kind", "origin", *ORIGINS.values(), "tolerance", "measured", "left", "right")
 #: What each kind of finding must say beside `says` and `kind`; what it may not say is the rest.
 _NEEDED = {
-    "value": ("published", "tolerance", "measured"),
+    "value": ("tolerance", "measured"),
     "less": ("left", "right"),
     "equal": ("tolerance", "left", "right"),
     "least": ("left", "right"),
@@ -45,12 +47,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was published, and the quantities it is held against: `left` and `right` of an ordering, else `left` alone."""
+    """What is claimed, and the quantities it is held against: `left` and `right` of an ordering, else `left` alone.
+
+    `origin` is empty for what is only measured, which claims nothing.
+    """
 
     says: str
     source: str
     kind: str
-    published: tuple[float, float] | None
+    origin: str
+    claimed: tuple[float, float] | None
     tolerance: float
     left: Quantity
     right: tuple[Quantity, ...]
@@ -79,7 +85,9 @@ class Experiment:
     @classmethod
     def of(cls, data: object, name: str, size: str = "full", at: str = "") -> Experiment:
         """From plain data. ConfigurationError, beginning with `at`, where it is not what a definition is."""
-        fields = Fields.of(data, f"{at or name}: experiment", ("title", "source", "notes", "steps", "findings"), ("title", "steps"))
+        fields = Fields.of(
+            data, f"{at or name}: experiment", ("title", "source", "origin", "notes", "steps", "findings"), ("title", "steps")
+        )
         prefix = at or name
         given = [_in_size(entry, size, f"{prefix}: steps[{i}]") for i, entry in enumerate(fields.entries("steps"))]
         steps = [_step(entry, f"{prefix}: steps[{i}]") for i, entry in enumerate(given)]
@@ -88,10 +96,10 @@ class Experiment:
         commands = {step.name: step.command for step in steps}
         if len(commands) < len(steps):
             raise ConfigurationError(f"{prefix}: steps: two have the name {_twice(step.name for step in steps)}")
-        source = fields.text("source")
+        source, origin = fields.text("source"), fields.choice("origin", ORIGINS, "published")
         findings, kept = [], []
         for i, entry in enumerate(fields.entries("findings")):
-            finding, skipped = _finding(entry, f"{prefix}: findings[{i}]", commands, source)
+            finding, skipped = _finding(entry, f"{prefix}: findings[{i}]", commands, source, origin)
             if size == "full" or not skipped:
                 findings.append(finding)
                 kept.append({key: value for key, value in entry.items() if key != "quick"})
@@ -100,7 +108,8 @@ class Experiment:
             raise fields.wrong("notes", "a list of texts")
         if says := _twice(finding.says for finding in findings):
             raise ConfigurationError(f"{prefix}: findings: two say {says!r}")
-        definition = {"title": fields.text("title"), "source": source, "notes": notes, "steps": given, "findings": kept}
+        definition = {"title": fields.text("title"), "source": source, "origin": origin, "notes": notes}
+        definition |= {"steps": given, "findings": kept}
         return cls(name, size, fields.text("title"), source, tuple(notes), tuple(steps), tuple(findings), definition)
 
 
@@ -143,20 +152,23 @@ def _step(entry: Mapping[str, Any], at: str) -> Step:
     return Step(fields.text("name"), fields.choice("command", ("run", "train")), tuple(last_of_each(overrides)), sweep)
 
 
-def _finding(entry: object, at: str, steps: Mapping[str, str], source: str) -> tuple[Finding, bool]:
+def _finding(entry: object, at: str, steps: Mapping[str, str], source: str, origin: str) -> tuple[Finding, bool]:
     """The finding, and whether the quick size leaves it out."""
     fields = Fields.of(entry, at, (*_FINDING, "quick"), ("says", "kind"))
     if "quick" in fields.given and fields.given["quick"] != "skip":
         raise fields.wrong("quick", "skip, or left out")
     kind = fields.choice("kind", KINDS)
-    Fields.of(dict.fromkeys(fields.given), at, ("says", "source", "kind", "quick", *_NEEDED[kind]), _NEEDED[kind])
-    published = None
+    origin = "" if kind == "measured" else fields.choice("origin", ORIGINS, origin)
+    needed = [*_NEEDED[kind], *([ORIGINS[origin]] if kind == "value" else [])]
+    Fields.of(dict.fromkeys(fields.given), at, ("says", "source", "kind", "quick", *(["origin"] if origin else []), *needed), needed)
+    claimed = None
     if kind == "value":
-        ends = fields.given["published"]
+        number = ORIGINS[origin]
+        ends = fields.given[number]
         ends = ends if isinstance(ends, list) else [ends, ends]
         if len(ends) != 2 or not all(map(is_number, ends)) or ends[0] > ends[1]:
-            raise fields.wrong("published", "a number, or a range [low, high]")
-        published = (float(ends[0]), float(ends[1]))
+            raise fields.wrong(number, "a number, or a range [low, high]")
+        claimed = (float(ends[0]), float(ends[1]))
     tolerance = fields.number("tolerance", 0.0)
     if tolerance < 0 or (kind == "equal" and tolerance == 0):
         raise fields.wrong("tolerance", "positive" if kind == "equal" else "at least 0")
@@ -168,7 +180,8 @@ def _finding(entry: object, at: str, steps: Mapping[str, str], source: str) -> t
         says=fields.text("says"),
         source=fields.text("source", source),
         kind=kind,
-        published=published,
+        origin=origin,
+        claimed=claimed,
         tolerance=tolerance,
         left=Quantity.of(fields.given[left], f"{at}.{left}", steps),
         right=tuple(Quantity.of(one, f"{at}.right" + (f"[{i}]" if kind == "least" else ""), steps) for i, one in enumerate(right)),

@@ -30,7 +30,8 @@ ACCESS = {"black box": False, "with its gradient": True}
 SLACK = 1.25
 MOST_TIES = 5
 
-HEADINGS = ["model", "distribution", "cost", "equal", "budget", "least MSE", "ties with it", "MSE", "MSE / baseline's", "95 % interval"]
+HEADINGS = ["model", "distribution", "cost", "equal", "budget", "least MSE", "ties with it", "baseline", "MSE"]
+HEADINGS += ["MSE / baseline's", "95 % interval"]
 
 NOTES = (
     "How to read it: a budget of B buys B / c independent estimates of cost c, whose mean has the squared error variance c / B + bias². An "
@@ -41,7 +42,8 @@ NOTES = (
     "Ties: the 95 % interval of their MSE over the least one's reaches 1. The best of many is picked by its measured value: among ties, "
     "the order is chance. Ratios of unbiased estimators at equal evaluations are paired by segment where both saw the same random numbers.",
     "Tuning is not paid for. An estimator counts as unbiased where it is declared so on this model and its measured verdict is not biased.",
-    "Budgets with the same answer share a line, whose numbers are those of the largest; the CSV file has a row for each.",
+    "Budgets with the same answer, baseline and ratio share a line, with the MSE of the smallest and of the largest; the CSV file has a "
+    "row for each.",
 )
 
 
@@ -81,7 +83,9 @@ def table(groups: Sequence[Group], baseline: str, variances: relative.Variances)
     notes = [*NOTES, _baselines(rows, baseline)]
     if left:
         notes.append(f"Left out: {'; '.join(shown)}.")
-    return Table("advice", "Which estimator for my problem", HEADINGS, list(_body(rows)), pd.DataFrame(rows, dtype=object), notes, 7)
+    compared = " or ".join(sorted({row["baseline_estimator"] for row in rows if row["baseline_estimator"]}))
+    title = "Which estimator for my problem" + (f", beside {compared}" if compared else "")
+    return Table("advice", title, HEADINGS, list(_body(rows)), pd.DataFrame(rows, dtype=object), notes, 8)
 
 
 def _baselines(rows: Sequence[dict[str, Any]], wanted: str) -> str:
@@ -183,14 +187,23 @@ def _reaches_one(ratio: Interval | None) -> bool:
 
 
 def _body(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
-    """Budgets with the same answer are one line, with the numbers of the largest."""
-    for _, same in itertools.groupby(rows, lambda row: [row[key] for key in ("model", "cost", "equal", "label", "ties")]):
+    """Budgets for which the same can be said are one line: all but the budget and its MSE."""
+    for (head, answer, ratio), same in itertools.groupby(rows, _said):
         run = list(same)
-        last = run[-1]
-        budget = f"{run[0]['budget']}" if len(run) == 1 else f"{run[0]['budget']} to {last['budget']}"
-        ties = last["ties"].split("; ") if last["ties"] else []
-        told = ", ".join(ties[:MOST_TIES]) + (f", {len(ties) - MOST_TIES} more" if len(ties) > MOST_TIES else "")
-        ends = rounding.ABSENT if last["ratio_ci_low"] is None else f"[{last['ratio_ci_low']:.3g}, {last['ratio_ci_high']:.3g}]"
-        ratio = rounding.ABSENT if last["ratio"] is None else f"{last['ratio']:.3g}"
-        head = [last[key] for key in ("model", "distribution", "cost", "equal")]
-        yield [*head, budget, last["label"], told, rounding.concise(last["mse"], last["mse_se"]), ratio, ends]
+        ends = [run[0], run[-1]] if len(run) > 1 else run
+        budget, mse = (" to ".join(dict.fromkeys(texts)) for texts in zip(*((str(row["budget"]), _mse(row)) for row in ends), strict=True))
+        yield [*head, budget, *answer, mse, *ratio]
+
+
+def _said(row: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    """What a line says for every budget of it, as it is printed."""
+    ties = row["ties"].split("; ") if row["ties"] else []
+    told = ", ".join(ties[:MOST_TIES]) + (f", {len(ties) - MOST_TIES} more" if len(ties) > MOST_TIES else "")
+    ratio = rounding.ABSENT if row["ratio"] is None else f"{row['ratio']:.3g}"
+    ends = rounding.ABSENT if row["ratio_ci_low"] is None else f"[{row['ratio_ci_low']:.3g}, {row['ratio_ci_high']:.3g}]"
+    head = [row[key] for key in ("model", "distribution", "cost", "equal")]
+    return head, [row["label"], told, row["baseline"] or rounding.ABSENT], [ratio, ends]
+
+
+def _mse(row: dict[str, Any]) -> str:
+    return rounding.concise(row["mse"], row["mse_se"])

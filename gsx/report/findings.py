@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gsx.experiment import CurveNumber, Finding
+from gsx.experiment import Crossing, CurveNumber, Finding
 from gsx.records import Interval
 from gsx.report.estimate import Estimate, by_ratio, difference, ratio
 from gsx.report.quantities import cells_of, evaluate
 from gsx.report.study import Absent, Study
 
-VERDICTS = ("reproduced", "not reproduced", "inconclusive", "measured", "missing")
+#: A claim of a publication reproduces or not; one of ours, which nobody published, has words of its own.
+OURS = {"reproduced": "as expected", "not reproduced": "not as expected"}
+VERDICTS = ("reproduced", "not reproduced", *OURS.values(), "inconclusive", "measured", "missing")
 
 #: An interval this wide, relative to what was published, decides nothing.
 TELLING = 0.10
@@ -19,9 +21,12 @@ TELLING = 0.10
 ROUNDING = 1e-6
 
 RULES = (
-    "value: reproduced where the 95 % interval meets the published value or range, widened by its tolerance (what the publication's "
+    "origin: what a publication says, as its source has it (published), or what nobody published: closed forms, and expectations of our "
+    "own (ours), whose verdict is as expected where the rules below say reproduced, and not as expected where they say not reproduced. "
+    "Where there is neither, a number is measured and held against nothing.",
+    "value: reproduced where the 95 % interval meets the claimed value or range, widened by its tolerance (what the publication's "
     "rounding, or our reading of its figure, allows), and reaches no further from the measured value than tolerance and half range, "
-    "or 10 % of the published value where that is more; not reproduced where it lies outside; else inconclusive.",
+    "or 10 % of the claimed value where that is more; not reproduced where it lies outside; else inconclusive.",
     "less: reproduced where the 95 % interval of left / right lies below 1, not reproduced where above, else inconclusive; of numbers "
     "that may be negative (bias², logarithms, losses) it is that of left - right, and 0. Paired by segment, or by seed of a training, "
     "where both saw the same random numbers; else both intervals are combined as independent (MOVER).",
@@ -32,10 +37,12 @@ RULES = (
     "Each interval holds with 95 % for itself, and nothing is adjusted for the number of findings: of true orderings about one in "
     "forty may look violated by chance, of true values one in twenty. A single training (one seed) has no interval, and decides "
     "nothing.",
-    "between a and b: a crossing, interpolated between two settings that were measured; its interval is that of the curves, and says "
-    "nothing on how they bend between the two.",
+    "between a and b: a crossing, by a straight line between two settings that were measured. How the curves bend between the two is not "
+    "known, and so its interval reaches from the one to the other, and beyond where their errors do: settings far apart decide nothing.",
+    "the best of a grid: the setting, of those that were measured, at which a number is least; its interval spans the settings not "
+    "significantly worse, is open at an end of the grid, and says nothing on what lies between two settings.",
     "exact: by enumeration or quadrature, without sampling; ≠ marks a measured value that is further from it than twice its interval, "
-    "which is a fault of ours and not of the publication.",
+    "which is a fault of ours and of no publication.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
 )
 
@@ -73,8 +80,8 @@ def judge(study: Study, finding: Finding) -> Judged:
     outcome = _outcome(finding, estimates)
     exact, agrees = None, None
     try:
-        if any(isinstance(quantity.number, CurveNumber) for quantity in finding.quantities):
-            raise Absent("inconclusive", "nothing is exact along a training")
+        if any(isinstance(quantity.number, CurveNumber | Crossing) for quantity in finding.quantities):
+            raise Absent("inconclusive", "nothing is exact along a training, or between two settings")
         true = _outcome(finding, [evaluate(study, quantity, study.exactly) for quantity in finding.quantities])
     except Absent:
         pass
@@ -86,7 +93,7 @@ def judge(study: Study, finding: Finding) -> Judged:
     results = [study.result(cell.result_id, cell.folder) for quantity in finding.quantities for cell in cells_of(study, quantity)]
     return Judged(
         finding,
-        outcome.verdict,
+        OURS.get(outcome.verdict, outcome.verdict) if finding.origin == "ours" else outcome.verdict,
         outcome.measure,
         outcome.interval,
         exact,
@@ -127,14 +134,14 @@ def _outcome(finding: Finding, estimates: list[Estimate]) -> _Outcome:
 
 
 def _value(finding: Finding, measured: Interval) -> str:
-    assert finding.published is not None
+    assert finding.claimed is not None
     if measured.ci is None:
         return "inconclusive"
-    low, high = finding.published[0] - finding.tolerance, finding.published[1] + finding.tolerance
+    low, high = finding.claimed[0] - finding.tolerance, finding.claimed[1] + finding.tolerance
     if measured.ci[1] < low or measured.ci[0] > high:
         return "not reproduced"
     reach = max(measured.value - measured.ci[0], measured.ci[1] - measured.value)
-    allowed = max((high - low) / 2, TELLING * abs(sum(finding.published) / 2))
+    allowed = max((high - low) / 2, TELLING * abs(sum(finding.claimed) / 2))
     return "reproduced" if reach <= allowed else "inconclusive"
 
 

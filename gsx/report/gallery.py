@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from gsx.records import MissingData
-from gsx.report.findings import VERDICTS, judge
-from gsx.report.scoreboard import scoreboard
+from gsx.report import quick
+from gsx.report.circumstances import Circumstances
+from gsx.report.findings import judge
+from gsx.report.passage import Passage
+from gsx.report.scoreboard import TITLE, counts, scoreboard, told
 from gsx.report.study import studies
 from gsx.report.tables import aligned
-from gsx.store import atomic_write, find_runs, find_trainings
+from gsx.store import atomic_write
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Picture:
 
 
 INTRODUCTION = (
-    "Every figure below is drawn by `scripts/gallery` from the published experiments, as `gsx reproduce all` measures them; none by hand.",
+    "Every figure below is drawn by `scripts/gallery` from the experiments, as `gsx reproduce all` measures them; none by hand.",
     "`gsx report --style page|column|neurips|icml|slides` draws the same for where it will stand, as PNG, PDF and SVG, its data beside "
     "it. An estimator looks the same in every figure: colour, marker and line.",
 )
@@ -51,7 +55,11 @@ PICTURES = (
         "The best temperature depends on N", "temperature", "temperature-bernoulli_ising", "Samples divide the variance and leave the bias."
     ),
     Picture(
-        "Samples", "sample_size", "samples-bernoulli_toy", "Coupled estimators leave the line 1/N of an average of independent samples."
+        "Samples",
+        "sample_size",
+        "samples-bernoulli_toy",
+        "RLOO, ARMS and the unordered set, which couple all their samples, fall faster than the line 1/N of an average of independent "
+        "samples. DisARM and ARM, averages of antithetic pairs, stay on it from N = 2 on.",
     ),
     Picture(
         "ARMS, DisARM, ARM and RLOO against p",
@@ -64,15 +72,16 @@ PICTURES = (
         "RELAX on the toy of REBAR",
         "rebar_toy",
         "training-bernoulli_toy-model-target-0p499-e17eb4",
-        "One sample a step (Grathwohl et al. 2018): the learnt control variate of RELAX takes the variance to a ten-thousandth and below. "
-        "With two samples RLOO and DisARM, which learn nothing, solve the same toy at once.",
+        "One sample a step (Grathwohl et al. 2018): the learnt control variate of RELAX takes the variance to a ten-thousandth and below, "
+        "that of REBAR does not. With two samples RLOO and DisARM, which learn nothing, solve the same toy trivially.",
     ),
     Picture(
         "Straight-through stops short",
         "polynomial",
         "training-polynomial-model-power-3-22c8d7",
-        "The plateaus of straight-through estimators on a polynomial, and ReinMax, which is second-order and reaches the optimum "
-        "(Liu et al. 2023).",
+        "On a polynomial straight-through estimators stall at a plateau (Liu et al. 2023). ReinMax, which is second-order, ends within 1 % "
+        "of the loss of the exact gradient for the power 3, shown here, and for 2; for 1.5 it is still 1.07 % above it, which does not "
+        "reproduce.",
     ),
     Picture(
         "Double control variates",
@@ -84,18 +93,20 @@ PICTURES = (
         "Training a VAE on MNIST",
         "binary_vae_training",
         "training-binary_vae",
-        "200 latents, 20 000 steps, 3 seeds. The two biased estimators, whose variance is a hundredth, are ahead at this length.",
+        "200 latents, 20 000 steps, 3 seeds: much shorter than published. ARMS is ahead of DisARM and DisARM of RLOO, as published; the "
+        "two biased estimators, of whose variance RLOO has 46 and 86 times as much, are ahead of all three at this length.",
     ),
     Picture(
         "One trajectory",
         "binary_vae_training",
         "trajectory-rloo-binary_vae",
-        "All estimators at the same parameters, on the way of RLOO: what the biased ones gain in variance they lose in direction.",
+        "All estimators at the same parameters, on the way of RLOO: the biased ones vary less, and point elsewhere: their cosine to "
+        "the reference is .77 (Concrete) and .88 (straight-through) in the mean, where the unbiased ones have .99.",
     ),
 )
 
-#: Between these the README repeats the summary of docs/scoreboard.md; a test compares.
-BEGIN, END = "<!-- scoreboard -->", "<!-- end of scoreboard -->"
+#: The README repeats this summary of docs/scoreboard.md; a test compares.
+SUMMARY = Passage("scoreboard")
 
 
 def main(outputs: Path, reports: Path, docs: Path) -> int:
@@ -113,11 +124,11 @@ def main(outputs: Path, reports: Path, docs: Path) -> int:
         lines += [f"<sub>`gsx reproduce {picture.experiment}`. {caption}</sub>"]
     atomic_write(docs / "gallery.md", ("\n\n".join(lines) + "\n").encode())
     folders = _folders(outputs)
-    counted = f"{BEGIN}\n{summary(folders)}\n{END}"
-    atomic_write(docs / "scoreboard.md", _scoreboard(folders, counted).encode())
+    counted = summary(folders)
+    atomic_write(docs / "scoreboard.md", _scoreboard(folders, counted, quick.text(docs)).encode())
     readme = docs.parent / "README.md"
     text = readme.read_text(encoding="utf-8")
-    again = re.sub(f"{BEGIN}\n.*?{END}", lambda _: counted, text, flags=re.DOTALL)
+    again = SUMMARY.replaced(text, counted)
     if again != text:
         atomic_write(readme, again.encode())
     return 0
@@ -134,41 +145,46 @@ def _folders(outputs: Path) -> list[Path]:
     return sorted(chosen.values())
 
 
-def _scoreboard(folders: Sequence[Path], counted: str) -> str:
-    """The page: when and with what, the verdicts counted, every finding, and the rules."""
+def _scoreboard(folders: Sequence[Path], counted: str, in_one_go: str) -> str:
+    """The page: when and with what, the verdicts counted, the quick sizes, every finding, and the rules."""
     board = scoreboard(folders)
     if board is None:
         raise MissingData("scoreboard: no experiment; scripts/gallery makes them")
-    return "\n\n".join(["# Scoreboard of published findings", _circumstances(folders), counted, board.markdown().strip()]) + "\n"
+    seen = Circumstances.of(folders)
+    measured = (
+        f"Measured by `scripts/gallery` from {seen.days[0]} to {seen.days[-1]} with {seen.software()}, on a CPU. Published is what a "
+        "publication says; what nobody but us says has words of its own, and counts apart. The notes below the table say what is known "
+        "about what does not reproduce."
+    )
+    parts = [f"# {TITLE}", measured, SUMMARY.around(counted), quick.PASSAGE.around(in_one_go), board.markdown().strip()]
+    return "\n\n".join(parts) + "\n"
+
+
+#: The columns of the summary, by origin and verdict.
+COLUMNS = {
+    "published: reproduced": ("published", "reproduced"),
+    "not reproduced": ("published", "not reproduced"),
+    "inconclusive": ("published", "inconclusive"),
+    "ours: as expected": ("ours", "as expected"),
+    "not as expected": ("ours", "not as expected"),
+    "inconclusive (ours)": ("ours", "inconclusive"),
+    "measured only": ("", "measured"),
+}
 
 
 def summary(folders: Sequence[Path]) -> str:
-    """A row for each experiment: how many of its findings came out how."""
-    body = []
+    """How many findings came out how: in a sentence, and a row for each experiment."""
+    body, frames = [], []
     for study in studies(folders)[0]:
-        verdicts = [judge(study, finding).verdict for finding in study.experiment.findings]
-        if verdicts:
-            name = study.experiment.name
-            said = [f"`{name}`", study.experiment.size, study.experiment.source]
-            body.append(said + [str(verdicts.count(verdict)) for verdict in VERDICTS])
-    return aligned(["experiment", "size", "source", *VERDICTS], body, 3).strip()
-
-
-def _circumstances(folders: Sequence[Path]) -> str:
-    """Dates and versions of the results themselves, as they say."""
-    said = []
-    for directory in find_runs(folders):
-        result = directory.read_result()
-        said += [result.provenance] if result else []
-    for trained in find_trainings(folders):
-        training = trained.read()
-        said += [training.provenance] if training else []
-    days = sorted({str(entry.get("time", ""))[:10] for entry in said})
-    versions = [f"{key} {', '.join(sorted({str(entry.get(key)) for entry in said}))}" for key in ("gsx", "python", "torch", "numpy")]
-    return (
-        f"Measured by `scripts/gallery` from {days[0]} to {days[-1]} with {', '.join(versions)}, on a CPU. The notes below the "
-        "table say what is known about what does not reproduce."
-    )
+        board = scoreboard([study.folder])
+        if board is not None and board.body:
+            found = counts(board.frame)
+            numbers = [found[origin].get(verdict, 0) for origin, verdict in COLUMNS.values()]
+            missing = sum(verdicts.get("missing", 0) for verdicts in found.values())
+            body.append([f"`{study.experiment.name}`", study.experiment.size, study.experiment.source, *map(str, [*numbers, missing])])
+            frames.append(board.frame)
+    total = told(counts(pd.concat(frames))) if frames else ""
+    return f"{total}\n\n{aligned(['experiment', 'size', 'source', *COLUMNS, 'missing'], body, 3).strip()}"
 
 
 if __name__ == "__main__":

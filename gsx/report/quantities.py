@@ -100,7 +100,10 @@ def _argmin(grid: Grid, key: str) -> Estimate:
 
 
 def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
-    """Where the first statistic passes the second, with the error of the two log ratios beside it, propagated."""
+    """Where the first statistic passes the second: on a straight line of the log ratio, with an interval that needs no such line.
+
+    It reaches over the gap between the two settings, and over the propagated error of the two log ratios where that reaches further.
+    """
     gaps = {}
     for x in (x for x in a if x in b):
         if not (a[x].value > 0 and b[x].value > 0):
@@ -115,4 +118,5 @@ def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
         raise Absent("inconclusive", f"the two cross {len(turns)} times on the grid of {number.key}")
     ((x, y),) = turns
     found = between(x, y, gaps[x], gaps[y], logarithmic(sorted(gaps)))
-    return Estimate(Interval(found.at, found.half / 1.96, (found.low, found.high)), found.low > 0, grid=found.grid)
+    low, high = min(found.low, x), max(found.high, y)
+    return Estimate(Interval(found.at, None, (low, high)), low > 0, grid=found.grid)

@@ -1,8 +1,9 @@
-"""The scoreboard: a row per published finding, with what was published, what was measured, what is exactly true, and the verdict."""
+"""The scoreboard: a row per finding, with who claims what, what was measured, what is exactly true, and the verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from gsx.report.study import Study, studies
 from gsx.report.table import Table
 from gsx.report.tables import columns
 
-HEADINGS = ("experiment", "finding", "published", "measured [95 % interval]", "exact", "verdict")
-TITLE = "Scoreboard of published findings"
+HEADINGS = ("experiment", "finding", "origin", "claimed", "measured [95 % interval]", "exact", "verdict")
+TITLE = "Scoreboard: published findings, and expectations of our own"
+#: What there is of each origin.
+COUNTED = {"published": "{} published finding{}", "ours": "{} expectation{} of our own", "": "{} number{} held against nothing"}
 
 
 def scoreboard(paths: Sequence[Path]) -> Table | None:
@@ -28,13 +31,26 @@ def scoreboard(paths: Sequence[Path]) -> Table | None:
     if not rows and not said:
         return None
     body = [_read(study, judged) for study, judged in rows]
-    notes = [*([_counts(judged for _, judged in rows), *RULES] if rows else []), *said]
-    return Table("scoreboard", TITLE, HEADINGS, body, pd.DataFrame([_full(s, j) for s, j in rows], dtype=object), notes, words=2)
+    frame = pd.DataFrame([_full(study, judged) for study, judged in rows], dtype=object)
+    notes = [*RULES, *said, told(counts(frame))] if rows else said
+    return Table("scoreboard", TITLE, HEADINGS, body, frame, notes, words=3)
 
 
-def _counts(rows: Iterable[Judged]) -> str:
-    verdicts = [judged.verdict for judged in rows]
-    return f"{len(verdicts)} findings: " + ", ".join(f"{n} {word}" for word in VERDICTS if (n := verdicts.count(word))) + "."
+def counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """How many findings of each origin have which verdict."""
+    found = Counter(zip(frame["origin"], frame["verdict"], strict=True))
+    return {origin: {word: found[origin, word] for word in VERDICTS if found[origin, word]} for origin in COUNTED}
+
+
+def told(counted: Mapping[str, Mapping[str, int]]) -> str:
+    """The same in a sentence."""
+    parts = []
+    for origin, verdicts in counted.items():
+        if verdicts:
+            number = sum(verdicts.values())
+            counted_as = COUNTED[origin].format(number, "" if number == 1 else "s")
+            parts.append(f"{counted_as}: {', '.join(f'{n} {word}' for word, n in verdicts.items())}")
+    return "; ".join(parts) + "."
 
 
 def _notes(study: Study) -> list[str]:
@@ -52,14 +68,14 @@ def _notes(study: Study) -> list[str]:
 def _read(study: Study, judged: Judged) -> list[str]:
     exact = "" if judged.exact is None else rounding.concise(judged.exact) + (" ≠" if judged.agrees is False else "")
     verdict = judged.verdict + (f" ({judged.reason})" if judged.reason else "")
-    return [study.experiment.folder, judged.finding.says, _published(judged), _measured(judged), exact, verdict]
+    return [study.experiment.folder, judged.finding.says, judged.finding.origin, _claimed(judged), _measured(judged), exact, verdict]
 
 
-def _published(judged: Judged) -> str:
+def _claimed(judged: Judged) -> str:
     finding = judged.finding
     if finding.kind == "value":
-        assert finding.published is not None
-        low, high = map(rounding.given, finding.published)
+        assert finding.claimed is not None
+        low, high = map(rounding.given, finding.claimed)
         text = low if low == high else f"{low} to {high}"
         return text + (f" ± {rounding.concise(finding.tolerance)}" if finding.tolerance else "")
     if finding.kind == "equal":
@@ -93,11 +109,12 @@ def _ends(found: Interval, error: float | None) -> str:
 
 def _full(study: Study, judged: Judged) -> dict[str, Any]:
     finding = judged.finding
-    low, high = finding.published or (None, None)
-    row: dict[str, Any] = {"experiment": study.experiment.name, "finding": finding.says, "source": finding.source, "kind": finding.kind}
+    low, high = finding.claimed or (None, None)
+    row: dict[str, Any] = {"experiment": study.experiment.name, "finding": finding.says, "origin": finding.origin}
+    row |= {"source": finding.source, "kind": finding.kind}
     left, *right = sides(finding) if finding.right else [""]
     row |= {"left": left, "right": right[judged.closest] if right else ""}
-    row |= {"published_low": low, "published_high": high, "tolerance": finding.tolerance, "measure": judged.measure}
+    row |= {"claimed_low": low, "claimed_high": high, "tolerance": finding.tolerance, "measure": judged.measure}
     row |= columns("measured", judged.measured)
     row |= dict(zip(("between_low", "between_high"), judged.grid or (None, None), strict=True))
     row |= {"exact": judged.exact, "agrees": "" if judged.agrees is None else "yes" if judged.agrees else "no"}

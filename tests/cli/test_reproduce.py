@@ -64,6 +64,7 @@ def verdicts(out: str) -> list[str]:
 def test_an_experiment_from_steps_to_verdicts(own: Path, inside: Inside) -> None:
     code, out, err = inside("reproduce", "toy", CONF)
     assert code == 0 and verdicts(out) == ["reproduced", "reproduced", "not reproduced"]
+    assert out.splitlines()[-1] == "- 3 published findings: 2 reproduced, 1 not reproduced."
     assert "rloo / reinforce = " in out and "rloo below reinforce" in out and "0.0235 ± 0.0001" in out and "toy: as read off" in out
     assert "gsx run -m" in err and "4 cells: 4 ran" in err and "cells:" not in out  # what a step says is not the result
 
@@ -170,7 +171,9 @@ def test_a_finding_about_no_cell_is_refused_before_any_is_measured(own: Path, in
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (f"reproduce toyy {CONF}", "reproduce toyy: unknown; did you mean toy?"),
+        (f"reproduce toyy {CONF}", "reproduce toyy: unknown experiment; did you mean toy?"),
+        (f"reproduce nothing_like_it {CONF}", "reproduce nothing_like_it: unknown experiment; known: arms_toy, "),
+        (f"reproduce toy num_samples=8 {CONF}", "reproduce num_samples=8: an experiment has its settings; with your own: gsx run"),
         ("reproduce", "reproduce: the following arguments are required: NAME"),
         (f"run experiment=two {CONF}", "experiment=two: is not one run but broken (run), sweep (run): gsx reproduce two"),
         (f"run experiment=toy {CONF} estimator.temperature=1", "estimator.temperature=1: unknown key"),

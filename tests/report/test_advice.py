@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,21 @@ def test_a_biased_estimator_is_best_until_its_bias_shows(study: Path) -> None:
     assert row(table, 10)["ratio_ci_low"] < row(table, 10)["ratio"] < row(table, 10)["ratio_ci_high"]
     assert row(table, 100)["mse"] == pytest.approx(0.001) and row(table, 100)["ratio"] == 1
     assert {row(table, budget, "black box")["estimator"] for budget in advice.BUDGETS} == {"reinforce"}
-    assert len([line for line in table.body if line[2:4] == ["with its gradient", "evaluations"]]) == 2  # alike budgets share a line
+
+
+def test_every_number_belongs_to_all_that_its_line_says(study: Path) -> None:
+    """Budgets share a line where the ratio is the same; of the MSE, which falls with the budget, the line has both ends."""
+    table = advised(study)
+    lines = [line[4:10] for line in table.body if line[2:4] == ["with its gradient", "evaluations"]]
+    assert [line[:4] for line in lines] == [
+        ["1", "concrete", "", "reinforce"],
+        ["10", "concrete", "", "reinforce"],
+        ["100 to 10000", "reinforce", "", "reinforce"],
+    ]
+    mses = [[float(re.sub(r"\(\d+\)", "", text)) for text in line[4].split(" to ")] for line in lines]
+    assert [len(ends) for ends in mses] == [1, 1, 2] and mses[2] == pytest.approx([1e-3, 1e-5])
+    assert [line[5] for line in lines] == [f"{row(table, budget)['ratio']:.3g}" for budget in (1, 10, 100)]
+    assert table.headings[7:10] == ["baseline", "MSE", "MSE / baseline's"] and "reinforce" in table.title
 
 
 def test_a_bias_that_is_forgotten_would_be_seen(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +101,7 @@ def test_without_the_baseline_the_cheapest_unbiased_estimator_is_it(tmp_path: Pa
     assert row(table, 1000)["estimator"] == "rebar" and row(table, 1000)["ratio"] == pytest.approx(0.1 * 3 / (0.2 * 2))
     (said,) = [note for note in table.notes if note.startswith("The baseline is reinforce")]
     assert "the unbiased estimator with the fewest evaluations: arm on " in said
+    assert {line[7] for line in table.body if line[9] != "–"} == {"arm"} and "arm" in table.title and "reinforce" not in table.title
     make(tmp_path, "reinforce", variance=0.5)
     table = advised(tmp_path)
     assert {row(table, budget)["baseline"] for budget in (10, 100, 1000)} == {"reinforce"}

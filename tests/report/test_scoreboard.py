@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from gsx.experiment import Experiment
-from gsx.records import Interval, Point, Training
+from gsx.records import ConfigurationError, Interval, Point, Training
 from gsx.report import build, report
 from gsx.report.estimate import Estimate, difference, ratio
 from gsx.report.findings import VERDICTS
@@ -150,6 +151,49 @@ def test_equality(study: Path) -> None:
     assert verdicts(rows)[3:] == ["reproduced", "reproduced", "measured"]
 
 
+def test_what_nobody_published_is_judged_in_other_words_and_counted_apart(study: Path) -> None:
+    ours = {"origin": "ours"}
+    expected = {"kind": "value", "expected": 0.2, "tolerance": 0.01, "measured": of("reinforce")}
+    measured = {"kind": "measured", "measured": of("rloo")}
+    findings = [less(of("rloo"), of("reinforce")), ours | less(of("rloo"), of("reinforce")), ours | less(of("reinforce"), of("rloo"))]
+    rows = judged(study, *findings, ours | expected, ours | less(of("rloo"), of("arm", times=0.96)), measured, value(0.2, 0.01, of("rloo")))
+    yes, no = "as expected", "not as expected"
+    assert verdicts(rows) == ["reproduced", yes, no, yes, "inconclusive", "measured", "not reproduced"]
+    assert [row["origin"] for row in rows] == ["published", "ours", "ours", "ours", "ours", "", "published"]
+    assert (rows[3]["claimed_low"], rows[3]["claimed_high"]) == (0.2, 0.2)
+    table = scoreboard([study])
+    assert table is not None and table.notes[-1] == (
+        "2 published findings: 1 reproduced, 1 not reproduced; 4 expectations of our own: 2 as expected, 1 not as expected, "
+        "1 inconclusive; 1 number held against nothing: 1 measured."
+    )
+    assert table.headings[2] == "origin" and [row[2] for row in table.body] == [row["origin"] for row in rows]
+    assert not any("published" in heading for heading in table.headings)
+
+
+def test_an_experiment_of_ours_is_ours_unless_a_finding_says_otherwise(study: Path) -> None:
+    stored = read_experiment(study)
+    assert stored is not None and "origin" not in stored.definition  # as they were written before there was one: published
+    assert judged(study, less(of("rloo"), of("reinforce")))[0]["origin"] == "published"
+    write_experiment(study, dataclasses.replace(stored, definition=stored.definition | {"origin": "ours"}))
+    both = [less(of("rloo"), of("reinforce")), {"origin": "published"} | less(of("rloo"), of("reinforce"))]
+    assert verdicts(judged(study, *both)) == ["as expected", "reproduced"]
+
+
+@pytest.mark.parametrize(
+    ("finding", "said"),
+    [
+        ({"origin": "ours"} | value(0.2, 0.01, of("rloo")), "published: unknown key"),
+        ({"kind": "value", "expected": 0.2, "tolerance": 0.01, "measured": of("rloo")}, "expected: unknown key"),
+        ({"origin": "ours", "kind": "measured", "measured": of("rloo")}, "origin: unknown key"),
+        ({"origin": "theirs"} | less(of("rloo"), of("arm")), "origin=theirs: must be one of published, ours"),
+    ],
+)
+def test_a_number_is_called_what_it_is(finding: dict[str, Any], said: str) -> None:
+    """`published` is never the name of a number that is ours."""
+    with pytest.raises(ConfigurationError, match=re.escape(f"toy: findings[0].{said}")):
+        Experiment.of({"title": "a toy", "steps": [{"name": "sweep"}], "findings": [{"says": "it"} | finding]}, "toy")
+
+
 def test_seeds_that_differ_are_not_paired(tmp_path: Path) -> None:
     """The ratio of a run to itself is exact only if it is known to be itself."""
     together = judged(made(tmp_path / "a"), less(of("rloo"), of("arm")))[0]
@@ -207,7 +251,7 @@ def test_exact_values_stand_beside_the_measured_ones(study: Path) -> None:
     assert [row["exact"] for row in rows] == [pytest.approx(0.201), pytest.approx(0.06 / 0.201), None, -0.3]
     assert [row["agrees"] for row in rows] == ["yes", "no", "", "yes"]  # .05 measured for .06: a fault of ours
     table = scoreboard([study])
-    assert table is not None and table.body[1][4].endswith("≠") and not table.body[0][4].endswith("≠")
+    assert table is not None and table.body[1][5].endswith("≠") and not table.body[0][5].endswith("≠")
 
 
 # ------------------------------------------------------------------------------------------------------------------------ along a grid
@@ -215,11 +259,15 @@ def test_exact_values_stand_beside_the_measured_ones(study: Path) -> None:
 
 @pytest.fixture
 def grid(tmp_path: Path) -> Path:
-    """var(pathwise) = k^2, var(reinforce) = 4: they cross at k = 2; mse of pathwise is least at k = 1."""
-    root, cells = tmp_path / "outputs", []
-    for k in (0.5, 1.0, 1.5, 3.0):
+    return swept(tmp_path / "outputs", {0.5: 2.0, 1.0: 1.0, 1.5: 1.005, 3.0: 9.0})
+
+
+def swept(root: Path, errors: dict[float, float]) -> Path:
+    """var(pathwise) = k^2, var(reinforce) = 4: they cross at k = 2; the squared error of both is given for each k."""
+    cells = []
+    for k, error in errors.items():
         for name, variance in (("reparameterization", k**2), ("reinforce", 4.0)):
-            mse = factory.interval({0.5: 2.0, 1.0: 1.0, 1.5: 1.005, 3.0: 9.0}[k], 0.01)
+            mse = factory.interval(error, 0.01)
             path = factory.make(
                 root, name, variance=variance, name="toy", model_settings={"k": k}, summary={"mse": mse}, with_segments=False
             )
@@ -231,20 +279,37 @@ def grid(tmp_path: Path) -> Path:
     return root / "toy"
 
 
-def test_a_crossing_is_interpolated_with_its_error(grid: Path) -> None:
-    between = [{"estimator": "reparameterization"}, {"estimator": "reinforce"}]
-    crossing = {"step": "sweep", "number": {"crossing": "model.k", "of": "variance", "between": between}}
-    swapped = {"step": "sweep", "number": {"crossing": "model.k", "of": "variance", "between": between[::-1]}}
-    rows = judged(grid, value(2.0, 0.1, crossing), value(2.5, 0.1, crossing), value(2.0, 0.1, swapped))
+BETWEEN = [{"estimator": "reparameterization"}, {"estimator": "reinforce"}]
+CROSSING = {"step": "sweep", "number": {"crossing": "model.k", "of": "variance", "between": BETWEEN}}
+
+
+def test_a_crossing_is_known_to_the_settings_around_it(grid: Path) -> None:
+    """On a straight line between them, which nobody has measured: so far apart they decide nothing, right or wrong."""
+    swapped = {"step": "sweep", "number": CROSSING["number"] | {"between": BETWEEN[::-1]}}
+    rows = judged(grid, value(2.0, 0.1, CROSSING), value(2.5, 0.1, CROSSING), value(4.0, 0.1, CROSSING), value(2.0, 0.1, swapped))
     u, v = math.log(1.5**2 / 4), math.log(9 / 4)
     assert rows[0]["measured"] == pytest.approx(1.5 * 2 ** (u / (u - v)))  # the grid spans a factor of six: its logarithms
-    assert (rows[0]["between_low"], rows[0]["between_high"]) == (1.5, 3.0)
+    assert rows[0]["measured_se"] is None and rows[0]["exact"] is None
+    assert [rows[0][key] for key in ("between_low", "between_high", "measured_ci_low", "measured_ci_high")] == [1.5, 3.0] * 2
     assert "between 1.5 and 3" in scoreboard([grid]).texts()["md"]
-    assert verdicts(rows) == ["reproduced", "not reproduced", "reproduced"]
+    assert verdicts(rows) == ["inconclusive", "inconclusive", "not reproduced", "inconclusive"]
+
+
+def test_a_crossing_between_close_settings_is_judged(tmp_path: Path) -> None:
+    rows = judged(swept(tmp_path, dict.fromkeys((0.5, 1.95, 2.05, 3.0), 1.0)), value(2.0, 0.01, CROSSING), value(2.2, 0.01, CROSSING))
+    assert verdicts(rows) == ["reproduced", "not reproduced"]
+    assert [rows[0]["measured_ci_low"], rows[0]["measured_ci_high"]] == [1.95, 2.05]
+
+
+def test_the_interval_of_a_crossing_has_the_errors_of_the_curves_too(tmp_path: Path) -> None:
+    """Nearer to each other than the curves are known, the settings do not say on which side it lies."""
+    (row,) = judged(swept(tmp_path, dict.fromkeys((0.5, 1.999, 2.001, 3.0), 1.0)), value(2.0, 0.1, CROSSING))
+    u, v = math.log(1.999**2 / 4), math.log(2.001**2 / 4)
     each = math.hypot(0.02, 0.02)  # half an interval of each log ratio; its effect on the crossing by finite differences
-    moved = [1.5 * 2 ** ((u + a) / (u + a - v - b)) - rows[0]["measured"] for a, b in ((1e-6, 0.0), (0.0, 1e-6))]
-    half = math.hypot(*moved) / 1e-6 * each
-    assert rows[0]["measured_ci_high"] - rows[0]["measured"] == pytest.approx(half, rel=1e-2)  # of a curved scale
+    moved = [1.999 * (2.001 / 1.999) ** ((u + a) / (u + a - v - b)) - row["measured"] for a, b in ((1e-9, 0.0), (0.0, 1e-9))]
+    half = math.hypot(*moved) / 1e-9 * each
+    assert row["verdict"] == "reproduced" and row["measured_ci_high"] - row["measured"] == pytest.approx(half, rel=1e-2)
+    assert row["measured_ci_high"] > 2.001 and row["measured_ci_low"] < 1.999
 
 
 def test_where_they_do_not_cross(grid: Path) -> None:
@@ -386,7 +451,7 @@ def test_the_report_has_it(study: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ]
     assert rows[0]["source"] == "someone (2020)" and float(rows[0]["measured_ci_low"]) < 0.2
     page = (out / "report.md").read_text()
-    assert "## Scoreboard of published findings" in page and "toy: as read" in page and "<script>" not in page
+    assert "## Scoreboard: published findings, and expectations of our own" in page and "toy: as read" in page and "<script>" not in page
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     report([study.parent], out)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -32,7 +32,9 @@ STATES = {
 FINDINGS = {
     "reproduced": Mark("✓", "good", "measured and published agree within error and tolerance"),
     "not reproduced": Mark("✗", "bad", "measured and published differ by more than error and tolerance"),
-    "measured": Mark("●", "calm", "nothing published to compare with"),
+    "as expected": Mark("✓", "good", "as we expect it, within error and tolerance; nobody published it"),
+    "not as expected": Mark("✗", "bad", "otherwise than we expect it, by more than error and tolerance; nobody published it"),
+    "measured": Mark("●", "calm", "a number that is held against nothing"),
 }
 
 MARKS = VERDICTS | STATES | FINDINGS
