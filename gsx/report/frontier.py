@@ -60,9 +60,9 @@ def _frontier(group: Group, points: Points) -> tuple[pd.DataFrame, str]:
     drawn = [result_of(cell) for _, _, cell in points + levels]
     caption = (
         f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, "
-        f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} "
-        "Horizontal lines, and the marker at the edge of (d): estimators without a temperature. "
-        f"{optimum.told(data)}{omitted}{notes.missing(group.cells)}"
+        f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn, curves.NAMES)} {curves.marks(data)}"
+        + ("Horizontal lines, and the markers in (d) that no line joins: estimators without a temperature. " if levels else "")
+        + f"{curves.coinciding([('', data[data['statistic'] == 'mse'])])}{optimum.told(data)}{omitted}{notes.missing(group.cells)}"
     )
     return data, caption
 
@@ -146,6 +146,8 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
             if any(abs(math.log10(at[0] / x)) < 0.8 and abs(math.log10(at[1] / y)) < 0.4 for x, y in named):
                 continue
             inside = at[0] ** 2 < x_bounds[1] * math.sqrt(x_bounds[0] * x_bounds[1])
-            offset, side = ((4, 4), "left") if inside else ((-6, -5), "right")
-            axes.annotate(f"τ={row['x']:g}", at, offset, textcoords="offset points", ha=side, fontsize=styles.small(), color=GREY, zorder=6)
+            offset, side = ((5, 4), "left") if inside else ((-7, -1), "right")
+            told: dict[str, Any] = {"textcoords": "offset points", "ha": side, "fontsize": styles.small(), "color": GREY, "zorder": 6}
+            told["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.4}
+            axes.annotate(f"τ={row['x']:g}", at, offset, **told)
             named.append(at)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from matplotlib.lines import Line2D
 from gsx.report import canvas, curves, escape, notes, styles, sweeps
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
-from gsx.report.crossing import between, logarithmic
+from gsx.report.crossing import bend, between, logarithmic
 from gsx.report.families import Family, families
 
 #: Rows and columns of panels.
@@ -51,9 +52,12 @@ def _plot(model: str, key: str, alike: list[Family]) -> Iterator[Plot]:
     if data.empty:
         return
     axis, everything = alike[0].axis, [cell for family in alike for cell in family.everything]
+    panels = [(_place_of(*key), part) for key, part in data.groupby(["parameter", "family"], sort=False)]
+    marks = f"{curves.THIN_NOTE} " if curves.thin(data[data["kind"] == "point"]) else ""
+    marks += "Hollow markers on the axis: zero but for rounding. " if (data["kind"] == "zero").any() else ""
     caption = (
-        f"Variance of the gradient in each parameter of {model} against {axis}. {changes(data, axis)}"
-        f"{notes.extent(drawn)} {notes.interval(drawn)} Hollow markers on the axis: zero but for rounding. {notes.missing(everything)}"
+        f"Variance of the gradient in each parameter of {model} against {axis}. {changes(data, axis)}{notes.extent(drawn)} "
+        f"{notes.interval(drawn, ['variance'])} {marks}{curves.coinciding(panels)}{notes.missing(everything)}"
     )
     draw_it = functools.partial(draw, x_label=axis)
     yield Plot(
@@ -90,17 +94,21 @@ def crossings(data: pd.DataFrame) -> list[dict[str, Any]]:
         if before == after:
             continue
         gap = {x: math.log(values[before, x]["value"] / values[after, x]["value"]) for x in grid
-               if low <= x <= high and all(values.get((s, x), {"kind": ""})["kind"] == "point" for s in (before, after))}  # fmt: skip
-        around = [(a, b) for a, b in itertools.pairwise(sorted(gap)) if gap[a] <= 0 < gap[b]]
+               if all(values.get((s, x), {"kind": ""})["kind"] == "point" for s in (before, after))}  # fmt: skip
+        around = [(a, b) for a, b in itertools.pairwise(sorted(gap)) if low <= a and b <= high and gap[a] <= 0 < gap[b]]
         if not around:
             continue
         a, b = around[0]
         start, end = ((gap[x], _half(values[before, x], values[after, x])) for x in (a, b))
-        crossed = between(a, b, start, end, log_x)
+        missed = bend(gap, a, b, log_x)
+        crossed = between(a, b, start, end, log_x, missed or 0.0)
+        far = b / a > 2 if log_x else b - a > (grid[-1] - grid[0]) / 4
+        located = missed is not None and not far and crossed.high - crossed.low <= (b - a) / 2
+        ends = (crossed.low, crossed.high) if located else (a, b)
         one, other = (math.log(values[before, x]["value"]) for x in (a, b))
         height = math.exp((1 - crossed.share) * one + crossed.share * other)
         found.append({"series": f"{before} / {after}", "estimator": "", "rank": 0, "x": crossed.at, "statistic": "crossing", "tuned": False,
-                      "value": height, "kind": "crossing", "x_low": crossed.low, "x_high": crossed.high,
+                      "value": height, "kind": "crossing", "located": located, "x_low": ends[0], "x_high": ends[1],
                       "grid_low": a, "grid_high": b})  # fmt: skip
     return found
 
@@ -127,15 +135,27 @@ def changes(data: pd.DataFrame, axis: str, of: dict[str, str] | None = None) -> 
     found = []
     for row in data[data["kind"] == "crossing"].to_dict("records"):
         row |= of or {}
-        where = ", ".join(filter(None, [SYMBOLS.get(row["parameter"], row["parameter"]), row.get("family")]))
+        where = _place_of(row["parameter"], row.get("family"))
         grid = f"between {row['grid_low']:g} and {row['grid_high']:g}"
-        found.append(f"{row['series'].replace(' / ', ' to ')} at {axis} = {_place(row)}, {grid} ({where})")
+        place = f"at {axis} = {_place(row)}, {grid}" if row["located"] else grid
+        found.append(f"{row['series'].replace(' / ', ' to ')} {place} ({where})")
     if not found:
         return ""
-    return (
-        f"Dotted: where the estimator of least variance changes, {'; '.join(found)}; ± is the 95 % interval that the errors of the two "
-        "curves give, and straight lines between the two settings measured around it are assumed. "
-    )
+    located = data.loc[data["kind"] == "crossing", "located"].astype(bool)
+    told = f"Dotted: where the estimator of least variance changes, {'; '.join(found)}. "
+    if located.any():
+        told += (
+            "± is the 95 % interval that the errors of the two curves give, and what a straight line between the two settings may miss, by "
+            "the bend that their neighbours show. "
+        )
+    if not located.all():
+        told += "Where the two lie far apart, or that is more than half of the way between them, no place is told. "
+    return told
+
+
+def _place_of(parameter: str, family: str | None) -> str:
+    """A panel in words."""
+    return ", ".join(filter(None, [SYMBOLS.get(parameter, parameter), family]))
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -165,20 +185,59 @@ def draw(data: pd.DataFrame, x_label: str) -> Figure:
         axes.set_title(f"({letter}) {symbol}" + (f", {escape.figure(family, 24)}" if family else ""), loc="left")
     for axes in panels[:: max(1, len(columns))]:
         axes.set_ylabel("variance")
-    dotted = (Line2D([], [], color=GREY, linestyle=":", linewidth=styles.scale()), "the least changes")
-    curves.legend(figure, shown, [dotted] if (data["kind"] == "crossing").any() else [])
+    curves.legend(figure, shown, [dotted()] if (data["kind"] == "crossing").any() else [])
     return figure
 
 
+def dotted() -> tuple[Line2D, str]:
+    """For a legend."""
+    return Line2D([], [], color=GREY, linestyle=":", linewidth=styles.scale()), "the least changes"
+
+
 def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
-    """A dotted line down from each crossing, with its place at the bottom."""
-    middle = sum(axes.get_xlim()) / 2 if axes.get_xscale() == "linear" else math.sqrt(math.prod(axes.get_xlim()))
+    """A dotted line down from each crossing, a ring and a bar for its error; where no place is known, the bar between the two settings."""
     for row in crossed.to_dict("records"):
-        axes.vlines(row["x"], axes.get_ylim()[0], row["value"], color=GREY, linestyle=":", linewidth=styles.scale(), zorder=4)
-        axes.plot([row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6)
-        axes.hlines(row["value"], row["x_low"], row["x_high"], color="black", linewidth=1.6 * styles.scale(), zorder=6)
-        text = f"{escape.figure(x_label, 12)}* = {_place(row)}".replace("-", "−")
-        side: dict[str, Any] = {"ha": "left", "xytext": (3, 0)} if row["x"] < middle else {"ha": "right", "xytext": (-3, 0)}
-        at: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": styles.small()}
-        at["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
-        axes.annotate(text, (row["x"], 0.04), zorder=6, **side, **at)
+        bar: dict[str, Any] = {"color": "black", "linewidth": 1.6 * styles.scale(), "zorder": 6}
+        axes.hlines(row["value"], row["x_low"], row["x_high"], **bar)
+        dotted: dict[str, Any] = {"color": GREY, "linestyle": ":", "linewidth": styles.scale(), "zorder": 4}
+        if row["located"]:
+            axes.vlines(row["x"], axes.get_ylim()[0], row["value"], **dotted)
+            axes.plot(
+                [row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6
+            )
+        else:
+            axes.vlines([row["x_low"], row["x_high"]], axes.get_ylim()[0], row["value"], **dotted)
+    _name(axes, crossed, escape.figure(x_label, 12))
+
+
+def _name(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
+    """Where they are, one line for each, in the emptiest corner at the bottom or the top."""
+    lines = [
+        f"{x_label}* = {_place(row)}" if row["located"] else f"{row['grid_low']:g} < {x_label}* < {row['grid_high']:g}"
+        for row in crossed.to_dict("records")
+    ]
+    if not lines:
+        return
+    inside = axes.transData + axes.transAxes.inverted()
+    points = np.concatenate([inside.transform(_dense(line)) for line in axes.get_lines() if line.get_transform() == axes.transData])
+    height = 0.06 + 0.1 * len(lines)
+
+    def crowd(corner: tuple[float, float]) -> int:
+        near = (abs(points[:, 0] - corner[0]) < 0.65) & (abs(points[:, 1] - corner[1]) < height)
+        return int(near.sum())
+
+    x, y = min(((0.98, 0.02), (0.02, 0.02), (0.98, 0.98), (0.02, 0.98)), key=crowd)
+    box: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
+    side: dict[str, Any] = {"ha": "right" if x > 0.5 else "left", "va": "top" if y > 0.5 else "bottom", "transform": axes.transAxes}
+    axes.text(x, y, "\n".join(lines).replace("-", "−"), fontsize=styles.small(), bbox=box, zorder=7, **side)
+
+
+def _dense(line: Line2D) -> np.ndarray:
+    """Points along a drawn line, close enough to see what it passes through."""
+    x, y = (np.asarray(values, dtype=float) for values in line.get_data())
+    held = np.isfinite(x) & np.isfinite(y)
+    x, y = x[held], y[held]
+    if len(x) < 2:
+        return np.column_stack([x, y])
+    at = np.linspace(0, len(x) - 1, 16 * len(x))
+    return np.column_stack([np.interp(at, range(len(x)), x), np.interp(at, range(len(x)), y)])
