@@ -77,11 +77,17 @@ def draw(data: pd.DataFrame) -> Figure:
         _bars(axes, part)
         axes.set_xlim(0, right)
         axes.set_xlabel("1 − cosine")
-        axes.set_title(escape.figure(str(part["panel"].iloc[0]), 40), loc="left")
+        axes.set_title(escape.figure(_title(part), 30), loc="left")
         axes.set_ylim(len(part) - 0.4, -0.6)
     line = Line2D([], [], color="black")
     curves.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])
     return figure
+
+
+def _title(part: pd.DataFrame) -> str:
+    """The settings alone, where there are some: the model is that of the figure, and its name would run into the next panel."""
+    model, _, settings = str(part["panel"].iloc[0]).partition(" ")
+    return settings or model
 
 
 def _bars(axes: Axes, part: pd.DataFrame) -> None:

@@ -9,13 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gsx.report import canvas, curves, escape, notes, styles, sweeps
+from gsx.report import canvas, curves, escape, notes, remarks, styles, sweeps
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
 from gsx.report.crossing import bend, between, logarithmic
@@ -207,37 +206,10 @@ def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
             )
         else:
             axes.vlines([row["x_low"], row["x_high"]], axes.get_ylim()[0], row["value"], **dotted)
-    _name(axes, crossed, escape.figure(x_label, 12))
-
-
-def _name(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
-    """Where they are, one line for each, in the emptiest corner at the bottom or the top."""
+    name = escape.figure(x_label, 12)
     lines = [
-        f"{x_label}* = {_place(row)}" if row["located"] else f"{row['grid_low']:g} < {x_label}* < {row['grid_high']:g}"
+        f"{name}* = {_place(row)}" if row["located"] else f"{row['grid_low']:g} < {name}* < {row['grid_high']:g}"
         for row in crossed.to_dict("records")
     ]
-    if not lines:
-        return
-    inside = axes.transData + axes.transAxes.inverted()
-    points = np.concatenate([inside.transform(_dense(line)) for line in axes.get_lines() if line.get_transform() == axes.transData])
-    height = 0.06 + 0.1 * len(lines)
-
-    def crowd(corner: tuple[float, float]) -> int:
-        near = (abs(points[:, 0] - corner[0]) < 0.65) & (abs(points[:, 1] - corner[1]) < height)
-        return int(near.sum())
-
-    x, y = min(((0.98, 0.02), (0.02, 0.02), (0.98, 0.98), (0.02, 0.98)), key=crowd)
-    box: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
-    side: dict[str, Any] = {"ha": "right" if x > 0.5 else "left", "va": "top" if y > 0.5 else "bottom", "transform": axes.transAxes}
-    axes.text(x, y, "\n".join(lines).replace("-", "−"), fontsize=styles.small(), bbox=box, zorder=7, **side)
-
-
-def _dense(line: Line2D) -> np.ndarray:
-    """Points along a drawn line, close enough to see what it passes through."""
-    x, y = (np.asarray(values, dtype=float) for values in line.get_data())
-    held = np.isfinite(x) & np.isfinite(y)
-    x, y = x[held], y[held]
-    if len(x) < 2:
-        return np.column_stack([x, y])
-    at = np.linspace(0, len(x) - 1, 16 * len(x))
-    return np.column_stack([np.interp(at, range(len(x)), x), np.interp(at, range(len(x)), y)])
+    if lines:
+        remarks.in_a_corner(axes, [line.replace("-", "−") for line in lines])

@@ -109,6 +109,7 @@ def _long_enough(points: Points, least: int) -> Points:
 
 
 def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
+    data = data[data["statistic"] != "mse"]
     figure, panels = canvas.panels(2, least=3.2 if curves.crowded(data) else 2.4)
     for axes, statistic, letter in zip(panels, ("variance", "bias_sq"), "ab", strict=True):
         part = data[data["statistic"] == statistic]

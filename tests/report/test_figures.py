@@ -23,6 +23,7 @@ from gsx.report import (
     integrands,
     optimum,
     parameters,
+    remarks,
     report,
     styles,
     sweeps,
@@ -94,6 +95,23 @@ def test_looks_do_not_move() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- names and ticks
+
+
+def test_words_stand_where_nothing_is_drawn() -> None:
+    with styles.use("page"):
+        for y, corner in (((0.05, 0.05, 0.9), (0.98, 0.02)), ((0.9, 0.9, 0.0), (0.02, 0.02)), ((0.05, 0.05, 0.05), (0.98, 0.98))):
+            axes = canvas.panels(1)[1][0]
+            axes.set(xlim=(0, 1), ylim=(0, 1))
+            axes.plot((0.0, 0.4, 1.0), y)
+            remarks.in_a_corner(axes, ["k* = 1.06"])
+            assert axes.texts[0].get_position() == corner
+        axes = canvas.panels(1)[1][0]
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.plot((0.0, 0.5, 1.0), (0.0, 0.5, 0.5))
+        axes.hlines(0.42, 0.5, 1.0)
+        remarks.beside(axes, (0.5, 0.5), "τ=5", "black")
+        x, y = axes.texts[0].get_position()
+        assert x > 0.5 and y > 0.5 and axes.texts[0].get_horizontalalignment() == "left"
 
 
 def test_names_at_ends_keep_their_order_and_their_distance() -> None:
@@ -274,6 +292,18 @@ def test_curves_that_lie_on_each_other_are_named_together() -> None:
     assert curves.coinciding([("N = 2", same), ("N = 4", other)]) == "One lies on the other, within 1 %: arms and disarm (N = 2). "
     assert curves.coinciding([("", same)]) == "One lies on the other, within 1 %: arms and disarm. "
     assert curves.coinciding([("N = 4", other)]) == ""
+
+
+@pytest.mark.parametrize(("relative", "shown"), [(0.0005, False), (0.3, True)])
+def test_an_interval_narrower_than_its_line_has_no_entry_in_the_legend(relative: float, shown: bool, tmp_path: Path) -> None:
+    for estimator, samples in itertools.product(("rloo", "reinforce"), (2, 64)):
+        exact = Interval(1 / samples, relative / samples, ((1 - relative) / samples, (1 + relative) / samples))
+        factory.make(tmp_path, estimator, samples=samples, summary={"variance": exact, "bias_sq": Interval(0.0, 0.0, (0.0, 0.0))})
+    (plot,) = sweeps.over_samples(groups_of(tmp_path)[0])
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    assert ("95 % interval" in [text.get_text() for text in figure.legends[0].get_texts()]) is shown
+    assert ("narrower than the line" in plot.caption) is not shown
 
 
 def test_captions_tell_of_nothing_that_is_not_drawn(tmp_path: Path) -> None:
