@@ -29,23 +29,29 @@ def plots(groups: Sequence[Group]) -> Iterator[Plot]:
             page = mine[start : start + MOST_PANELS]
             data = pd.DataFrame([_row(group, cell) for group, cells in page for cell in cells], dtype=object)
             results = [result_of(cell) for _, cells in page for cell in cells]
+            chosen = any(len(cells) < len(_usable(group)) for group, cells in page)
+            several = "Of several runs of an estimator the one of least value is shown. " if chosen else ""
             caption = (
                 f"1 − cosine between a single gradient estimate and the reference, the average over replicates, on {model}: 0 is the right "
-                "direction every time, 1 is none on average. Of several runs of an estimator the one of least value is shown. "
+                f"direction every time, 1 is none on average. {several}"
                 f"{notes.extent(results)} Bars end at the value, and lines are its 95 % interval (jackknife, Student t). "
                 f"{notes.missing([cell for group, _ in page for cell in group.cells])}"
             )
             yield Plot(f"alignment-{escape.slug(model)}", f"Direction of single gradients: {model}", data, caption, draw)
 
 
+def _usable(group: Group) -> list[Cell]:
+    def coordinates(cell: Cell) -> int:
+        return sum(math.prod(entry.get("shape", [])) for entry in result_of(cell).parameters.values())
+
+    return [c for c in group.complete if coordinates(c) > 1 and _value(c) is not None and result_of(c).estimator != "exact"]
+
+
 def _chosen(group: Group) -> list[Cell]:
     best: dict[str, Cell] = {}
-    for cell in group.complete:
-        result = result_of(cell)
-        coordinates = sum(math.prod(entry.get("shape", [])) for entry in result.parameters.values())
-        if coordinates > 1 and _value(cell) is not None and result.estimator != "exact":
-            held = best.setdefault(result.estimator, cell)
-            best[result.estimator] = min((held, cell), key=lambda c: (_value(c), c.label))
+    for cell in _usable(group):
+        held = best.setdefault(result_of(cell).estimator, cell)
+        best[result_of(cell).estimator] = min((held, cell), key=lambda c: (_value(c), c.label))
     return sorted(best.values(), key=lambda cell: ORDER.get(result_of(cell).estimator, len(ORDER)))[:MOST_BARS]
 
 
@@ -71,11 +77,17 @@ def draw(data: pd.DataFrame) -> Figure:
         _bars(axes, part)
         axes.set_xlim(0, right)
         axes.set_xlabel("1 − cosine")
-        axes.set_title(escape.figure(str(part["panel"].iloc[0]), 40), loc="left")
+        axes.set_title(escape.figure(_title(part), 30), loc="left")
         axes.set_ylim(len(part) - 0.4, -0.6)
     line = Line2D([], [], color="black")
     curves.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])
     return figure
+
+
+def _title(part: pd.DataFrame) -> str:
+    """The settings alone, where there are some: the model is that of the figure, and its name would run into the next panel."""
+    model, _, settings = str(part["panel"].iloc[0]).partition(" ")
+    return settings or model
 
 
 def _bars(axes: Axes, part: pd.DataFrame) -> None:

@@ -44,18 +44,27 @@ def _log_ticks(low: float, high: float) -> list[float]:
         # Through text, so that 3e-5 is the double a reader would type.
         found = [v for power in powers for digit in digits if low <= (v := float(f"{digit}e{power}")) <= high]
         if 3 <= len(found) <= 7:
-            return found
+            return _apart(found, math.log(high / low) / 7)
     step = 10.0 ** math.floor(math.log10(high - low))
     step *= next(factor for factor in (0.2, 0.5, 1.0, 2.0, 5.0) if (high - low) / (step * factor) <= 5)
     return [float(f"{i * step:.6g}") for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
+def _apart(values: Sequence[float], least: float) -> list[float]:
+    """Those of the values whose logarithms are at least so far from the last one kept: 0.006 and 0.007 would stand on each other."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or math.log(value / kept[-1]) >= least:
+            kept.append(value)
+    return kept
+
+
 def tick(value: float) -> str:
     """3e-5 as 3×10⁻⁵, in plain text: mathtext would take a third of the time of a figure."""
-    mantissa, _, exponent = f"{value:e}".partition("e")
+    mantissa, _, exponent = f"{abs(value):e}".partition("e")
     digits = f"{float(mantissa):g}"
     power = "10" + str(int(exponent)).translate(_SUPERSCRIPT)
-    return power if digits == "1" else f"{digits}×{power}"
+    return ("−" if value < 0 else "") + (power if digits == "1" else f"{digits}×{power}")
 
 
 def measured_ticks(values: Sequence[float], most: int = 8, log: bool = True) -> list[float] | None:

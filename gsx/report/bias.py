@@ -37,8 +37,7 @@ def plots(group: Group) -> Iterator[Plot]:
         caption = (
             f"Bias of every coordinate of the gradient on {group.label}{of} in units of its standard error, z. Dashed: the threshold that "
             "no coordinate of an unbiased estimator passes in 999 of 1000 runs (Bonferroni over coordinates); shaded: where 95 % of z lie "
-            "for an unbiased one, N(0, 1). Beyond the threshold the axis is logarithmic. "
-            f"Above {MOST_COORDINATES} coordinates: sorted |z| against the quantiles expected of |N(0, 1)|. "
+            f"for an unbiased one, N(0, 1). {_axes([table for _, table in page])}"
             f"{notes.extent([result_of(cell) for cell, _ in page])} "
             + (f"Of each estimator the run with the largest |z| is shown; left out for want of room: {notes.some(left)}. " if left else "")
             + (f"coordinates.csv missing or unreadable: {', '.join(unread)}. " if unread else "")
@@ -46,6 +45,19 @@ def plots(group: Group) -> Iterator[Plot]:
         )
         data = pd.concat([frame(cell, table) for cell, table in page], ignore_index=True)
         yield Plot(f"bias-z-{group.slug}", f"Bias by coordinate: {group.label}{of}", data, caption, draw)
+
+
+def _axes(tables: list[pd.DataFrame]) -> str:
+    """What the axes of these panels are, where they are no plain ones."""
+    far = [table for table in tables if float(table["z"].abs().max()) > 3 * _threshold(int(table["of"].iloc[0]))]
+    said = "Where z goes far beyond the threshold, the axis is logarithmic there. " if far else ""
+    if any(int(table["of"].iloc[0]) > MOST_COORDINATES for table in tables):
+        said += f"Of more than {MOST_COORDINATES} coordinates: sorted |z| against the quantiles expected of |N(0, 1)|. "
+    return said
+
+
+def _threshold(coordinates: int) -> float:
+    return NormalDist().inv_cdf(1 - FAMILY_WISE / (2 * coordinates))
 
 
 def _chosen(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
@@ -98,9 +110,8 @@ def legend_entries() -> list[tuple[Any, str]]:
 
 def panel(axes: Axes, part: pd.DataFrame) -> None:
     total = int(part["of"].iloc[0])
-    threshold = NormalDist().inv_cdf(1 - FAMILY_WISE / (2 * total))
     style = look(part["estimator"].iloc[0])
-    (_quantiles if total > MOST_COORDINATES else _coordinates)(axes, part, threshold, style.colour)
+    (_quantiles if total > MOST_COORDINATES else _coordinates)(axes, part, _threshold(total), style.colour)
 
 
 def _coordinates(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) -> None:
@@ -111,7 +122,7 @@ def _coordinates(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) 
         axes.axhline(side, color=GREY, linestyle="--", linewidth=0.8 * styles.scale())
     axes.plot(x, z, color=colour, marker="o", markersize=(4 if len(z) <= 60 else 1.5) * styles.scale(), linestyle="none", zorder=3)
     reach = max(threshold * 1.25, 1.15 * float(abs(z).max()))
-    if reach > 3 * threshold:
+    if float(abs(z).max()) > 3 * threshold:
         _beyond(axes, threshold, reach)
     else:
         axes.set_ylim(-reach, reach)
@@ -139,7 +150,7 @@ def _beyond(axes: Axes, threshold: float, reach: float) -> None:
     """Linear up to the threshold, logarithmic beyond: a z of 900 must not flatten the rest."""
     linear = math.ceil(threshold * 1.2)
     axes.set_yscale("symlog", linthresh=linear, linscale=1.2)
-    axes.set_ylim(-reach * 1.4, reach * 1.4)
+    axes.set_ylim(-reach * 2.5, reach * 2.5)
     powers = [10.0**p for p in range(math.ceil(math.log10(linear + 1)), math.floor(math.log10(reach * 1.4)) + 1)]
     powers = powers[:: math.ceil(len(powers) / 2)]
     ticks = [-v for v in powers[::-1]] + [0.0] + powers

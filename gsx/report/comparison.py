@@ -26,14 +26,14 @@ def plots(group: Group) -> Iterator[Plot]:
     if not cells:
         return
     shown, said = _chosen(cells)
-    results = [result_of(cell) for cell in shown]
+    results, data = [result_of(cell) for cell in shown], _frame(shown)
+    off = "A number at the left edge is off the axis: zero, or rounding errors. " if data["kind"].isin(["zero", "rounding"]).any() else ""
+    limit = f"{curves.INTERVAL_NOTE} " if (data["kind"] == "upper limit").any() else ""
     caption = (
         f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance; at the right the verdict on bias. "
-        f"{notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} "
-        f"A number at the left edge is off the axis: zero, or rounding errors. "
-        f"{said}{notes.missing(group.cells)}"
+        f"{notes.extent(results)} {notes.interval(results, set(data['statistic']))} {limit}{off}{said}{notes.missing(group.cells)}"
     )
-    yield Plot(f"variance-{group.slug}", f"Variance and bias² by estimator: {group.label}", _frame(shown), caption, draw)
+    yield Plot(f"variance-{group.slug}", f"Variance and bias² by estimator: {group.label}", data, caption, draw)
 
 
 def _chosen(cells: list[Cell]) -> tuple[list[Cell], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,45 @@ MOST_IN_LEGEND = 6
 #: More figures of one kind are not looked through: the tables have what is in the others.
 MOST_PAGES = 6
 
+#: Curves that are nowhere further apart than this share of their height: the width of a line, so that one hides the other.
+HIDDEN = 0.01
+
 INTERVAL_NOTE = "Hollow markers with an arrow are upper ends of 95 % intervals that reach zero or below, which a log axis cannot show."
+THIN_NOTE = "Where no band is seen, it is narrower than the line."
 ZERO_NOTE = "Hollow markers on the axis: exactly zero."
 
 Points = list[tuple[str, float | None, Cell]]  # (series, x, run)
+
+
+def marks(data: pd.DataFrame) -> str:
+    """What the marks are that need a word, of those that are drawn."""
+    said = [THIN_NOTE] if thin(data) and (data["kind"] == "point").any() else []
+    said += [INTERVAL_NOTE] if (data["kind"] == "upper limit").any() else []
+    said += [ZERO_NOTE] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
+    return "".join(f"{note} " for note in said)
+
+
+def coinciding(parts: Iterable[tuple[str, pd.DataFrame]]) -> str:
+    """The series of each part of a figure, named by its place, of which one lies on another; a zero lies on a zero alone."""
+    found: dict[str, list[str]] = {}
+    for place, part in parts:
+        held: list[tuple[list[str], dict[float, float]]] = []
+        for series, own in part[part["kind"].isin(["point", "zero"]) & part["x"].notna()].groupby("series", sort=True):
+            curve = dict(zip(own["x"].astype(float), own["value"].astype(float).where(own["kind"] == "point", 0.0), strict=True))
+            names = next((names for names, other in held if _alike(curve, other)), None)
+            if names is None:
+                held.append(([str(series)], curve))
+            else:
+                names.append(str(series))
+        for names, _ in held:
+            if len(names) > 1:
+                found.setdefault(" and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), []).append(place)
+    told = [f"{names} ({', '.join(places)})" if any(places) else names for names, places in found.items()]
+    return f"One lies on the other, within {HIDDEN:.0%}: {'; '.join(told)}. ".replace("%", " %") if told else ""
+
+
+def _alike(a: dict[float, float], b: dict[float, float]) -> bool:
+    return len(a) > 1 and a.keys() == b.keys() and all(abs(a[x] - b[x]) <= HIDDEN * max(a[x], b[x]) for x in a)
 
 
 def kind(interval: Interval | None) -> str:
@@ -78,7 +113,11 @@ def limits(data: pd.DataFrame, pad: float = 1.5) -> tuple[float, float] | None:
     points, uppers = data[data["kind"] == "point"], data[data["kind"] == "upper limit"]
     lows = [v for v in [*points["value"], *points["ci_low"]] if v is not None and v > 0] + [0.35 * v for v in uppers["ci_high"]]
     highs = [v for v in [*points["value"], *points["ci_high"], *uppers["ci_high"]] if v is not None and math.isfinite(v)]
-    return (min(lows) / pad, max(highs) * pad) if lows and highs else None
+    if not lows or not highs:
+        return None
+    low, high = min(lows), max(highs)
+    pad = max(pad, (high / low) ** 0.03)  # over many decades a constant factor is no room
+    return low / pad, high * pad
 
 
 def panel(axes: Axes, data: pd.DataFrame, x_range: tuple[float, float], bounds: tuple[float, float] | None = None) -> None:
@@ -117,6 +156,16 @@ def _end(part: pd.DataFrame, style: Look, right: float) -> list[End]:
 def _named(part: pd.DataFrame) -> str:
     """The name of a series; one that was tuned first carries a dagger."""
     return str(part["series"].iloc[0]) + (" †" if part["tuned"].any() else "")
+
+
+def thin(data: pd.DataFrame) -> bool:
+    """Whether no interval can be seen beside its curve: of each statistic, all are within a hundredth of the height of its axis."""
+    for _, part in data[(data["kind"] == "point") & data["ci_low"].notna()].groupby("statistic"):
+        low, high = limits(part) or (1.0, 1.0)
+        widest = float((part["ci_high"].astype(float) / part["ci_low"].astype(float)).max())
+        if math.log(widest) > HIDDEN * math.log(high / low):
+            return False
+    return True
 
 
 def crowded(data: pd.DataFrame) -> bool:
@@ -170,7 +219,8 @@ def legend(figure: Figure, data: pd.DataFrame, extra: Sequence[tuple[Any, str]] 
         marker = None if flat and not (part["kind"] == "upper limit").any() else style.marker
         handle = Line2D([], [], color=style.colour, marker=marker, linestyle=style.line)
         entries.append((handle, escape.figure(_named(part))))
-    entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
+    if not thin(data):
+        entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
     entries += [(hollow, "95 % upper limit (with an arrow)")] if (data["kind"] == "upper limit").any() else []
     entries += [(hollow, "zero")] if ((data["kind"] == "zero") & data["x"].notna()).any() else []

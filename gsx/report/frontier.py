@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gsx.report import axis, canvas, curves, labels, notes, optimum, styles
+from gsx.report import axis, canvas, curves, labels, notes, optimum, remarks
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.curves import Points
@@ -60,9 +60,9 @@ def _frontier(group: Group, points: Points) -> tuple[pd.DataFrame, str]:
     drawn = [result_of(cell) for _, _, cell in points + levels]
     caption = (
         f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, "
-        f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn)} {curves.INTERVAL_NOTE} "
-        "Horizontal lines, and the marker at the edge of (d): estimators without a temperature. "
-        f"{optimum.told(data)}{omitted}{notes.missing(group.cells)}"
+        f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn, curves.NAMES)} {curves.marks(data)}"
+        + ("Horizontal lines, and the markers in (d) that no line joins: estimators without a temperature. " if levels else "")
+        + f"{curves.coinciding([('', data[data['statistic'] == 'mse'])])}{optimum.told(data)}{omitted}{notes.missing(group.cells)}"
     )
     return data, caption
 
@@ -123,7 +123,7 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
     axis.log_axis(axes, "y", *y_bounds)
     both = bias.join(variance[["value", "ci_low", "ci_high", "kind"]].add_suffix("_variance"))
     both = both[both["kind_variance"] == "point"]
-    named: list[tuple[float, float]] = []
+    named: dict[tuple[float, float], str] = {}
     crowded = both["series"].nunique() > 6  # the ends of many curves cannot all be named
     for (estimator, rank), part in both.groupby(["estimator", "rank"], sort=True):
         style, part = look(estimator, rank), part.sort_values("x")
@@ -142,10 +142,8 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
         ends = part[part["x"].notna() & (part["kind"] != "zero")]
         for row in ends.iloc[[0, -1]].to_dict("records") if len(ends) > 1 and not crowded else []:
             at = (row["value"] if row["kind"] == "point" else row["ci_high"], row["value_variance"])
-            # Curves that begin together share one name; a name near the right edge stands to the left of its point, below the curve.
-            if any(abs(math.log10(at[0] / x)) < 0.8 and abs(math.log10(at[1] / y)) < 0.4 for x, y in named):
-                continue
-            inside = at[0] ** 2 < x_bounds[1] * math.sqrt(x_bounds[0] * x_bounds[1])
-            offset, side = ((4, 4), "left") if inside else ((-6, -5), "right")
-            axes.annotate(f"τ={row['x']:g}", at, offset, textcoords="offset points", ha=side, fontsize=styles.small(), color=GREY, zorder=6)
-            named.append(at)
+            # Curves that begin together share one name.
+            if not any(abs(math.log10(at[0] / x)) < 0.8 and abs(math.log10(at[1] / y)) < 0.4 for x, y in named):
+                named[at] = f"τ={row['x']:g}"
+    for at, text in named.items():
+        remarks.beside(axes, at, text, GREY)

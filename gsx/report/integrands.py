@@ -1,37 +1,61 @@
-"""Why one estimator varies less than another: the cost, what single draws of it give, and the variance that comes of it."""
+"""Why one estimator varies less than another, and where it is wrong: the cost, what single draws of it give, and what comes of them."""
 
 from __future__ import annotations
 
 import functools
-import string
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from gsx.records import GsxError
-from gsx.report import bias, curves, escape, notes, parameters, rounding, styles, sweeps
-from gsx.report.canvas import GREY, Plot
+from gsx.report import bias, curves, notes, parameters, sweeps
+from gsx.report.canvas import Plot
 from gsx.report.collect import Cell, Group, result_of
+from gsx.report.draws import TAIL, draw
 from gsx.report.families import Family, families
-from gsx.report.looks import look
+
+Draws = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One cost: its name above the panels, and the runs on it whose draws were kept."""
+
+    name: str
+    runs: tuple[tuple[Cell, Draws], ...]
+
+    @property
+    def estimators(self) -> set[str]:
+        return {result_of(cell).estimator for cell, _ in self.runs}
+
+    @property
+    def biased(self) -> list[str]:
+        return sorted(result_of(cell).estimator for cell, _ in self.runs if result_of(cell).verdict.status == "biased")
 
 
 def plots(groups: Sequence[Group]) -> Iterator[Plot]:
-    """For a model of one number that was swept, where the draws of two or more estimators were kept."""
-    for family in families(groups):
-        kept = [(x, cell, columns) for x, cell in family.cells if (columns := _draws(cell)) is not None]
-        settings = sorted(x for x in {x for x, _, _ in kept} if len({result_of(cell).estimator for at, cell, _ in kept if at == x}) > 1)
-        if settings:
-            yield _plot(family, [one for one in kept if one[0] in (settings[0], settings[-1])])
+    """For a model of one number that was swept, where the draws of two or more estimators were kept: the least and the largest setting, and
+    the first other model with draws of the same estimators on which one of them is biased."""
+    swept = families(groups)
+    ids = {id(group) for family in swept for group in family.groups}
+    others = [Column(group.model, _kept(group.complete)) for group in groups if id(group) not in ids]
+    for family in swept:
+        settings = sorted({x for x, _ in family.cells})
+        columns = [Column(f"{family.axis} = {x:g}", _kept([cell for at, cell in family.cells if at == x])) for x in settings]
+        columns = [column for column in columns if len(column.estimators) > 1]
+        if columns:
+            failing = [other for other in others if other.biased and columns[0].estimators <= other.estimators]
+            yield _plot(family, [columns[0], *columns[1:][-1:]], failing[:1])
 
 
-def _draws(cell: Cell) -> dict[str, np.ndarray] | None:
+def _kept(cells: Sequence[Cell]) -> tuple[tuple[Cell, Draws], ...]:
+    return tuple((cell, columns) for cell in cells if (columns := _draws(cell)) is not None)
+
+
+def _draws(cell: Cell) -> Draws | None:
     """The columns, where a draw is one number; None where none were kept, or where they cannot be read."""
     try:
         columns = cell.directory.read_draws()
@@ -40,107 +64,77 @@ def _draws(cell: Cell) -> dict[str, np.ndarray] | None:
     return columns if columns and "z[0]" in columns and "z[1]" not in columns else None
 
 
-def _plot(family: Family, kept: list[tuple[float, Cell, dict[str, np.ndarray]]]) -> Plot:
-    gradient = next(name for name in kept[0][2] if name.startswith("gradient."))
+def _plot(family: Family, columns: list[Column], failing: list[Column]) -> Plot:
+    gradient = next(name for name in columns[0].runs[0][1] if name.startswith("gradient."))
     parameter = gradient.removeprefix("gradient.").rpartition("[")[0]
     n = min(result_of(cell).num_samples for _, cell in family.cells)
     points = curves.pages(sweeps.points(family, n))
-    parts = [_cloud(x, cell, columns, gradient) for x, cell, columns in kept]
+    failing = [column for column in failing if all(gradient in draws for _, draws in column.runs)]
+    parts = [_cloud(column.name, cell, draws, gradient) for column in (*columns, *failing) for cell, draws in column.runs]
+    parts += [_means(column.name, cell, gradient) for column in (*columns, *failing) for cell, _ in column.runs]
     parts += [parameters.frame(points[0], parameter).assign(part="variance")] if points else []
-    data = pd.concat(parts, ignore_index=True).astype(object)
+    data = pd.concat([part for part in parts if len(part)], ignore_index=True).astype(object)
     symbol = parameters.SYMBOLS.get(parameter, parameter)
-    results = [result_of(cell) for _, cell in family.cells]
-    clouds = data[data["part"] == "draw"]
-    caption = (
-        f"Why the variances differ, on {family.name}. Above: the cost (line) and where x falls (grey, a histogram of the draws). "
-        f"Below: what one draw gives as an estimate of the gradient in {symbol}, {clouds.groupby('run').size().max()} draws of the same "
-        f"random numbers for each estimator; the dashed line is the true gradient, the mean of whatever is unbiased. "
-        f"At the right: the variance of the gradient in {symbol}. {parameters.changes(data, family.axis, {'parameter': parameter})}"
-        f"{notes.extent(results)} {notes.interval(results)} {notes.missing(family.everything)}"
-    )
+    results = [result_of(cell) for _, cell in family.cells] + [result_of(cell) for column in failing for cell, _ in column.runs]
+    of = functools.partial(draw, x_label=family.axis, symbol=symbol)
     title = f"Single draws and variance against {family.axis}: {family.name}"
-    return Plot(f"draws-{family.slug}", title, data, caption, functools.partial(draw, x_label=family.axis, symbol=symbol))
+    caption = _caption(data, family, failing, parameter) + f"{notes.extent(results)} {notes.interval(results, ['variance'])} "
+    caption += f"{curves.THIN_NOTE} " if points and curves.thin(data[data["part"] == "variance"]) else ""
+    caption += "Those of means are 1.96 standard errors. " if (data["part"] == "mean").any() else ""
+    caption += notes.missing(family.everything)
+    return Plot(f"draws-{family.slug}", title, data, caption, of)
 
 
-def _cloud(setting: float, cell: Cell, columns: dict[str, np.ndarray], gradient: str) -> pd.DataFrame:
-    result, table = result_of(cell), bias.coordinates(cell)
-    name = gradient.removeprefix("gradient.").rpartition("[")[0]
-    variance = result.parameters.get(name, {}).get("variance")
-    true = None if table is None else table.loc[table["parameter"] == name, "reference"].iloc[0]
-    of = {"part": "draw", "setting": setting, "estimator": result.estimator, "run": cell.name}
-    of |= {"reference": true, "variance_here": variance and variance.value}
-    return pd.DataFrame({"draw": columns["z[0]"], "cost": columns["cost"], "gradient": columns[gradient]}).assign(**of)
-
-
-def draw(data: pd.DataFrame, x_label: str, symbol: str) -> Figure:
-    clouds, variance = data[data["part"] == "draw"], data[data["part"] == "variance"]
-    settings = sorted(set(clouds["setting"].astype(float)))
-    narrow = styles.narrow()
-    height = styles.scale() * (6.6 if narrow else 4.2)
-    figure = Figure((styles.width(), height), layout="constrained")
-    columns = len(settings)
-    spec = figure.add_gridspec(
-        3 if narrow else 2, columns if narrow else columns + 1, width_ratios=None if narrow else [1] * columns + [1.15]
+def _caption(data: pd.DataFrame, family: Family, failing: list[Column], parameter: str) -> str:
+    symbol = parameters.SYMBOLS.get(parameter, parameter)
+    clouds = data[data["part"] == "draw"]
+    where = " and on ".join([family.name, *(column.name for column in failing)])
+    said = (
+        f"Why the variances differ, on {where}. Top: the cost, through the draws, and where x falls (a histogram of the draws); the axis "
+        f"holds the middle {100 - 200 * TAIL:g} % of them. Below: what one draw gives as an estimate of the gradient in {symbol}, "
+        f"{clouds.groupby('run').size().max()} draws of the same random numbers for each estimator; the dashed line is the true gradient. "
     )
-    letters = iter(string.ascii_lowercase)
-    for place, setting in enumerate(settings):
-        part = clouds[clouds["setting"] == setting]
-        top, bottom = figure.add_subplot(spec[0, place]), figure.add_subplot(spec[1, place])
-        top.set_title(f"({next(letters)}) cost, {escape.figure(x_label, 12)} = {setting:g}", loc="left")
-        bottom.set_title(f"({next(letters)}) from one draw", loc="left")
-        _cost(top, part)
-        _gradients(bottom, part)
-        bottom.set_xlabel("draw, x")
-        bottom.sharex(top)
-        top.tick_params(labelbottom=False)
-    right = figure.add_subplot(spec[2, :] if narrow else spec[:, columns])
-    entries = _entries(clouds)
-    if len(variance):
-        shown = variance[variance["kind"] != "crossing"]
-        curves.panel(right, shown, sweeps.x_axis(right, shown["x"], x_label))
-        parameters.mark(right, variance[variance["kind"] == "crossing"], x_label)
-        right.set_title(f"({next(letters)}) variance, {symbol}", loc="left")
-        entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), "95 % interval"))
-    curves.below(figure, entries)
-    return figure
+    for column in failing:
+        said += (
+            f"On {column.name} {' and '.join(column.biased)} {'is' if len(column.biased) == 1 else 'are'} biased: neither the draws nor "
+            "their variance say so, only the mean beside the true gradient does. "
+        )
+    if (data["part"] == "variance").any():
+        said += f"Variance of the gradient in {symbol} against {family.axis}. "
+        said += parameters.changes(data[data["part"] == "variance"], family.axis, {"parameter": parameter})
+    return said
 
 
-def _entries(clouds: pd.DataFrame) -> list[tuple[Any, str]]:
-    entries: list[tuple[Any, str]] = []
-    for estimator in dict.fromkeys(clouds["estimator"]):
-        style = look(estimator)
-        entries.append((Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.line), escape.figure(estimator)))
-    entries.append((Line2D([], [], color="black"), "cost f(x)"))
-    entries.append((Patch(facecolor="#cccccc", linewidth=0), "where x falls"))
-    return [*entries, (Line2D([], [], color=GREY, linestyle="--", linewidth=0.8 * styles.scale()), "true gradient")]
+def _cloud(column: str, cell: Cell, draws: Draws, gradient: str) -> pd.DataFrame:
+    result = result_of(cell)
+    variance = result.parameters.get(gradient.removeprefix("gradient.").rpartition("[")[0], {}).get("variance")
+    of = {
+        "part": "draw",
+        "column": column,
+        "estimator": result.estimator,
+        "run": cell.name,
+        "reference": _coordinate(cell, gradient)["reference"],
+    }
+    frame = pd.DataFrame({"draw": draws["z[0]"], "cost": draws["cost"], "gradient": draws[gradient]})
+    return frame.assign(**of, variance_here=variance and variance.value)
 
 
-def _cost(axes: Axes, part: pd.DataFrame) -> None:
-    one = part[part["run"] == part["run"].iloc[0]].sort_values("draw")
-    x, cost = one["draw"].to_numpy(dtype=float), one["cost"].to_numpy(dtype=float)
-    counts, edges = np.histogram(x, bins=32)
-    heights = 0.45 * counts / counts.max()
-    axes.fill_between(
-        edges, 0, np.append(heights, heights[-1]), step="post", color="#cccccc", linewidth=0, transform=axes.get_xaxis_transform()
-    )
-    # A line through the draws, where they lie close enough to show the cost and not their gaps.
-    sparse = 1 + np.flatnonzero(np.diff(x) > (x[-1] - x[0]) / 50)
-    axes.plot(np.insert(x, sparse, np.nan), np.insert(cost, sparse, np.nan), color="black", zorder=3)
+def _means(column: str, cell: Cell, gradient: str) -> pd.DataFrame:
+    """The mean of all replicates, and the truth."""
+    found, result = _coordinate(cell, gradient), result_of(cell)
+    if found["mean"] is None:
+        return pd.DataFrame()
+    half = 1.96 * found["mean_se"]
+    of = {"part": "mean", "column": column, "estimator": result.estimator, "run": cell.name, "reference": found["reference"]}
+    ends = {"ci_low": found["mean"] - half, "ci_high": found["mean"] + half}
+    return pd.DataFrame([of | ends | {"value": found["mean"], "se": found["mean_se"], "verdict": result.verdict.status}], dtype=object)
 
 
-def _gradients(axes: Axes, part: pd.DataFrame) -> None:
-    said = []
-    for place, (estimator, cloud) in enumerate(part.groupby("estimator", sort=True)):
-        style = look(str(estimator))
-        dots: dict[str, Any] = {"color": style.colour, "marker": style.marker, "linestyle": "none", "markeredgewidth": 0}
-        axes.plot(cloud["draw"], cloud["gradient"], markersize=2.2 * styles.scale(), alpha=0.6, zorder=3 + place, **dots)
-        if cloud["variance_here"].notna().all():
-            variance = float(f"{cloud['variance_here'].iloc[0]:.2g}")
-            said.append((style.colour, f"variance {rounding.concise(variance)}"))
-    true = part["reference"].dropna()
-    if len(true):
-        axes.axhline(float(true.iloc[0]), color=GREY, linestyle="--", linewidth=0.8 * styles.scale(), zorder=2)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.28 * (high - low))  # room for what is said
-    for place, (colour, text) in enumerate(said):
-        axes.text(0.02, 0.98 - 0.11 * place, text, transform=axes.transAxes, va="top", fontsize=styles.small(), color=colour)
+def _coordinate(cell: Cell, gradient: str) -> dict[str, Any]:
+    """Of the stored table of coordinates the line of this one."""
+    table = bias.coordinates(cell)
+    if table is None:
+        return {"mean": None, "mean_se": None, "reference": None}
+    name, _, index = gradient.removeprefix("gradient.").removesuffix("]").rpartition("[")
+    held = table[(table["parameter"] == name) & (table["index"] == int(index))]
+    return held.iloc[0].to_dict() if len(held) else {"mean": None, "mean_se": None, "reference": None}

@@ -40,7 +40,8 @@ class Look:
     line: Any
 
 
-# Within a family no two share a colour; of the whole table no two share colour and marker. A look never changes: append only.
+# Black is that of the exact gradient alone. Within a family no two share a colour; of the whole table no two share colour and marker.
+# A look never changes: append only.
 # fmt: off
 _TABLE: dict[str, dict[str, str]] = {
     "exact": {"exact": "black X dotted"},
@@ -55,7 +56,7 @@ _TABLE: dict[str, dict[str, str]] = {
     },
     "control variate": {
         "rebar": "brown v dash-dot", "relax": "teal p solid", "double_cv": "navy ^ long", "muprop": "plum < dotted",
-        "rodeo": "black d solid", "delta_method": "orange > dash-dot-dot", "lax": "olive h dashed",
+        "rodeo": "purple s solid", "delta_method": "orange > dash-dot-dot", "lax": "olive h dashed",
     },
     "conditional expectation": {
         "local_expectation": "teal d solid", "sum_and_sample": "navy s dashed", "bitflip": "orange X dotted",
@@ -72,7 +73,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "entmax": "olive > dash-dot",
     },
     "straight-through": {
-        "straight_through": "purple D dash-dot", "st_gumbel": "orange v long", "reinmax": "black o solid", "gumbel_rao": "teal * dashed",
+        "straight_through": "purple D dash-dot", "st_gumbel": "orange v long", "reinmax": "green o dashed", "gumbel_rao": "teal * dashed",
         "gapped_st": "navy < dotted", "zgr": "sky s dash-dot-dot", "darn": "olive P dashed", "decoupled_st": "brown > solid",
         "slope_annealed_st": "plum ^ dotted", "simple": "red p dash-dot", "redge": "blue h long",
     },
@@ -99,7 +100,7 @@ def look(estimator: str, rank: int = 0) -> Look:
     if rank == 0:
         return base
     lines = list(DASHES.values())
-    return replace(base, colour=_paler(base.colour, 0.7 ** min(rank, 4)), line=lines[(lines.index(base.line) + rank) % len(lines)])
+    return replace(base, colour=_paler(base.colour, 0.78 ** min(rank, 4)), line=lines[(lines.index(base.line) + rank) % len(lines)])
 
 
 def _paler(colour: str, share: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from gsx.records import Result
@@ -61,15 +61,21 @@ def explanations(cells: Iterable[Cell]) -> list[str]:
     return [f"{key}: {text}" for key, text in _EXPLAINED.items() if key in found]
 
 
-def interval(results: Sequence[Result]) -> str:
-    """One sentence: which interval is drawn and printed."""
-    segments = sorted({_segments(result) for result in results}, reverse=True)
-    return (
-        "Intervals are 95 %: delete-one-segment jackknife with Student t over "
-        + " or ".join(map(str, segments or [64]))
-        + " segments, on a log scale for variance, MSE and ratios; for bias² [max(0, b − c)², (b + c)²], where b is the distance of the "
-        "mean from the reference and c its 95 % error."
-    )
+#: Statistics with an interval on a log scale, and what a sentence calls them.
+_LOGARITHMIC = {"variance": "variance", "mse": "MSE", "ratio": "ratios"}
+
+
+def interval(results: Sequence[Result], of: Collection[str] = (*_LOGARITHMIC, "bias_sq")) -> str:
+    """One sentence: which interval is drawn and printed; ``of`` are the statistics that are."""
+    log = [name for key, name in _LOGARITHMIC.items() if key in of]
+    segments = " or ".join(map(str, sorted({_segments(result) for result in results}, reverse=True) or [64]))
+    said = []
+    if log:
+        told = " and ".join(filter(None, [", ".join(log[:-1]), log[-1]]))
+        said.append(f"delete-one-segment jackknife with Student t over {segments} segments, on a log scale for {told}")
+    if "bias_sq" in of:
+        said.append("for bias² [max(0, b − c)², (b + c)²], where b is the distance of the mean from the reference and c its 95 % error")
+    return f"Intervals are 95 %: {'; '.join(said)}."
 
 
 def _segments(result: Result) -> int:
@@ -87,7 +93,8 @@ def extent(results: Sequence[Result]) -> str:
 
     n, r = span(result.num_samples for result in results), span(result.num_replicates for result in results)
     seed = span(result.config.get("seed", "unknown") for result in results)
-    return f"N = {n} samples per estimate; R = {r} replicates; seed {seed}."
+    samples, seeds = "sample" if n == "1" else "samples", "seed" if len({result.config.get("seed") for result in results}) == 1 else "seeds"
+    return f"N = {n} {samples} per estimate; R = {r} replicates; {seeds} {seed}."
 
 
 def counted_once(names: Sequence[str]) -> str:

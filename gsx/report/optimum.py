@@ -35,7 +35,7 @@ def plots(group: Group, points: Points) -> Iterator[Plot]:
         caption = (
             f"Mean squared error of the gradient estimate against temperature τ on {group.label}, a curve for each number of samples N: "
             "more samples divide the variance and leave the bias. "
-            f"{notes.extent(results)} {notes.interval(results)} {told(data)}{notes.missing(group.cells)}"
+            f"{notes.extent(results)} {notes.interval(results, ['mse'])} {told(data)}{notes.missing(group.cells)}"
         )
         yield Plot(f"temperature-{group.slug}", f"The best temperature for each N: {group.label}", data, caption, draw)
 

@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gsx.report import canvas, curves, escape, notes, styles, sweeps
+from gsx.report import canvas, curves, escape, notes, remarks, styles, sweeps
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
-from gsx.report.crossing import between, logarithmic
+from gsx.report.crossing import bend, between, logarithmic
 from gsx.report.families import Family, families
 
 #: Rows and columns of panels.
@@ -51,9 +51,12 @@ def _plot(model: str, key: str, alike: list[Family]) -> Iterator[Plot]:
     if data.empty:
         return
     axis, everything = alike[0].axis, [cell for family in alike for cell in family.everything]
+    panels = [(_place_of(*key), part) for key, part in data.groupby(["parameter", "family"], sort=False)]
+    marks = f"{curves.THIN_NOTE} " if curves.thin(data[data["kind"] == "point"]) else ""
+    marks += "Hollow markers on the axis: zero but for rounding. " if (data["kind"] == "zero").any() else ""
     caption = (
-        f"Variance of the gradient in each parameter of {model} against {axis}. {changes(data, axis)}"
-        f"{notes.extent(drawn)} {notes.interval(drawn)} Hollow markers on the axis: zero but for rounding. {notes.missing(everything)}"
+        f"Variance of the gradient in each parameter of {model} against {axis}. {changes(data, axis)}{notes.extent(drawn)} "
+        f"{notes.interval(drawn, ['variance'])} {marks}{curves.coinciding(panels)}{notes.missing(everything)}"
     )
     draw_it = functools.partial(draw, x_label=axis)
     yield Plot(
@@ -90,17 +93,21 @@ def crossings(data: pd.DataFrame) -> list[dict[str, Any]]:
         if before == after:
             continue
         gap = {x: math.log(values[before, x]["value"] / values[after, x]["value"]) for x in grid
-               if low <= x <= high and all(values.get((s, x), {"kind": ""})["kind"] == "point" for s in (before, after))}  # fmt: skip
-        around = [(a, b) for a, b in itertools.pairwise(sorted(gap)) if gap[a] <= 0 < gap[b]]
+               if all(values.get((s, x), {"kind": ""})["kind"] == "point" for s in (before, after))}  # fmt: skip
+        around = [(a, b) for a, b in itertools.pairwise(sorted(gap)) if low <= a and b <= high and gap[a] <= 0 < gap[b]]
         if not around:
             continue
         a, b = around[0]
         start, end = ((gap[x], _half(values[before, x], values[after, x])) for x in (a, b))
-        crossed = between(a, b, start, end, log_x)
+        missed = bend(gap, a, b, log_x)
+        crossed = between(a, b, start, end, log_x, missed or 0.0)
+        far = b / a > 2 if log_x else b - a > (grid[-1] - grid[0]) / 4
+        located = missed is not None and not far and crossed.high - crossed.low <= (b - a) / 2
+        ends = (crossed.low, crossed.high) if located else (a, b)
         one, other = (math.log(values[before, x]["value"]) for x in (a, b))
         height = math.exp((1 - crossed.share) * one + crossed.share * other)
         found.append({"series": f"{before} / {after}", "estimator": "", "rank": 0, "x": crossed.at, "statistic": "crossing", "tuned": False,
-                      "value": height, "kind": "crossing", "x_low": crossed.low, "x_high": crossed.high,
+                      "value": height, "kind": "crossing", "located": located, "x_low": ends[0], "x_high": ends[1],
                       "grid_low": a, "grid_high": b})  # fmt: skip
     return found
 
@@ -127,15 +134,27 @@ def changes(data: pd.DataFrame, axis: str, of: dict[str, str] | None = None) -> 
     found = []
     for row in data[data["kind"] == "crossing"].to_dict("records"):
         row |= of or {}
-        where = ", ".join(filter(None, [SYMBOLS.get(row["parameter"], row["parameter"]), row.get("family")]))
+        where = _place_of(row["parameter"], row.get("family"))
         grid = f"between {row['grid_low']:g} and {row['grid_high']:g}"
-        found.append(f"{row['series'].replace(' / ', ' to ')} at {axis} = {_place(row)}, {grid} ({where})")
+        place = f"at {axis} = {_place(row)}, {grid}" if row["located"] else grid
+        found.append(f"{row['series'].replace(' / ', ' to ')} {place} ({where})")
     if not found:
         return ""
-    return (
-        f"Dotted: where the estimator of least variance changes, {'; '.join(found)}; ± is the 95 % interval that the errors of the two "
-        "curves give, and straight lines between the two settings measured around it are assumed. "
-    )
+    located = data.loc[data["kind"] == "crossing", "located"].astype(bool)
+    told = f"Dotted: where the estimator of least variance changes, {'; '.join(found)}. "
+    if located.any():
+        told += (
+            "± is the 95 % interval that the errors of the two curves give, and what a straight line between the two settings may miss, by "
+            "the bend that their neighbours show. "
+        )
+    if not located.all():
+        told += "Where the two lie far apart, or that is more than half of the way between them, no place is told. "
+    return told
+
+
+def _place_of(parameter: str, family: str | None) -> str:
+    """A panel in words."""
+    return ", ".join(filter(None, [SYMBOLS.get(parameter, parameter), family]))
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -165,20 +184,32 @@ def draw(data: pd.DataFrame, x_label: str) -> Figure:
         axes.set_title(f"({letter}) {symbol}" + (f", {escape.figure(family, 24)}" if family else ""), loc="left")
     for axes in panels[:: max(1, len(columns))]:
         axes.set_ylabel("variance")
-    dotted = (Line2D([], [], color=GREY, linestyle=":", linewidth=styles.scale()), "the least changes")
-    curves.legend(figure, shown, [dotted] if (data["kind"] == "crossing").any() else [])
+    curves.legend(figure, shown, [dotted()] if (data["kind"] == "crossing").any() else [])
     return figure
 
 
+def dotted() -> tuple[Line2D, str]:
+    """For a legend."""
+    return Line2D([], [], color=GREY, linestyle=":", linewidth=styles.scale()), "the least changes"
+
+
 def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
-    """A dotted line down from each crossing, with its place at the bottom."""
-    middle = sum(axes.get_xlim()) / 2 if axes.get_xscale() == "linear" else math.sqrt(math.prod(axes.get_xlim()))
+    """A dotted line down from each crossing, a ring and a bar for its error; where no place is known, the bar between the two settings."""
     for row in crossed.to_dict("records"):
-        axes.vlines(row["x"], axes.get_ylim()[0], row["value"], color=GREY, linestyle=":", linewidth=styles.scale(), zorder=4)
-        axes.plot([row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6)
-        axes.hlines(row["value"], row["x_low"], row["x_high"], color="black", linewidth=1.6 * styles.scale(), zorder=6)
-        text = f"{escape.figure(x_label, 12)}* = {_place(row)}".replace("-", "−")
-        side: dict[str, Any] = {"ha": "left", "xytext": (3, 0)} if row["x"] < middle else {"ha": "right", "xytext": (-3, 0)}
-        at: dict[str, Any] = {"xycoords": axes.get_xaxis_transform(), "textcoords": "offset points", "fontsize": styles.small()}
-        at["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
-        axes.annotate(text, (row["x"], 0.04), zorder=6, **side, **at)
+        bar: dict[str, Any] = {"color": "black", "linewidth": 1.6 * styles.scale(), "zorder": 6}
+        axes.hlines(row["value"], row["x_low"], row["x_high"], **bar)
+        dotted: dict[str, Any] = {"color": GREY, "linestyle": ":", "linewidth": styles.scale(), "zorder": 4}
+        if row["located"]:
+            axes.vlines(row["x"], axes.get_ylim()[0], row["value"], **dotted)
+            axes.plot(
+                [row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6
+            )
+        else:
+            axes.vlines([row["x_low"], row["x_high"]], axes.get_ylim()[0], row["value"], **dotted)
+    name = escape.figure(x_label, 12)
+    lines = [
+        f"{name}* = {_place(row)}" if row["located"] else f"{row['grid_low']:g} < {name}* < {row['grid_high']:g}"
+        for row in crossed.to_dict("records")
+    ]
+    if lines:
+        remarks.in_a_corner(axes, [line.replace("-", "−") for line in lines])

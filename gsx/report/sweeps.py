@@ -25,8 +25,8 @@ def over_samples(group: Group) -> Iterator[Plot]:
     names = labels.series([result_of(cell) for cell in cells], "N")
     points = _long_enough(curves.gather(cells, names, lambda cell: float(result_of(cell).num_samples)), 2)
     lead = (
-        f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}. "
-        "Dashed grey: 1/N, the line of an average of independent samples."
+        f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}; dashed grey is 1/N, "
+        "the line of an average of independent samples."
     )
     title = f"Variance and bias² against N: {group.label}"
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
@@ -68,7 +68,7 @@ def _by_samples(family: Family) -> Iterator[Plot]:
         draw = functools.partial(_draw_by_samples, x_label=family.axis)
         frame = functools.partial(_frame_by_samples, statistic=statistic)
         title = f"{what.capitalize()} against {family.axis}: {family.name}"
-        yield from _paged(everything, slug, title, lead, family.everything, frame, draw)
+        yield from _paged(everything, slug, title, lead, family.everything, frame, draw, by_samples=True)
 
 
 def _frame_by_samples(points: Points, statistic: str) -> pd.DataFrame:
@@ -84,14 +84,21 @@ def _paged(
     cells: Sequence[Cell],
     frame: Callable[[Points], pd.DataFrame],
     draw: Callable[[pd.DataFrame], Figure],
+    by_samples: bool = False,
 ) -> Iterator[Plot]:
     """The figures of these points, if there are any; ``cells`` are all that might have been in them."""
     absent = notes.missing(cells)
     for place, of, page in curves.numbered(points):
         results = [result_of(cell) for _, _, cell in page]
         data = frame(page)
-        zero = f"{curves.ZERO_NOTE} " if (data["kind"] == "zero").any() else ""
-        caption = f"{lead[:-1]}{of}. {notes.extent(results)} {notes.interval(results)} {curves.INTERVAL_NOTE} {zero}{absent}"
+        statistics = set(data["statistic"]) & {"variance", "bias_sq"}
+        drawn = data[data["statistic"].isin(statistics)]
+        first = drawn[drawn["statistic"] == max(statistics)]  # the variance, where it is there
+        panels = ((f"N = {n}", part) for n, part in first.groupby("num_samples")) if by_samples else [("", first)]
+        caption = (
+            f"{lead[:-1]}{of}. {notes.extent(results)} {notes.interval(results, statistics)} {curves.marks(drawn)}"
+            f"{curves.coinciding(panels)}{absent}"
+        )
         yield Plot(slug if place == 1 else f"{slug}-{place}", title + of, data, caption, draw)
 
 
@@ -102,6 +109,7 @@ def _long_enough(points: Points, least: int) -> Points:
 
 
 def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
+    data = data[data["statistic"] != "mse"]
     figure, panels = canvas.panels(2, least=3.2 if curves.crowded(data) else 2.4)
     for axes, statistic, letter in zip(panels, ("variance", "bias_sq"), "ab", strict=True):
         part = data[data["statistic"] == statistic]

@@ -51,6 +51,7 @@ def make(
     provenance: dict[str, Any] | None = None,
     facts: dict[str, Any] | None = None,
     evaluations: int | None = None,
+    draws: dict[str, np.ndarray] | None = None,
     with_segments: bool = True,
     with_coordinates: bool = True,
 ) -> Path:
@@ -118,7 +119,7 @@ def make(
     )
     path = root / name / (folder or f"{estimator}-{result_id[:12]}")
     directory = RunDirectory(path)
-    directory.write_result(result)
+    directory.write_result(result, draws)
     if with_segments:
         directory.write_segments(segments(layout, variance, replicates, rng), {"numpy": "2"}, result_id)
     return path

@@ -3,18 +3,36 @@
 import itertools
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from gsx.records import Interval, Layout
-from gsx.report import alignment, axis, canvas, curves, frontier, integrands, optimum, parameters, report, styles, sweeps, training
+from gsx.report import (
+    alignment,
+    axis,
+    bias,
+    canvas,
+    comparison,
+    curves,
+    frontier,
+    integrands,
+    optimum,
+    parameters,
+    remarks,
+    report,
+    styles,
+    sweeps,
+    training,
+)
 from gsx.report.collect import collect
+from gsx.report.crossing import bend, between
 from gsx.report.families import families
 from gsx.report.looks import FAMILY, LOOKS, Look, look
 from gsx.report.trainings import collect as collect_trainings
-from gsx.store import RunDirectory
 from tests.report import factory, trainings
 
 # ---------------------------------------------------------------------------------------------------------------------- looks
@@ -34,6 +52,22 @@ def test_looks_are_told_apart() -> None:
     assert alike(LOOKS) == []
     assert len({(look.colour, look.marker, look.line) for look in LOOKS.values()}) == len(LOOKS)
     assert alike(LOOKS | {"rloo": LOOKS["reinforce"]}) == [("reinforce", "rloo")]  # the check sees a planted pair
+
+
+def test_black_is_the_exact_gradients_own() -> None:
+    assert [name for name, look in LOOKS.items() if look.colour == "#000000"] == ["exact"]
+
+
+def test_estimators_drawn_together_differ_in_colour() -> None:
+    """In every shipped experiment; of more estimators than there are colours, in colour and marker or colour and line."""
+    folder = Path(__file__).parents[2] / "conf" / "experiment"
+    together = {path.stem: path.read_text().partition("\nsteps:")[2].partition("\nfindings:")[0] for path in folder.glob("*.yaml")}
+    found = {name: {one for one in LOOKS if re.search(rf"\b{one}\b", text)} for name, text in together.items()}
+    assert len(found) >= 13 and {"exact", "reinmax", "straight_through"} <= found["polynomial"] and len(found["sample_size"]) > 20
+    for name, estimators in found.items():
+        colours = {LOOKS[estimator].colour for estimator in estimators}
+        assert len(colours) == len(estimators) or len(estimators) > 12, name
+        assert len({(LOOKS[e].colour, LOOKS[e].marker) for e in estimators}) == len(estimators), name
 
 
 def test_every_estimator_has_a_look_in_its_family() -> None:
@@ -59,6 +93,23 @@ def test_looks_do_not_move() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- names and ticks
+
+
+def test_words_stand_where_nothing_is_drawn() -> None:
+    with styles.use("page"):
+        for y, corner in (((0.05, 0.05, 0.9), (0.98, 0.02)), ((0.9, 0.9, 0.0), (0.02, 0.02)), ((0.05, 0.05, 0.05), (0.98, 0.98))):
+            axes = canvas.panels(1)[1][0]
+            axes.set(xlim=(0, 1), ylim=(0, 1))
+            axes.plot((0.0, 0.4, 1.0), y)
+            remarks.in_a_corner(axes, ["k* = 1.06"])
+            assert axes.texts[0].get_position() == corner
+        axes = canvas.panels(1)[1][0]
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.plot((0.0, 0.5, 1.0), (0.0, 0.5, 0.5))
+        axes.hlines(0.42, 0.5, 1.0)
+        remarks.beside(axes, (0.5, 0.5), "τ=5", "black")
+        x, y = axes.texts[0].get_position()
+        assert x > 0.5 and y > 0.5 and axes.texts[0].get_horizontalalignment() == "left"
 
 
 def test_sample_sizes_are_their_own_ticks() -> None:
@@ -112,24 +163,21 @@ def test_zero_variance_stands_on_the_axis_and_the_curve_has_a_gap(toys: Path) ->
     assert [math.isnan(y) for y in curve.get_ydata()] == [False, True, False]
 
 
+def draws(cost: Callable[[float], float], gradient: Callable[[float], float]) -> dict[str, np.ndarray]:
+    """The columns of draws.csv."""
+    x = np.array([0.1 * i for i in range(-20, 20)])
+    return {"replicate": np.arange(40), "z[0]": x, "cost": np.array([*map(cost, x)]), "gradient.loc[0]": np.array([*map(gradient, x)])}
+
+
 @pytest.fixture(scope="module")
 def gaussians(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two parameters, with variances k^2 and 1 / k that cross at 1, and draws at every k."""
     root = tmp_path_factory.mktemp("gaussians")
     two = Layout(("loc", "log_scale"), ((1,), (1,)))
-    for k, (estimator, power) in itertools.product((0.25, 0.5, 2.0, 4.0), (("reparameterization", 2.0), ("reinforce", -1.0))):
-        path = factory.make(root, estimator, model="gaussian_toy", model_settings={"cost": "cos", "k": k}, variance=k**power, layout=two)
-        x = [0.1 * i for i in range(-20, 20)]
-        columns = {
-            "replicate": range(40),
-            "z[0]": x,
-            "cost": [math.cos(k * v) for v in x],
-            "gradient.loc[0]": [-k * math.sin(k * v) for v in x],
-        }
-        run = RunDirectory(path)
-        result = run.read_result()
-        assert result is not None
-        run.write_result(result, {name: pd.Series(values).to_numpy() for name, values in columns.items()})
+    for k, (estimator, power) in itertools.product((0.25, 0.8, 1.25, 4.0), (("reparameterization", 2.0), ("reinforce", -1.0))):
+        settings = {"cost": "cos", "k": k}
+        columns = draws(lambda x, k=k: math.cos(k * x), lambda x, k=k: -k * math.sin(k * x))
+        factory.make(root, estimator, model="gaussian_toy", model_settings=settings, variance=k**power, layout=two, draws=columns)
     return root
 
 
@@ -138,8 +186,8 @@ def test_the_crossing_is_where_the_curves_cross(gaussians: Path) -> None:
     crossed = plot.frame[plot.frame["kind"] == "crossing"]
     assert list(crossed["parameter"]) == ["loc", "log_scale"]
     assert list(crossed["x"]) == pytest.approx([1.0, 1.0]) and list(crossed["value"]) == pytest.approx([1.0, 1.0])
-    assert set(crossed["series"]) == {"reparameterization / reinforce"} and "k = 1.000 ± 0.007, between 0.5 and 2 (μ)" in plot.caption
-    # The variances are k^2 and 1 / k, whose log ratio 3 log k is -3 log 2 and 3 log 2 around it; each has the interval exp(+-.02).
+    assert set(crossed["series"]) == {"reparameterization / reinforce"} and "k = 1.000 ± 0.007, between 0.8 and 1.25 (μ)" in plot.caption
+    # The variances are k^2 and 1 / k, whose log ratio 3 log k is as much below zero as above around it; each has the interval exp(+-.02).
     each = math.hypot(0.02, 0.02)
     half = math.hypot(0.5 * each, 0.5 * each) / 3
     assert list(crossed["x_high"].astype(float)) == pytest.approx([math.exp(half)] * 2)
@@ -156,11 +204,102 @@ def test_curves_within_error_do_not_cross() -> None:
         assert len(parameters.crossings(frame)) == expected
 
 
+def test_between_distant_settings_no_place_is_told() -> None:
+    """What a straight line misses of a parabola is exactly what its neighbours show; without neighbours nothing is known."""
+    parabola = {x: x**2 - 2.0 for x in (0.0, 1.0, 2.0, 3.0)}
+    assert bend(parabola, 1.0, 2.0, False) == pytest.approx(max((3 * x - 2) - x**2 for x in (1.4, 1.5, 1.6)))
+    assert bend({math.exp(x): 3 * x for x in (0.0, 1.0, 2.0)}, 1.0, math.e, True) == pytest.approx(0)
+    assert bend({1.0: -1.0, 2.0: 1.0}, 1.0, 2.0, False) is None
+    crossed = between(1.0, 2.0, (-1.0, 0.0), (2.0, 0.0), False, missed=0.25)
+    assert crossed.low < math.sqrt(2) < crossed.high and not between(1.0, 2.0, (-1.0, 0.0), (2.0, 0.0), False).high > math.sqrt(2)
+
+    def rows(name: str, curve: dict[float, float]) -> list[dict]:
+        of = {"series": name, "statistic": "variance", "parameter": "loc", "family": "", "kind": "point", "tuned": False}
+        return [{**of, "estimator": name, "rank": 0, "x": x, "value": v, "ci_low": v / 1.01, "ci_high": v * 1.01} for x, v in curve.items()]
+
+    curves_of = {True: {1.0: 1.0, 1.1: 1.21, 1.2: 1.44, 5.0: 25.0}, False: {1.0: 1.0, 1.3: 1.1, 5.0: 25.0, 6.0: 26.0}}
+    for located, curve in curves_of.items():  # of the second the settings lie a factor of four apart
+        frame = pd.DataFrame(rows("reparameterization", curve) + rows("reinforce", dict.fromkeys(curve, 1.15)))
+        (found,) = parameters.crossings(frame)
+        assert found["located"] is located
+        frame = pd.concat([frame, pd.DataFrame([found | {"parameter": "loc", "family": ""}])], ignore_index=True)
+        assert ("±" in parameters.changes(frame, "k")) is located
+        with styles.use("page"):
+            figure = parameters.draw(frame.astype(object), "k")
+        (panel,) = figure.axes
+        assert any(line.get_marker() == "o" and list(line.get_xdata()) == [found["x"]] for line in panel.get_lines()) is located
+        (told,) = [text.get_text() for text in panel.texts]
+        assert "±" in told if located else told == "1.3 < k* < 5"
+
+
 def test_draws_are_drawn_as_they_were_kept(gaussians: Path) -> None:
     (plot,) = integrands.plots(groups_of(gaussians))
-    cloud = plot.frame[(plot.frame["part"] == "draw") & (plot.frame["setting"] == 4.0) & (plot.frame["estimator"] == "reinforce")]
+    clouds = plot.frame[plot.frame["part"] == "draw"]
+    cloud = clouds[(clouds["column"] == "k = 4") & (clouds["estimator"] == "reinforce")]
     assert list(cloud["gradient"].astype(float)) == [-4 * math.sin(4 * x) for x in cloud["draw"]]
-    assert sorted(set(plot.frame["setting"].dropna())) == [0.25, 4.0]  # the smoothest and the wildest
+    assert list(dict.fromkeys(clouds["column"])) == ["k = 0.25", "k = 4"]  # the smoothest and the wildest
+    assert "biased" not in plot.caption and "Hollow" not in plot.caption
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    (curve,) = [line for line in figure.axes[0].get_lines() if line.get_color() == "black"]
+    assert len(curve.get_xdata()) > 30 and all(math.isfinite(y) for y in curve.get_ydata())  # one line, without gaps
+    assert [axes.get_ylabel() for axes in figure.axes[:2]] == ["cost f(x)", "gradient in μ"]
+    shades = {tuple(patch.get_facecolor()) for patch in figure.legends[0].get_patches()}
+    assert len(shades) == len(figure.legends[0].get_patches())  # where x falls is no interval
+
+
+def test_the_cost_on_which_an_estimator_fails_stands_beside(gaussians: Path, tmp_path: Path) -> None:
+    two = Layout(("loc", "log_scale"), ((1,), (1,)))
+    for estimator, wrong in (("reparameterization", 1.0), ("reinforce", 0.0)):
+        columns = draws(lambda x: float(x > 0.3), lambda x, wrong=wrong: wrong)
+        factory.make(tmp_path, estimator, model="discontinuous_toy", bias=wrong, variance=1.0, layout=two, draws=columns)
+    (plot,) = integrands.plots(collect([gaussians, tmp_path])[0])
+    means = plot.frame[plot.frame["part"] == "mean"].set_index(["column", "estimator"])
+    assert "On discontinuous_toy reparameterization is biased" in plot.caption
+    failing, right = (means.loc[("discontinuous_toy", name)] for name in ("reparameterization", "reinforce"))
+    assert failing["ci_low"] > failing["reference"] and right["ci_low"] < right["reference"] < right["ci_high"]
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    assert [text.get_text() for text in figure.axes[-1].texts] == ["biased"]
+    assert "(e) cost, discontinuous_toy" in [axes.get_title(loc="left") for axes in figure.axes]
+
+
+def test_curves_that_lie_on_each_other_are_named_together() -> None:
+    def rows(name: str, values: list[float]) -> list[dict]:
+        return [{"series": name, "x": float(x), "value": v, "kind": "point" if v else "zero"} for x, v in enumerate(values)]
+
+    same = pd.DataFrame(rows("arms", [1.0, 0.0, 2.0]) + rows("disarm", [1.005, 0.0, 2.0]) + rows("rloo", [1.0, 0.5, 2.0]))
+    other = pd.DataFrame(rows("arms", [1.0, 1.0]) + rows("disarm", [1.1, 1.0]))
+    assert curves.coinciding([("N = 2", same), ("N = 4", other)]) == "One lies on the other, within 1 %: arms and disarm (N = 2). "
+    assert curves.coinciding([("", same)]) == "One lies on the other, within 1 %: arms and disarm. "
+    assert curves.coinciding([("N = 4", other)]) == ""
+
+
+@pytest.mark.parametrize(("relative", "shown"), [(0.0005, False), (0.3, True)])
+def test_an_interval_narrower_than_its_line_has_no_entry_in_the_legend(relative: float, shown: bool, tmp_path: Path) -> None:
+    for estimator, samples in itertools.product(("rloo", "reinforce"), (2, 64)):
+        exact = Interval(1 / samples, relative / samples, ((1 - relative) / samples, (1 + relative) / samples))
+        factory.make(tmp_path, estimator, samples=samples, summary={"variance": exact, "bias_sq": Interval(0.0, 0.0, (0.0, 0.0))})
+    (plot,) = sweeps.over_samples(groups_of(tmp_path)[0])
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    assert ("95 % interval" in [text.get_text() for text in figure.legends[0].get_texts()]) is shown
+    assert ("narrower than the line" in plot.caption) is not shown
+
+
+def test_captions_tell_of_nothing_that_is_not_drawn(tmp_path: Path) -> None:
+    for tau, samples in itertools.product((0.1, 0.5, 2.0), (1, 4, 16)):
+        factory.make(tmp_path, "concrete", settings={"temperature": tau}, samples=samples, variance=0.01 / tau / samples, bias=0.3 * tau)
+    (group,) = groups_of(tmp_path)
+    told = [plot.caption for plot in (*frontier.plots(group), *sweeps.over_samples(group), *comparison.plots(group), *bias.plots(group))]
+    assert len(told) == 5
+    for words in ("Hollow", "Horizontal", "left edge", "2000", "ratios", "One lies on"):
+        assert not any(words in caption for caption in told), words
+    assert not any("MSE" in caption for caption in told[2:]) and "MSE" in told[0]
+    factory.make(tmp_path, "rloo", samples=1, variance=0.004)  # without a temperature, and unbiased
+    (group,) = groups_of(tmp_path)
+    caption = next(frontier.plots(group)).caption
+    assert "Horizontal lines" in caption and "Hollow markers with an arrow" in caption
 
 
 def test_pages_hold_every_series_once_and_relatives_together(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Words inside a panel, where there is room: in the emptiest corner, or on the emptiest side of a point."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from gsx.report import styles
+
+Box = tuple[float, float, float, float]  # two opposite corners, in the coordinates of a panel
+
+_BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
+
+
+def in_a_corner(axes: Axes, lines: Sequence[str]) -> None:
+    """After everything else is drawn."""
+    width, height = _size(axes, max(lines, key=len))
+    height *= len(lines)
+    across, up = {0.98: -width, 0.02: width}, {0.02: height, 0.98: -height}
+    corners = [(x, y, x + across[x], y + up[y]) for y, x in itertools.product(up, across)]
+    x, y, *_ = _emptiest(_drawn(axes, bars=False), corners)
+    side: dict[str, Any] = {"ha": "right" if x > 0.5 else "left", "va": "top" if y > 0.5 else "bottom", "transform": axes.transAxes}
+    axes.text(x, y, "\n".join(lines), fontsize=styles.small(), bbox=_BOX, zorder=7, **side)
+
+
+def beside(axes: Axes, at: tuple[float, float], text: str, colour: str) -> None:
+    """Beside a point of the data; after all curves are drawn."""
+    width, height = _size(axes, text)
+    px, py = (axes.transData + axes.transAxes.inverted()).transform(at)
+    gap = 0.5 * height
+    centres = [(px + x * (gap + width / 2), py + y * (gap + height / 2)) for x in (1, -1) for y in (1, 0, -1)]
+    boxes = [(x - width / 2, y - height / 2, x + width / 2, y + height / 2) for x, y in centres]
+    left, bottom, right, top = _emptiest(_drawn(axes, bars=True), boxes)
+    x, side = (left, "left") if left > px else (right, "right")
+    style: dict[str, Any] = {"ha": side, "va": "center", "transform": axes.transAxes, "color": colour, "zorder": 6}
+    axes.text(x, (bottom + top) / 2, text, fontsize=styles.small(), **style)
+
+
+def _size(axes: Axes, text: str) -> tuple[float, float]:
+    """About as much of the panel as a line of text takes; the layout is not known yet."""
+    panel, letter = axes.get_window_extent(), styles.small() / 72 * axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    return 0.62 * letter * len(text) / panel.width, 1.3 * letter / panel.height
+
+
+def _emptiest(points: np.ndarray, boxes: Sequence[Box]) -> Box:
+    """The box that least is drawn in, the first of equals; what leaves the panel comes last."""
+
+    def crowd(box: Box) -> tuple[bool, int]:
+        low, high = np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])
+        inside = ((points >= low - 0.01) & (points <= high + 0.01)).all(1)
+        return bool((low < 0).any() or (high > 1).any()), int(inside.sum())
+
+    return min(boxes, key=crowd)
+
+
+def _drawn(axes: Axes, bars: bool) -> np.ndarray:
+    """Points along the curves, in the coordinates of the panel, close enough to see what passes through; with ``bars`` along those too."""
+    paths = [np.column_stack(line.get_data()) for line in axes.get_lines() if line.get_transform() == axes.transData]
+    if bars:
+        paths += [np.asarray(path) for of in axes.collections if isinstance(of, LineCollection) for path in of.get_segments()]
+    inside = axes.transData + axes.transAxes.inverted()
+    found = [np.zeros((0, 2))]
+    for path in paths:
+        at = inside.transform(np.asarray(path, dtype=float))
+        at = at[np.isfinite(at).all(1)]
+        if len(at):
+            steps = np.linspace(0, len(at) - 1, 1 if len(at) == 1 else 24 * len(at))
+            found.append(np.column_stack([np.interp(steps, range(len(at)), at[:, i]) for i in (0, 1)]))
+    return np.concatenate(found)
