@@ -8,6 +8,7 @@ import functools
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ from gsx.cli.summary import describe, describe_part, table
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.naming import printable
+from gsx.provenance import typed_command
 from gsx.records import Result, Shard
 from gsx.registry import Room, find, schema
-from gsx.store import RunDirectory
+from gsx.store import RunDirectory, write_sweep
 
 log = logging.getLogger("gsx")
 
@@ -59,6 +61,7 @@ def command(arguments: list[str]) -> int:
     work = _planned(flags, arguments)
     if dry_run:
         return show(work.cells, prepared, quiet=QUIET in os.environ)
+    _write_plan(work)
     return carry_out(work)
 
 
@@ -175,6 +178,13 @@ def plan(overrides: list[str]) -> Cell:
     return Cell(
         name, folder, measurement.result_id, state, measurement.engine, *size, rounding, measurement.config, measurement.shard, *ids
     )
+
+
+def _write_plan(work: Work) -> None:
+    """What a sweep is about to run, so that `gsx status` knows what it has not begun; unless Hydra was told to put it elsewhere."""
+    unfinished = any(cell.state != "complete" for cell in work.cells)
+    if len(work.cells) > 1 and unfinished and not any(re.match(r"\+*hydra\.sweep[.=]", word) for word in work.arguments):
+        write_sweep(((cell.folder, cell.result_id) for cell in work.cells), typed_command())
 
 
 @functools.lru_cache(maxsize=4)
