@@ -99,6 +99,7 @@ def _reference(run: RunDirectory, first: Result, layout: Layout) -> Reference:
     if not re.fullmatch(r"[0-9a-f]{64}", identity):
         raise IntegrityError(f"{run.path}: the id of its shards' reference is none; {ADVICE}")
     folder = RunDirectory(run.path.parent / f"reference-{identity[:12]}")
+    folder.check_links()
     stored = folder.read_reference()
     if stored is None:
         raise MissingData(f"{folder.path}: missing, and the shards were measured against it; gsx run without shard= makes it again")

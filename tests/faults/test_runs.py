@@ -48,6 +48,20 @@ def test_an_unfinished_larger_neighbour_that_is_ahead_in_one_segment_is_no_begin
     assert found.moments_sha256 == measure("bernoulli_toy", "reinforce", num_replicates=1024, **SETTINGS).moments_sha256
 
 
+def test_a_smaller_neighbour_that_is_a_link_is_no_beginning(tmp_path: Path) -> None:
+    """What is behind it says that it is the beginning, and is not."""
+    away, large = folder_of(tmp_path / "away", "111111111111"), folder_of(tmp_path, "222222222222")
+    measure("bernoulli_toy", "reinforce", directory=away, num_replicates=1024, **SETTINGS)
+    stored = RunDirectory(away).read_segments()
+    assert stored is not None
+    stored.segments.mean[:] += 1
+    RunDirectory(away).write_segments(stored.segments, stored.fingerprint, stored.result_id)
+    large.parent.mkdir()
+    (large.parent / away.name).symlink_to(away)
+    found = measure("bernoulli_toy", "reinforce", directory=large, num_replicates=2048, **SETTINGS)
+    assert found.moments_sha256 == measure("bernoulli_toy", "reinforce", num_replicates=2048, **SETTINGS).moments_sha256
+
+
 def test_another_reference_is_not_compared_with(tmp_path: Path) -> None:
     run = folder_of(tmp_path, "111111111111")
     measure("bernoulli_toy", "reinforce", directory=run, num_replicates=1024)
