@@ -12,7 +12,8 @@ import numpy as np
 from gsx.conclusion import combined, conclude
 from gsx.records import Cost, IntegrityError, Layout, MissingData, Reference, Result, Segments, Shard
 from gsx.shards import Share, furthest
-from gsx.store import RunDirectory, check_fingerprint, find_shards
+from gsx.store import RunDirectory, StoredShard, check_alike, find_shards
+from gsx.store.shards import advice
 
 #: The way out of what is wrong with all shards at once.
 ADVICE = "gsx run with force=true starts anew"
@@ -53,22 +54,12 @@ def merge(run: RunDirectory) -> Merged | None:
 def _joined(run: RunDirectory, folders: Mapping[Shard, RunDirectory], results: Mapping[Shard, Result]) -> Result:
     shares = [_share(folders[shard], shard, result) for shard, result in results.items()]
     first, stored = results[shares[0].shard], shares[0].stored
-    named = re.search(r"-([0-9a-f]{12})$", run.path.resolve().name)
+    check_alike(run.path, [StoredShard(share.shard, folders[share.shard].path, results[share.shard], share.stored) for share in shares])
     number = sum(len(share.stored.segments.blocks) for share in shares)
     for share in shares:
-        result, segments = results[share.shard], share.stored.segments
-        where = folders[share.shard].path
-        alike = (result.result_id, share.stored.result_id, result.reference["id"], segments.layout)
-        if alike != (first.result_id, stored.result_id, first.reference["id"], stored.segments.layout):
-            raise IntegrityError(f"{where}: of another run than {shares[0].shard.folder}; {_advice(share.shard)}")
-        if named and not result.result_id.startswith(named[1]):
-            raise IntegrityError(f"{where}: of another run than the folder it lies in; {_advice(share.shard)}")
-        try:
-            check_fingerprint(stored.fingerprint, share.stored.fingerprint)
-        except IntegrityError as error:
-            raise IntegrityError(f"{where}: beside {shares[0].shard.folder}, {error}") from None
-        if len(segments.blocks) != len(range(number)[share.shard.rows]):
-            raise IntegrityError(f"{where}: has not the segments of shard {share.shard}; {_advice(share.shard)}")
+        if len(share.stored.segments.blocks) != len(range(number)[share.shard.rows]):
+            where = folders[share.shard].path
+            raise IntegrityError(f"{where}: has not the segments of shard {share.shard}; {advice(share.shard)}")
     segments, seconds = furthest(shares, number, most=np.iinfo(np.int64).max)
     _check_whole(run, first, segments)
     reference = _reference(run, first, segments.layout)
@@ -82,21 +73,15 @@ def _joined(run: RunDirectory, folders: Mapping[Shard, RunDirectory], results: M
 
 def _share(folder: RunDirectory, shard: Shard, result: Result) -> Share:
     """The moments of a finished shard. IntegrityError where they are not those that its result speaks of."""
-    if result.part is None or result.part.shard != shard:
-        raise IntegrityError(f"{folder.path}: its result is not that of shard {shard}; {_advice(shard)}")
     stored = folder.read_segments()
     if stored is None or stored.segments.digest() != result.moments_sha256:
-        raise IntegrityError(f"{folder.path}: its segments.npz is not the one that its result speaks of; {_advice(shard)}")
+        raise IntegrityError(f"{folder.path}: its segments.npz is not the one that its result speaks of; {advice(shard)}")
     return Share(shard, stored)
 
 
 def _cost(result: Result) -> Cost:
     assert result.part is not None
     return dataclasses.replace(result.cost, time_ratio_log_se=result.part.time_ratio_log_se)
-
-
-def _advice(shard: Shard) -> str:
-    return f"gsx run shard={shard} with force=true starts it anew"
 
 
 def _check_whole(run: RunDirectory, first: Result, segments: Segments) -> None:
@@ -114,6 +99,7 @@ def _reference(run: RunDirectory, first: Result, layout: Layout) -> Reference:
     if not re.fullmatch(r"[0-9a-f]{64}", identity):
         raise IntegrityError(f"{run.path}: the id of its shards' reference is none; {ADVICE}")
     folder = RunDirectory(run.path.parent / f"reference-{identity[:12]}")
+    folder.check_links()
     stored = folder.read_reference()
     if stored is None:
         raise MissingData(f"{folder.path}: missing, and the shards were measured against it; gsx run without shard= makes it again")

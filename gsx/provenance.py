@@ -42,11 +42,11 @@ def provenance(device: torch.device, workers: int) -> dict[str, Any]:
         "workers": workers,
         "commit": _commit(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": _command(),
+        "command": typed_command(),
     }
 
 
-def _command() -> str:
+def typed_command() -> str:
     """What was typed, from `gsx` on; nothing where gsx was called from a program of the user's."""
     for position, word in enumerate(sys.orig_argv):
         if word == "gsx.cli" or Path(word).name == "gsx":

@@ -57,7 +57,7 @@ def beginning(place: Place) -> tuple[Segments, float] | None:
 def _smaller(run: RunDirectory, wanted: Wanted) -> Iterator[Share]:
     """The moments of neighbours that are those of the first blocks of this run."""
     for path in sorted(run.path.parent.glob(f"{run.path.name.rpartition('-')[0]}-*")):
-        stored = _fitting(RunDirectory(path), Shard(), wanted)
+        stored = None if path.is_symlink() else _fitting(RunDirectory(path), Shard(), wanted)
         if stored is not None and int(stored.segments.blocks.max(initial=0)) <= wanted.most:
             yield Share(Shard(), stored)
 

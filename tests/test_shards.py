@@ -338,6 +338,15 @@ def test_without_their_reference_shards_wait(parts: RunDirectory) -> None:
     same(parts, measure(ISING), parts.path.parent)
 
 
+def test_a_reference_behind_a_link_is_not_read(parts: RunDirectory, tmp_path: Path) -> None:
+    (reference,) = parts.path.parent.glob("reference-*")
+    reference.rename(tmp_path / "away")
+    reference.symlink_to(tmp_path / "away")
+    with pytest.raises(IntegrityError, match="is a symbolic link"):
+        merge(parts)
+    assert parts.read_result() is None
+
+
 def test_a_run_that_is_busy_is_not_merged(parts: RunDirectory) -> None:
     with parts.lock(), pytest.raises(GsxError) as refusal:
         merge(parts)

@@ -6,6 +6,7 @@ import argparse
 import functools
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
 from gsx.cli.progress import duration, progress, silent
+from gsx.provenance import typed_command
 from gsx.records import Busy
-from gsx.store import RunDirectory
+from gsx.store import RunDirectory, write_sweep
 
 #: Set by ``-q``; an environment variable, because launchers start processes of their own.
 QUIET = "GSX_QUIET"
@@ -50,6 +52,7 @@ def command(arguments: list[str]) -> int:
     work = _planned(flags, arguments)
     if dry_run:
         return show(work.cells, prepared, quiet=QUIET in os.environ)
+    _write_plan(work)
     return carry_out(work)
 
 
@@ -103,6 +106,13 @@ def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
         _say(note)
     options = arguments[: len(arguments) - len(flags.overrides)]
     return Work(work, sweep, [*options, *for_sweeper(flags.overrides)] if sweep and work else arguments)
+
+
+def _write_plan(work: Work) -> None:
+    """What a sweep is about to run, so that `gsx status` knows what it has not begun; unless Hydra was told to put it elsewhere."""
+    unfinished = any(cell.state != "complete" for cell in work.cells)
+    if len(work.cells) > 1 and unfinished and not any(re.match(r"\+*hydra\.sweep[.=]", word) for word in work.arguments):
+        write_sweep(((cell.folder, cell.result_id) for cell in work.cells if cell.state != "broken"), typed_command())
 
 
 # ----------------------------------------------------------------------------------------------------------------------- during

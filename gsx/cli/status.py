@@ -7,10 +7,12 @@ from pathlib import Path
 from gsx.cli.arguments import Parser
 from gsx.cli.columns import aligned
 from gsx.naming import printable
-from gsx.store import STATES, standings
+from gsx.store import SETTLED, STATES, standings
 
-DESCRIPTION = """Where every run and every training stands, and what an experiment has planned and nothing is there of.
-Exit code 0 if all are done or running, 1 if something is unfinished, failed, damaged or missing: the same command again goes on with it."""
+DESCRIPTION = """Where every run and every training stands, and what an experiment or a sweep has planned and nothing is there of
+(missing). Exit code 0 if all are done or running, 1 if something is unfinished, failed, damaged or missing: the same command again goes
+on with it. A result that is not finite is done (0), and has a state of its own, nonfinite. A sweep that is not wanted any more is
+forgotten with its plan, sweep-HASH.json."""
 
 
 def command(arguments: list[str]) -> int:
@@ -22,4 +24,4 @@ def command(arguments: list[str]) -> int:
         print(printable(aligned([("state", "progress", "folder", ""), *rows])))
     states = [one.state for one in found]
     print(", ".join(f"{states.count(state)} {state}" for state in STATES if state in states) or "nothing is there yet")
-    return 0 if {*states} <= {"done", "running"} else 1
+    return 0 if {*states} <= SETTLED else 1

@@ -15,18 +15,21 @@ from gsx.store.experiment import (
     write_experiment,
 )
 from gsx.store.files import atomic_write, environment_fault
-from gsx.store.find import find_runs, find_shards, find_trainings
+from gsx.store.find import find_links, find_runs, find_shards, find_trainings
 from gsx.store.folder import Folder
 from gsx.store.reference import StoredReference
 from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments, check_fingerprint
-from gsx.store.standing import PLANNED, STATES, Standing, said, standings
+from gsx.store.shards import StoredShard, check_alike
+from gsx.store.standing import PLANNED, SETTLED, STATES, Standing, said, standings
+from gsx.store.sweep import StoredSweep, read_sweep, write_sweep
 from gsx.store.table import TABLE_COLUMNS, CoordinateTable
 from gsx.store.training import State, TrainingDirectory, read_parameters, write_parameters
 from gsx.store.verify import Checked, verify
 
 __all__ = [
     "PLANNED",
+    "SETTLED",
     "STATES",
     "TABLE_COLUMNS",
     "Checked",
@@ -40,19 +43,25 @@ __all__ = [
     "StoredExperiment",
     "StoredReference",
     "StoredSegments",
+    "StoredShard",
+    "StoredSweep",
     "TrainingDirectory",
     "atomic_write",
+    "check_alike",
     "check_fingerprint",
     "environment_fault",
     "find_experiments",
+    "find_links",
     "find_runs",
     "find_shards",
     "find_trainings",
     "read_experiment",
     "read_parameters",
+    "read_sweep",
     "said",
     "standings",
     "verify",
     "write_experiment",
     "write_parameters",
+    "write_sweep",
 ]

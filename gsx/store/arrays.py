@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import math
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -56,7 +58,7 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 def parse_arrays(stream: BinaryIO) -> Arrays:
     """The arrays that `write_arrays` was given. Raises anything where the file is anything else."""
     arrays: Arrays = {}
-    with zipfile.ZipFile(stream) as archive:
+    with _archive(stream) as archive:
         members = archive.infolist()
         if (size := sum(member.file_size for member in members)) > MAX_ARRAYS:
             raise ValueError(f"declares {size} bytes of arrays, more than the {MAX_ARRAYS} that are read")
@@ -76,9 +78,20 @@ def parse_arrays(stream: BinaryIO) -> Arrays:
     return arrays
 
 
+def _archive(stream: BinaryIO) -> zipfile.ZipFile:
+    """ValueError where the file is no zip: its index stands at the end, so that a torn one has none."""
+    try:
+        return zipfile.ZipFile(stream)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        empty = stream.seek(0, io.SEEK_END) == 0
+        raise ValueError("an empty file" if empty else "not an npz file: torn, or something else") from error
+
+
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     """ValueError unless the array is plain and exactly as large as its member: nothing is allocated on the word of a header."""
-    with archive.open(member) as content:
+    with _member(archive, member) as content:
         try:
             if np.lib.format.read_magic(content) != (1, 0):
                 raise ValueError("format")
@@ -92,6 +105,18 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         if content.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
             raise ValueError(f"array {one_line(member.filename)!r} declares a size that is not its own")
         return np.ndarray(shape, dtype, bytearray(content.read()))  # the header is parsed once: of small arrays it takes most of the time
+
+
+@contextlib.contextmanager
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    """Its content. ValueError where it is not what the index of the zip says, such as that its checksum is another."""
+    try:
+        with archive.open(member) as content:
+            yield content
+    except (OSError, MemoryError, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"array {one_line(member.filename)!r} is not what was written: its bytes or its place have changed") from error
 
 
 def array_of(arrays: Arrays, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:

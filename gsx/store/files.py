@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import stat
@@ -91,6 +92,11 @@ def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault
     return EnvironmentFault(f"{path}: {what}: {error.strerror or error}{advice}")
 
 
+def refused_link(path: Path) -> IntegrityError:
+    """What is behind a link is somebody's whom the folder that it lies in does not speak for; force=true would not make it a file."""
+    return IntegrityError(f"{path}: is a symbolic link, and none is followed; put what it points to in its place, or remove it")
+
+
 def read(path: Path, limit: int, parse: Callable[[BinaryIO], T], advice: str = ADVICE) -> T | None:
     """What `parse` makes of the file, or None where there is none; whatever it raises becomes an IntegrityError, with advice."""
     try:
@@ -109,13 +115,29 @@ def read(path: Path, limit: int, parse: Callable[[BinaryIO], T], advice: str = A
         raise EnvironmentFault(f"{path}: does not fit into memory") from error
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise IntegrityError(f"{path}: is a symbolic link, not a file; {ADVICE}") from error
+            raise refused_link(path) from error
         if error.errno == errno.EINVAL:  # a seek to where a corrupted offset points
-            raise IntegrityError(f"{path}: {one_line(str(error))}; {advice}") from error
+            raise IntegrityError(f"{path}: torn, or changed: it points to what it does not hold; {advice}") from error
         raise environment_fault(path, "cannot be read", error) from error
     except Exception as error:  # a parser fed hostile bytes raises anything: struct.error, tokenize.TokenError, RecursionError, ...
-        what = f"key {error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
-        raise IntegrityError(f"{path}: {one_line(what)}; {advice}") from error
+        raise IntegrityError(f"{path}: {one_line(_said(error))}; {advice}") from error
+
+
+def _said(error: Exception) -> str:
+    """What is wrong with a file. A parser of our own says it; Python's say what happened to them."""
+    match error:
+        case json.JSONDecodeError():
+            return f"no JSON from line {error.lineno}, column {error.colno} on" if error.doc else "an empty file"
+        case UnicodeDecodeError():
+            return f"no text: byte {error.start} is not UTF-8"
+        case RecursionError():
+            return "nested too deeply"
+        case KeyError():
+            return f"key {error} is missing"
+        case ValueError() | TypeError() if str(error):
+            return str(error)
+        case _:
+            return "not of the form that gsx writes"
 
 
 def one_line(text: str) -> str:

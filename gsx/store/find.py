@@ -1,4 +1,4 @@
-"""Runs and trainings below a folder, and the shards in that of a run."""
+"""Runs, trainings, plans and links below a folder, and the shards in that of a run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gsx.records import ConfigurationError, Shard
+from gsx.store.experiment import FILE as EXPERIMENT
 from gsx.store.files import environment_fault
 from gsx.store.run_directory import RunDirectory
+from gsx.store.sweep import is_sweep
 from gsx.store.training import TrainingDirectory
 
 #: How the folders of trainings begin.
 TRAINING = "train-"
+
+#: One of them at least lies in the folder of a run, of a training, of a reference.
+_RUN = {"result.json", "segments.npz", "error.txt", ".lock"}
+_TRAINING = {"training.json", "error.txt", ".lock"}
+_REFERENCE = {"reference.json"}
 
 
 def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
@@ -22,8 +29,7 @@ def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
     Symbolic links, hidden folders, references, trainings and shards, which are parts of a run, are not entered. ConfigurationError for a
     path that is no folder; EnvironmentFault for one that cannot be read, because a report that silently leaves a result out is wrong.
     """
-    marks = {"result.json", "segments.npz", "error.txt", ".lock"}
-    return (RunDirectory(path) for path in _folders(paths, marks) if not path.resolve().name.startswith(TRAINING))
+    return (RunDirectory(path) for path in _folders(paths, _RUN) if not path.resolve().name.startswith(TRAINING))
 
 
 def find_shards(run: Path) -> dict[Shard, RunDirectory]:
@@ -40,8 +46,35 @@ def find_shards(run: Path) -> dict[Shard, RunDirectory]:
 
 def find_trainings(paths: Iterable[Path]) -> Iterator[TrainingDirectory]:
     """The same, of trainings."""
-    marks = {"training.json", "error.txt", ".lock"}
-    return (TrainingDirectory(path) for path in _folders(paths, marks) if path.resolve().name.startswith(TRAINING))
+    return (TrainingDirectory(path) for path in _folders(paths, _TRAINING) if path.resolve().name.startswith(TRAINING))
+
+
+def find_links(paths: Iterable[Path]) -> Iterator[Path]:
+    """Symbolic links below `paths` that stand where a folder of results could: to a folder, to a device, to nothing.
+
+    No walk enters them, so whoever tells what is there has to tell that these are there too. One that lies inside a folder of results is a
+    fault of that folder (`Folder.check_links`), and a link to a file elsewhere is nobody's business.
+    """
+    for folder, subfolders, files in walk(paths):
+        for name in () if holds_results(subfolders, files) else sorted({*subfolders, *files}):
+            path = folder / name
+            if not name.startswith(".") and path.is_symlink() and not path.is_file():
+                yield path
+
+
+def holds_results(subfolders: Iterable[str], files: Iterable[str]) -> bool:
+    """Whether what lies in a folder makes it that of a run, a training, a reference or a shard."""
+    return not (_RUN | _TRAINING | _REFERENCE).isdisjoint(files) or any(map(Shard.of_folder, subfolders))
+
+
+def find_plans(paths: Iterable[Path]) -> Iterator[Path]:
+    """Every experiment.json and sweep-<hash>.json at or below `paths`, each once."""
+    seen = set()
+    for folder, _, files in walk(paths):
+        for name in sorted(files):
+            if (name == EXPERIMENT or is_sweep(name)) and (real := (os.path.realpath(folder), name)) not in seen:
+                seen.add(real)
+                yield folder / name
 
 
 def _folders(paths: Iterable[Path], marks: set[str]) -> list[Path]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsx.records import IntegrityError, Killed
-from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, read, remove
+from gsx.records import Killed
+from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, read, refused_link, remove
 from gsx.store.lock import deaths, hold, holder
 
 #: A sweep that is repeated so often has met its end in the same cell each time; it leaves that cell out.
@@ -28,13 +30,15 @@ class Folder:
 
     def check_links(self) -> None:
         """IntegrityError where the folder, or what lies in it, is a symbolic link: what is written here would land elsewhere."""
+        linked = [self.path] if self.path.is_symlink() else []
         try:
-            inside = [Path(entry) for folder in (self.path, self.path / ".hydra") if folder.is_dir() for entry in os.scandir(folder)]
+            for folder in (self.path, self.path / ".hydra"):
+                if not linked and folder.is_dir():
+                    linked = [Path(entry) for entry in os.scandir(folder) if entry.is_symlink()]
         except OSError as error:
             raise environment_fault(self.path, "cannot be read", error) from error
-        for path in (self.path, *inside):
-            if path.is_symlink():
-                raise IntegrityError(f"{path}: is a symbolic link; in a folder of results nothing is, so that nothing is written elsewhere")
+        if linked:
+            raise refused_link(min(linked))
 
     @contextlib.contextmanager
     def lock(self, wait: bool = False) -> Iterator[None]:
@@ -78,3 +82,18 @@ class Folder:
     def read_error(self) -> str | None:
         """Why it failed, or None. IntegrityError where error.txt is no text file of a sane size, EnvironmentFault."""
         return read(self._error, MAX_TEXT, lambda stream: stream.read().decode())
+
+
+def age(*paths: Path) -> str:
+    """Of the newest of some files, in words: a clock may have jumped, so that an age is told, and nothing depends on it."""
+    times = []
+    for path in paths:
+        with contextlib.suppress(OSError):  # replaced this very moment
+            times.append(path.stat().st_mtime)
+    seconds = time.time() - max(times, default=math.inf)
+    if seconds < -1:
+        return "dated in the future" if times else "just replaced"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} old"
+    return f"{max(seconds, 0):.0f} s old"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from gsx.records import IntegrityError
-from gsx.store.experiment import find_experiments, read_experiment
-from gsx.store.files import one_line
-from gsx.store.find import find_runs, find_shards, find_trainings
-from gsx.store.folder import Folder
+from gsx.records import IntegrityError, Shard
+from gsx.store.files import one_line, refused_link
+from gsx.store.find import find_links, find_runs, find_shards, find_trainings
+from gsx.store.folder import Folder, age
+from gsx.store.planned import planned
 from gsx.store.run_directory import RunDirectory
+from gsx.store.shards import check_alike, progress, read_shards
 from gsx.store.training import TrainingDirectory
 
-#: In the order in which they are told: what asks for something to be done comes last.
-STATES = ("done", "running", "unfinished", "failed", "damaged", "missing")
+#: In the order in which they are told: what asks for something to be done comes last. What is `nonfinite` is done too, and has no numbers.
+STATES = ("done", "nonfinite", "running", "unfinished", "failed", "damaged", "missing")
+
+#: Of these the same command again does nothing, or nothing yet.
+SETTLED = {"done", "nonfinite", "running"}
 
 #: The array of a checkpoint that says how many blocks there will be.
 PLANNED = "planned"
@@ -28,38 +30,66 @@ class Standing:
     path: Path
     state: str  # one of STATES
     progress: str  # how far it is
-    detail: str = ""  # who runs it, or why it failed
+    detail: str = ""  # who runs it, why it failed, or what planned it; and since when
 
 
 def standings(paths: Iterable[Path]) -> Iterator[Standing]:
-    """Of all runs and trainings at or below `paths`, and of what an experiment.json declares. ConfigurationError, EnvironmentFault."""
+    """Of all runs and trainings at or below `paths`, of links in their place, and of what an experiment or a sweep has planned and nothing
+    is there of. ConfigurationError, EnvironmentFault.
+    """
     paths, there = list(paths), set()
     for run in find_runs(paths):
         there.add(run.path.resolve())
-        yield _standing(run, partial(_finished_run, run), partial(_blocks, run))
+        yield _of_run(run)
     for training in find_trainings(paths):
         there.add(training.path.resolve())
-        yield _standing(training, partial(_finished_training, training), partial(_steps, training))
-    for folder in find_experiments(paths):
-        yield from _missing(folder, there)
+        yield _of_training(training)
+    for link in find_links(paths):
+        there.add(link.parent.resolve() / link.name)
+        yield Standing(link, "damaged", "", str(refused_link(link)))
+    for cell in planned(paths):
+        if cell.place not in there:
+            there.add(cell.place)
+            yield Standing(cell.path, cell.state, "", cell.detail)
 
 
-def _standing(folder: Folder, finished: Callable[[], str | None], unfinished: Callable[[], str]) -> Standing:
-    """`finished` tells of the end, where it has been reached; `unfinished` how far it is."""
-    held = folder.holder or _shard_held(folder.path)
+def _of_run(run: RunDirectory) -> Standing:
+    shards = find_shards(run.path)
+    held = next(filter(None, (folder.holder for folder in (run, *shards.values()))), None)
     try:
-        if (end := finished()) is not None:
-            return Standing(folder.path, "done", end)
-        progress, error = unfinished(), folder.read_error()
+        run.check_links()
+        if (result := run.read_result()) is not None and result.status == "complete":
+            state = "nonfinite" if result.verdict.status == "nonfinite" else "done"
+            return Standing(run.path, state, f"{result.num_replicates:,} replicates")
+        return _unfinished(run, _blocks(run, shards), held, shards)
     except IntegrityError as fault:
-        if held is None:
-            return Standing(folder.path, "damaged", "", str(fault))
-        progress, error = "", None
+        return _broken(run, fault, held)
+
+
+def _of_training(folder: TrainingDirectory) -> Standing:
+    held = folder.holder
+    try:
+        folder.check_links()
+        if (training := folder.read()) is not None and training.status == "complete":
+            return Standing(folder.path, "done", f"{training.steps:,} steps, {len(training.seeds)} seeds")
+        return _unfinished(folder, _steps(folder), held)
+    except IntegrityError as fault:
+        return _broken(folder, fault, held)
+
+
+def _broken(folder: Folder, fault: IntegrityError, held: str | None) -> Standing:
+    """Files that are being replaced this very moment do not fit together."""
+    return Standing(folder.path, "damaged", "", str(fault)) if held is None else Standing(folder.path, "running", "", held)
+
+
+def _unfinished(folder: Folder, so_far: str, held: str | None, shards: Mapping[Shard, RunDirectory] | None = None) -> Standing:
     if held is not None:
-        return Standing(folder.path, "running", progress, held)
-    if error is not None:
-        return Standing(folder.path, "failed", progress, f"{folder.path / 'error.txt'}: {said(error)}")
-    return Standing(folder.path, "unfinished", progress)
+        return Standing(folder.path, "running", so_far, held)
+    for one in (folder, *(shards or {}).values()):
+        if (error := one.read_error()) is not None:
+            path = one.path / "error.txt"
+            return Standing(folder.path, "failed", so_far, f"{path}, {age(path)}: {said(error)}")
+    return Standing(folder.path, "unfinished", so_far)
 
 
 def said(error: str) -> str:
@@ -71,70 +101,27 @@ def said(error: str) -> str:
     return one_line(lines[0])
 
 
-def _missing(folder: Path, there: set[Path]) -> Iterator[Standing]:
-    """What an experiment has planned and nothing is there of."""
-    try:
-        planned = read_experiment(folder)
-    except IntegrityError as fault:
-        yield Standing(folder, "damaged", "", str(fault))
-        return
-    for name, step in {} if planned is None else planned.steps.items():
-        if step.cells is None:
-            yield Standing(folder, "missing", "", f"step {one_line(name)} was not reached")
-        for cell in step.cells or ():
-            if (folder / cell.folder).resolve() not in there:
-                yield Standing(folder / cell.folder, "missing", "", f"of step {one_line(name)}")
-
-
 # ------------------------------------------------------------------------------------------------------------------- how far
 
 
-def _finished_run(run: RunDirectory) -> str | None:
-    result = run.read_result()
-    return None if result is None or result.status != "complete" else f"{result.num_replicates:,} replicates"
-
-
-def _blocks(run: RunDirectory) -> str:
-    if shards := find_shards(run.path):
-        number = max(shard.of for shard in shards)
-        ended = sum((folder.path / "result.json").exists() for shard, folder in shards.items() if shard.of == number)
-        return f"{ended} of {number} shards" + ("; gsx merge joins them" if ended == number else "")
+def _blocks(run: RunDirectory, shards: Mapping[Shard, RunDirectory]) -> str:
+    """IntegrityError where shards are not of one run, too."""
+    if shards:
+        check_alike(run.path, read_shards(shards))
+        return f"{progress(shards)}, {age(*(folder.path for folder in shards.values()))}"
     stored = run.read_segments()
     if stored is None:
-        return "no checkpoint"
-    planned = stored.extra.get(PLANNED)
-    of = f" of {int(planned):,}" if planned is not None and planned.shape == () else ""
-    return f"{int(stored.segments.blocks.sum()):,}{of} blocks{_age(run.path / 'segments.npz')}"
-
-
-def _finished_training(folder: TrainingDirectory) -> str | None:
-    training = folder.read()
-    return None if training is None or training.status != "complete" else f"{training.steps:,} steps, {len(training.seeds)} seeds"
+        return f"no checkpoint, folder {age(run.path)}"
+    number = stored.extra.get(PLANNED)
+    of = f" of {int(number):,}" if number is not None and number.shape == () and number.dtype.kind == "i" else ""
+    return f"{int(stored.segments.blocks.sum()):,}{of} blocks, checkpoint {age(run.path / 'segments.npz')}"
 
 
 def _steps(folder: TrainingDirectory) -> str:
     states = {seed: folder.read_state(seed) for seed in folder.seeds_begun()}
     if not states:
-        return "no checkpoint"
+        return f"no checkpoint, folder {age(folder.path)}"
     training = folder.read()
     of = "" if training is None else f" of {training.steps * len(training.seeds):,}"
-    newest = max((folder.path / f"state-seed{seed}.npz" for seed in states), key=lambda path: path.stat().st_mtime)
-    return f"{sum(state.step for state in states.values() if state):,}{of} steps{_age(newest)}"
-
-
-def _age(path: Path) -> str:
-    """A clock may have jumped: an age is told, and nothing depends on it."""
-    try:
-        seconds = time.time() - path.stat().st_mtime
-    except OSError:  # replaced this very moment
-        return ""
-    if seconds < -1:
-        return ", checkpoint dated in the future"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f", checkpoint {seconds / size:.0f} {unit} old"
-    return f", checkpoint {max(seconds, 0):.0f} s old"
-
-
-def _shard_held(folder: Path) -> str | None:
-    return next(filter(None, (shard.holder for shard in find_shards(folder).values())), None)
+    newest = age(*(folder.path / f"state-seed{seed}.npz" for seed in states))
+    return f"{sum(state.step for state in states.values() if state):,}{of} steps, checkpoint {newest}"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from gsx.records import EnvironmentFault, IntegrityError
-from gsx.store.experiment import read_experiment
-from gsx.store.files import ADVICE, one_line
-from gsx.store.find import walk
+from gsx.records import EnvironmentFault, IntegrityError, Shard
+from gsx.store.experiment import StoredExperiment, read_experiment
+from gsx.store.files import ADVICE, one_line, refused_link
+from gsx.store.find import find_links, find_runs, find_shards, find_trainings, holds_results, walk
 from gsx.store.lock import holder
 from gsx.store.run_directory import RunDirectory
+from gsx.store.shards import StoredShard, check_alike, read_shards
+from gsx.store.sweep import is_sweep, read_sweep
 from gsx.store.training import TrainingDirectory, read_parameters
 
 #: The files of a folder of results; what else lies there is not ours.
@@ -24,7 +27,6 @@ _FILES = re.compile(
     r"|(state|parameters)-seed\d+\.npz"
 )
 _LEFTOVER = re.compile(r"\..+\.tmp")
-_SHARD = re.compile(r"shard-\d+-of-\d+")
 
 T = TypeVar("T")
 
@@ -41,23 +43,28 @@ class Checked:
 
 
 def verify(paths: Iterable[Path]) -> Iterator[Checked]:
-    """Every folder of results at or below `paths`; links and hidden folders are not entered. ConfigurationError for a path that is none."""
-    seen = set()
-    for folder, _, files in walk(paths):
-        ours = [name for name in files if _FILES.fullmatch(name) or _LEFTOVER.fullmatch(name)]
-        if ours and (real := os.path.realpath(folder)) not in seen:
+    """Every folder of results at or below `paths`, and every link in the place of one, which is a problem: links and hidden folders are not
+    entered. ConfigurationError for a path that is no folder.
+    """
+    paths, seen = list(paths), set()
+    for folder, subfolders, files in walk(paths):
+        ours = [name for name in files if _FILES.fullmatch(name) or _LEFTOVER.fullmatch(name) or is_sweep(name)]
+        results = holds_results(subfolders, files)
+        if (ours or results) and (real := os.path.realpath(folder)) not in seen:
             seen.add(real)
-            yield _checked(folder, ours)
+            yield _checked(folder, ours, results)
+    for link in find_links(paths):
+        yield Checked(link, 0, [str(refused_link(link))], [])
 
 
-def _checked(folder: Path, names: list[str]) -> Checked:
+def _checked(folder: Path, names: list[str], results: bool) -> Checked:
     leftovers = [folder / name for name in sorted(names) if _LEFTOVER.fullmatch(name)]
     files = len(names) - len(leftovers)
     for _ in range(2):  # a run may have ended while it was looked at: what is wrong then, is wrong twice
         # Shards lie in the folder of their run, and have locks of their own.
         if (held := holder(folder)) is not None:
             return Checked(folder, files, [], [], held)
-        if not (problems := _problems(folder)):
+        if not (problems := _problems(folder, results)):
             break
     return Checked(folder, files, problems, leftovers)
 
@@ -78,9 +85,11 @@ class _Faults(list[str]):
             return None
 
 
-def _problems(folder: Path) -> list[str]:
+def _problems(folder: Path, results: bool) -> list[str]:
     faults = _Faults()
-    for look in (_run, _reference, _training, _experiment):
+    if results:
+        faults.of(RunDirectory(folder).check_links)
+    for look in (_run, _shards, _reference, _training, _plans):
         look(folder, faults)
     return faults
 
@@ -102,9 +111,21 @@ def _run(folder: Path, faults: _Faults) -> None:
         faults.add(f"{folder / 'segments.npz'}: missing, and result.json was made from it; {ADVICE}")
 
 
+def _shards(folder: Path, faults: _Faults) -> None:
+    faults.of(lambda: check_alike(folder, _whole(find_shards(folder))))
+
+
+def _whole(shards: Mapping[Shard, RunDirectory]) -> Iterator[StoredShard]:
+    """Those that can be read; the others are told as the folders that they are."""
+    for shard, run in shards.items():
+        if run.holder is None:  # else it is being replaced
+            with contextlib.suppress(IntegrityError):
+                yield from read_shards({shard: run})
+
+
 def _address(folder: Path, identity: str, faults: _Faults) -> None:
     """A folder that is named by content must hold it; one that a user named may hold anything."""
-    named = folder.parent if _SHARD.fullmatch(folder.name) else folder
+    named = folder.parent if Shard.of_folder(folder.name) else folder
     address = re.search(r"-([0-9a-f]{12})$", named.name)
     if address and not identity.startswith(address[1]):
         faults.add(f"{folder}: holds {one_line(identity[:12])}, which is not what its name says; {ADVICE}")
@@ -133,5 +154,20 @@ def _training(folder: Path, faults: _Faults) -> None:
             faults.add(f"{folder}: holds the checkpoint of another training for seed {seed}; {ADVICE}")
 
 
-def _experiment(folder: Path, faults: _Faults) -> None:
-    faults.of(functools.partial(read_experiment, folder))
+def _plans(folder: Path, faults: _Faults) -> None:
+    stored = faults.of(functools.partial(read_experiment, folder))
+    if stored is not None and _foreign(folder, stored):
+        whose = f"{one_line(stored.name)} ({one_line(stored.size)})"
+        faults.add(f"{folder / 'experiment.json'}: of {whose}, and none of its cells is here; gsx reproduce writes it anew")
+    for path in sorted(folder.glob("sweep-*.json")):
+        if is_sweep(path.name):
+            faults.of(functools.partial(read_sweep, path))
+
+
+def _foreign(folder: Path, stored: StoredExperiment) -> bool:
+    """Whether an experiment is of another folder: whoever gave this one a new name has its cells in it."""
+    if folder.resolve().name == (stored.name if stored.size == "full" else f"{stored.name}-{stored.size}"):
+        return False
+    planned = {cell.folder for step in stored.steps.values() for cell in step.cells or ()}
+    there = {found.path.name for found in (*find_runs([folder]), *find_trainings([folder]))}
+    return bool(there) and planned.isdisjoint(there)

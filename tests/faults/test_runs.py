@@ -9,7 +9,7 @@ import pytest
 
 from gsx import measure
 from gsx.records import IntegrityError
-from gsx.store import RunDirectory
+from gsx.store import RunDirectory, read_sweep
 from gsx.store import said as standing_said
 from tests.cli.conftest import Inside, empty, inside  # noqa: F401 (fixtures)
 from tests.torture.company import FRAGILE
@@ -48,6 +48,20 @@ def test_an_unfinished_larger_neighbour_that_is_ahead_in_one_segment_is_no_begin
     assert found.moments_sha256 == measure("bernoulli_toy", "reinforce", num_replicates=1024, **SETTINGS).moments_sha256
 
 
+def test_a_smaller_neighbour_that_is_a_link_is_no_beginning(tmp_path: Path) -> None:
+    """What is behind it says that it is the beginning, and is not."""
+    away, large = folder_of(tmp_path / "away", "111111111111"), folder_of(tmp_path, "222222222222")
+    measure("bernoulli_toy", "reinforce", directory=away, num_replicates=1024, **SETTINGS)
+    stored = RunDirectory(away).read_segments()
+    assert stored is not None
+    stored.segments.mean[:] += 1
+    RunDirectory(away).write_segments(stored.segments, stored.fingerprint, stored.result_id)
+    large.parent.mkdir()
+    (large.parent / away.name).symlink_to(away)
+    found = measure("bernoulli_toy", "reinforce", directory=large, num_replicates=2048, **SETTINGS)
+    assert found.moments_sha256 == measure("bernoulli_toy", "reinforce", num_replicates=2048, **SETTINGS).moments_sha256
+
+
 def test_another_reference_is_not_compared_with(tmp_path: Path) -> None:
     run = folder_of(tmp_path, "111111111111")
     measure("bernoulli_toy", "reinforce", directory=run, num_replicates=1024)
@@ -75,15 +89,30 @@ def test_a_job_that_raises_and_one_that_returns_nan(empty: Path, inside: Inside,
     path, _, reason = failed.removeprefix("failed: ").partition(": ")
     assert (empty / path).name == "error.txt" and (empty / path).exists() and reason == "RuntimeError: the model fails"
     code, out, _ = inside("status")
-    assert code == 1 and "2 done, 1 failed" in out
+    assert code == 1 and "1 done, 1 nonfinite, 1 failed" in out
 
     monkeypatch.setenv("GSX_FAIL_FAST", "")  # to be put back as it was
     code, out, _ = inside(*WORDS, "--fail-fast", "+model.mode=raise,other")
     assert code == 1 and "2 cells: 1 failed, 1 missing" in out
+    (missing,) = (line for line in inside("status")[1].splitlines() if line.startswith("missing "))
+    assert "mode_other" in missing and "/sweep-" in missing and " s old: " in missing  # the plan, how old it is, and of what command
     (empty / "ill").unlink()
     code, out, _ = inside(*WORDS, "+model.mode=fine,raise,other")
     assert code == 0 and "3 cells: 2 ran, 1 skipped" in out
     assert inside("status")[0] == 0 and inside("verify")[0] == 0
+
+
+def test_a_plan_is_kept_of_a_sweep_that_has_something_left_to_do(empty: Path, inside: Inside) -> None:  # noqa: F811
+    words = ("-q", "estimator=exact")
+    assert inside("run", *words, "-m", "model.target=0.1,0.2", "hydra.sweep.dir=elsewhere")[0] == 0  # nothing of it comes to lie in outputs
+    assert inside("run", *words, "-m", "model.target=0.4,0.5", "--dry-run")[0] == 0
+    assert list(empty.rglob("sweep-*")) == []
+    assert inside("run", *words, "-m", "model.target=0.4,0.5", "hydra/sweeper=basic")[0] == 0
+    (plan,) = empty.rglob("sweep-*")
+    stored = read_sweep(plan)
+    assert stored is not None and {*stored.cells} == {path.parent.name for path in empty.glob("outputs/default/*/result.json")}
+    plan.unlink()
+    assert inside("run", *words, "-m", "model.target=0.4,0.5")[0] == 0 and list(empty.rglob("sweep-*")) == []  # complete already
 
 
 @pytest.mark.parametrize("said", ["can't start new thread", "DefaultCPUAllocator: can't allocate memory: you tried", "CUDA out of memory."])

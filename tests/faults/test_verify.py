@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gsx.cli import main
-from gsx.records import Training, digest, result_id
+from gsx.records import Part, Shard, Training, digest, result_id
 from gsx.store import (
     PlannedCell,
     PlannedStep,
@@ -20,12 +20,14 @@ from gsx.store import (
     TrainingDirectory,
     verify,
     write_experiment,
+    write_sweep,
 )
 from tests.store.factory import FINGERPRINT, make_coordinates, make_layout, make_reference, make_result, make_segments, reseal
 from tests.torture.damage import everything, judge, spoil
 from tests.torture.outcome import Outcome
 
 LAYOUT = make_layout(2, 1)
+LINK = "is a symbolic link, and none is followed; put what it points to in its place, or remove it"
 
 
 def make_run(root: Path, moments: str = "m", seed: int = 0) -> Path:
@@ -48,7 +50,8 @@ def outputs(tmp_path: Path) -> Path:
     make_run(root / "default")
     make_run(root / "default", "other", seed=1)
     make_reference_folder(root / "default", "abc")
-    write_experiment(root / "default", StoredExperiment("e", "quick", {}, {"s": PlannedStep([], [PlannedCell("gone", "r", {})])}))
+    write_experiment(root / "default", StoredExperiment("default", "full", {}, {"s": PlannedStep([], [PlannedCell("gone", "r", {})])}))
+    write_sweep([(root / "default" / f"toy-{'ab' * 6}", "ab" * 32)], "gsx run -m")
     return root
 
 
@@ -66,7 +69,7 @@ def said(outputs: Path, code: int, capsys: pytest.CaptureFixture[str]) -> list[s
 
 
 def test_what_is_whole(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert said(outputs, 0, capsys) == ["11 files in 4 folders: all whole"]
+    assert said(outputs, 0, capsys) == ["12 files in 4 folders: all whole"]
 
 
 def runs(outputs: Path) -> tuple[Path, Path]:
@@ -121,9 +124,22 @@ def torn_plan(outputs: Path) -> Path:
     return plan
 
 
+def torn_sweep(outputs: Path) -> Path:
+    (plan,) = outputs.rglob("sweep-*.json")
+    plan.write_bytes(plan.read_bytes()[:100])
+    return plan
+
+
+def another_experiment(outputs: Path) -> Path:
+    """Whole in itself, and of a folder of another name."""
+    cells = [PlannedCell("elsewhere", "r", {})]
+    write_experiment(outputs / "default", StoredExperiment("other", "full", {}, {"s": PlannedStep([], cells)}))
+    return outputs / "default" / "experiment.json"
+
+
 CHANGES = [exchange(name) for name in ("result.json", "segments.npz", "coordinates.csv", "draws.csv")]
 CHANGES += [lost(name) for name in ("segments.npz", "coordinates.csv", "draws.csv")]
-CHANGES += [moved, another_plan, foreign_reference, torn_plan]
+CHANGES += [moved, another_plan, foreign_reference, torn_plan, torn_sweep, another_experiment]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -132,6 +148,54 @@ def test_what_is_foreign_or_lost_is_named(change: Callable[[Path], Path], output
     *problems, summary = said(outputs, 6, capsys)
     assert problems and all(str(where) in line and ("starts anew" in line or "writes it anew" in line) for line in problems)
     assert f": {len(problems)} damaged" in summary
+
+
+def test_an_experiment_under_a_new_name_is_whole(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As long as a cell of it is there."""
+    one, _ = runs(outputs)
+    cells = [PlannedCell(one.name, "r", {}), PlannedCell("gone", "r", {})]
+    write_experiment(outputs / "default", StoredExperiment("other", "quick", {}, {"s": PlannedStep([], cells)}))
+    said(outputs, 0, capsys)
+
+
+def test_links_are_problems_and_nothing_behind_them_is_read(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the place of a run, of a folder of runs, and in a run; a link to nowhere, and one that the user has given a path of, too."""
+    away = outputs.parent / "away"
+    one, other = runs(outputs)
+    one.rename(away)
+    (away / "result.json").write_text("not read")
+    one.symlink_to(away)
+    (outputs / "many").symlink_to(outputs / "default")
+    (outputs / "default" / "nothing").symlink_to("nowhere")
+    (other / ".lock").symlink_to(away / "lock")
+    (outputs / "notes").symlink_to(away / "result.json")  # a file outside of any folder of results is nobody's business
+    links = [other / ".lock", outputs / "many", outputs / "default" / "nothing", one]
+    *problems, summary = said(outputs, 6, capsys)
+    assert sorted(problems) == sorted(f"{link}: {LINK}" for link in links) and ": 4 damaged" in summary
+    assert said(one, 6, capsys)[0] == f"{one}: {LINK}"
+    assert said(outputs / "many", 6, capsys)[-1].endswith("3 damaged")  # a folder of runs may be reached so, if the user says so
+
+
+@pytest.mark.parametrize("foreign", ["fingerprint", "moments", "result", "shard", None])
+def test_shards_of_different_runs_are_told(foreign: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By `gsx status` too. Each is whole in itself, and in the place of another."""
+    folder, identity = tmp_path / f"toy-{'ab' * 6}", "ab" * 32
+    for number in range(3):
+        shard = RunDirectory(folder / f"shard-{number}-of-4")
+        odd = number == 1
+        segments = make_segments(LAYOUT, seed=number)
+        machine = {**FINGERPRINT, "torch": "1"} if odd and foreign == "fingerprint" else FINGERPRINT
+        shard.write_segments(segments, machine, "other" if odd and foreign == "moments" else "moments")
+        if number < 2:
+            part = Part(Shard(3 if odd and foreign == "shard" else number, 4), None, None, None)
+            run = "cd" * 32 if odd and foreign == "result" else identity
+            shard.write_result(make_result(result_id=run, moments_sha256=segments.digest(), status="partial", part=part))
+    where = str(folder / "shard-1-of-4")
+    problems = [line for checked in verify([tmp_path]) for line in checked.problems if "moments" not in line]
+    code, out = main(["status", str(tmp_path)]), capsys.readouterr().out
+    assert code == 1 and any(line.startswith(where) for line in problems) == (foreign is not None)
+    assert out.splitlines()[1].startswith("damaged" if foreign else "unfinished") and (where in out) == (foreign is not None)
+    assert foreign is not None or "2 of 4 shards (begun 2; missing 3), 0 s old" in out
 
 
 def test_what_a_killed_process_left_is_told_and_harmless(outputs: Path, capsys: pytest.CaptureFixture[str]) -> None:

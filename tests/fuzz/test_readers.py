@@ -18,7 +18,17 @@ import pytest
 from gsx.data import idx
 from gsx.experiment import experiments, load
 from gsx.records import ConfigurationError, Parameters, canonical_json
-from gsx.store import PlannedCell, PlannedStep, RunDirectory, StoredExperiment, TrainingDirectory, read_experiment, write_experiment
+from gsx.store import (
+    PlannedCell,
+    PlannedStep,
+    RunDirectory,
+    StoredExperiment,
+    TrainingDirectory,
+    read_experiment,
+    read_sweep,
+    write_experiment,
+    write_sweep,
+)
 from gsx.store.arrays import Arrays, parse_arrays, seal, write_arrays
 from tests.fuzz.guided import fuzz
 from tests.fuzz.mutation import damaged_arrays, damaged_bytes, damaged_tree
@@ -48,6 +58,9 @@ def files(folder: Path) -> dict[str, File]:
     exact = {"f" * 64: {"mean": [0.5], "variance": [0.25], "error": 0.0, "how": "enumeration"}}
     write_experiment(folder, StoredExperiment("toy", "full", {"title": "t"}, steps, exact))
 
+    write_sweep([(folder / f"toy-{letter * 12}", letter * 64) for letter in "ab"], "gsx run -m")
+    (sweep,) = folder.glob("sweep-*.json")
+
     def declare(path: Path, key: str) -> Callable[[bytes], object]:
         def vouch(content: bytes) -> None:
             rows = max(0, content.count(b"\n") - 1)
@@ -76,11 +89,12 @@ def files(folder: Path) -> dict[str, File]:
         "parameters": File(trained.path / "parameters-seed0.npz", trained.read_parameters, parameters),
         "state": File(trained.path / "state-seed3.npz", lambda: trained.read_state(3)),
         "experiment": File(folder / "experiment.json", lambda: read_experiment(folder)),
+        "sweep": File(sweep, lambda: read_sweep(sweep)),
     }
 
 
 JSON, ARRAYS, TABLES = (
-    ("result", "reference", "training", "experiment"),
+    ("result", "reference", "training", "experiment", "sweep"),
     ("segments", "gradient", "parameters", "state"),
     ("coordinates", "curve", "draws"),
 )

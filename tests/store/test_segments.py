@@ -127,7 +127,7 @@ def forge(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda a: a.update(virus=np.zeros(1)), "'virus' does not belong here"),
         (lambda a: a.update(fingerprint=np.array("[1]")), "fingerprint"),
         (lambda a: a.update(fingerprint=np.array('{"torch": 2}')), "fingerprint"),
-        (lambda a: a.update(fingerprint=np.array("[" * 100_000)), "recursion"),
+        (lambda a: a.update(fingerprint=np.array("[" * 100_000)), "nested too deeply"),
         (lambda a: a.update(accumulated_seconds=np.array(np.nan)), "accumulated_seconds is nan"),
         (lambda a: a.update(layout=np.array('[["a", [-3, -1]]]')), "negative"),
         (lambda a: a.update(layout=np.array('[["a", [2]], ["a", [1]]]')), "twice"),

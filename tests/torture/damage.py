@@ -31,7 +31,7 @@ def damage(root: Path, amount: float) -> list[Outcome]:
     outputs = root / "outputs"
     for name in ("default", "other"):
         cells = [PlannedCell("a-0123", name, {"seed": 0})]
-        write_experiment(outputs / name, StoredExperiment(name, "quick", {}, {"step": PlannedStep(["gsx", "run"], cells)}))
+        write_experiment(outputs / name, StoredExperiment(name, "full", {}, {"step": PlannedStep(["gsx", "run"], cells)}))
     return [_met_by_verify(outputs, round(600 * amount)), _met_by_run(root, max(3, round(16 * amount)))]
 
 

@@ -1,0 +1,58 @@
+"""What experiments and sweeps have planned, cell by cell; whether anything is there of it is for others to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gsx.records import IntegrityError
+from gsx.store.experiment import FILE, read_experiment
+from gsx.store.files import one_line
+from gsx.store.find import find_plans
+from gsx.store.folder import age
+from gsx.store.sweep import read_sweep
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell, or a step whose cells are not known, or (damaged) a plan that cannot be read."""
+
+    path: Path  # as it is shown
+    place: Path  # as it is known by, whichever path leads there
+    detail: str
+    state: str = "missing"
+
+
+def planned(paths: Iterable[Path]) -> Iterator[Planned]:
+    """Every plan at or below `paths`. ConfigurationError, EnvironmentFault."""
+    for plan in find_plans(paths):
+        try:
+            yield from _experiment(plan) if plan.name == FILE else _sweep(plan)
+        except IntegrityError as fault:
+            yield Planned(plan, plan.parent.resolve() / plan.name, str(fault), "damaged")
+
+
+def _experiment(plan: Path) -> Iterator[Planned]:
+    folder, real = plan.parent, plan.parent.resolve()
+    stored = read_experiment(folder)
+    if stored is None:
+        return
+    size = " --quick" if stored.size == "quick" else ""
+    for name, step in stored.steps.items():
+        what = f"step {one_line(name)} of gsx reproduce {one_line(stored.name)}{size}"
+        if step.cells is None:
+            yield Planned(folder, real / f"{FILE} {name}", f"{plan}, {age(plan)}: {what} was not reached")
+        for cell in step.cells or ():
+            own = one_line(cell.folder)  # anyone may have written it, of any length
+            yield Planned(folder / own, real / own, f"{plan}, {age(plan)}: {what}")
+
+
+def _sweep(plan: Path) -> Iterator[Planned]:
+    folder, real = plan.parent, plan.parent.resolve()
+    stored = read_sweep(plan)
+    if stored is None:
+        return
+    detail = f"{plan}, {age(plan)}: {one_line(stored.command) or 'a sweep'}"
+    for cell in stored.cells:
+        yield Planned(folder / cell, real / cell, detail)

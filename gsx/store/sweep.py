@@ -1,0 +1,68 @@
+"""sweep-<hash>.json: the cells of a sweep, written before the first of them begins, so that `gsx status` knows which never did."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from gsx.records import digest
+from gsx.store.files import MAX_TEXT, atomic_write, create_folder, read
+from gsx.store.schema import Each, Rule, check
+from gsx.store.strict_json import parse_json, sealed_json
+
+SCHEMA_VERSION = 1
+SCHEMA: Rule = {"schema_version": int, "command": str, "cells": Each(str)}
+
+#: The way out of a damaged plan: nothing depends on it but the word `missing`.
+ADVICE = "the same sweep again writes it anew; without it nothing is lost"
+
+
+@dataclass(frozen=True)
+class StoredSweep:
+    command: str  # as provenance tells it
+    cells: dict[str, str]  # the folder of each, beside this file, and its result_id
+
+    @property
+    def file(self) -> str:
+        """Its name: of the same cells the same, so that a sweep given again replaces its plan."""
+        return f"sweep-{digest(self.cells)[:12]}.json"
+
+
+def is_sweep(name: str) -> bool:
+    """Whether a file of this name is the plan of a sweep."""
+    return re.fullmatch(r"sweep-[0-9a-f]{12}\.json", name) is not None
+
+
+def write_sweep(cells: Iterable[tuple[Path, str]], command: str) -> None:
+    """Of folders and result_ids, which may lie below several names: to each its own plan. EnvironmentFault where the disk refuses."""
+    plans: dict[Path, dict[str, str]] = {}
+    for folder, result_id in cells:
+        plans.setdefault(folder.parent, {})[folder.name] = result_id
+    for parent, planned in plans.items():
+        plan = StoredSweep(command, planned)
+        create_folder(parent)
+        atomic_write(parent / plan.file, sealed_json({"schema_version": SCHEMA_VERSION, **asdict(plan)}))
+
+
+def read_sweep(path: Path) -> StoredSweep | None:
+    """The plan, or None where there is none. IntegrityError, EnvironmentFault."""
+    return read(path, MAX_TEXT, lambda stream: _parse(stream, path.name), advice=ADVICE)
+
+
+def _parse(stream: BinaryIO, name: str) -> StoredSweep:
+    body = parse_json(stream)
+    check(body, SCHEMA)
+    if body["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema_version {body['schema_version']}, this gsx reads {SCHEMA_VERSION}")
+    plan = StoredSweep(body["command"], body["cells"])
+    for folder, result_id in plan.cells.items():
+        # A name and never a path; and one that says what it holds, as every folder that gsx run makes.
+        address = re.fullmatch(r"[^/\\\0]{1,240}-([0-9a-f]{12})", folder)
+        if address is None or not re.fullmatch(r"[0-9a-f]{64}", result_id) or address[1] != result_id[:12]:
+            raise ValueError(f"folder {folder[:200]!r} is not the name of that of a run")
+    if plan.file != name:
+        raise ValueError("not the sweep that its name says")
+    return plan
