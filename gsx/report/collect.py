@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gsx.records import VERDICTS, ConfigurationError, GsxError, Result, canonical_json
 from gsx.report import escape, labels
-from gsx.store import Folder, RunDirectory, find_runs, find_shards
-from gsx.store.find import TRAINING, walk
+from gsx.store import Folder, RunDirectory, find_links, find_runs, find_shards
+from gsx.store.find import TRAINING
 
 #: The states of a cell, in the order they are counted in.
 STATES = ("complete", "partial", "failed", "unreadable")
 
 #: What reading a stranger's file may raise.
 UNREADABLE = (GsxError, OSError, ValueError, KeyError, TypeError, AttributeError)
-
-#: One of them lies in every folder of results.
-_MARKS = {"result.json", "training.json", "segments.npz", "error.txt", ".lock"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
     for path in paths:
         if not path.is_dir():
             raise ConfigurationError(f"report: there is no folder {path}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
-    linked = (RunDirectory(path) for path in links(paths) if not path.name.startswith(TRAINING))
+    linked = (RunDirectory(path) for path in find_links(paths) if not path.name.startswith(TRAINING))
     directories = {_place(directory): directory for directory in (*find_runs(paths), *linked)}
     cells = sorted((_read(directories[path]) for path in sorted(directories)), key=lambda cell: cell.name)
     measured: dict[tuple[str, str, str], Cell] = {}
@@ -73,13 +70,6 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
         if measured.setdefault((cell.result.result_id, cell.state, cell.result.moments_sha256), cell) is not cell:
             duplicates.append(cell)
     return _grouped(list(measured.values())), [cell for cell in cells if cell.result is None], duplicates
-
-
-def links(paths: Sequence[Path]) -> Iterator[Path]:
-    """Folders below `paths` that are symbolic links: not followed, not passed over. One in a folder of results is that folder's fault."""
-    for folder, subfolders, files in walk(paths):
-        if _MARKS.isdisjoint(files):
-            yield from (folder / name for name in subfolders if (folder / name).is_symlink())
 
 
 def _place(directory: Folder) -> Path:

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 
 from gsx.records import GsxError, Training
-from gsx.report.collect import STATES, UNREADABLE, links, name_of, reason
-from gsx.store import TrainingDirectory, find_trainings
+from gsx.report.collect import STATES, UNREADABLE, name_of, reason
+from gsx.store import TrainingDirectory, find_links, find_trainings
 from gsx.store.find import TRAINING
 
 
@@ -67,7 +67,7 @@ class Ends:
 
 
 def collect(paths: Sequence[Path]) -> list[Trained]:
-    linked = (TrainingDirectory(path) for path in links(paths) if path.name.startswith(TRAINING))
+    linked = (TrainingDirectory(path) for path in find_links(paths) if path.name.startswith(TRAINING))
     return sorted(map(_read, (*find_trainings(paths), *linked)), key=lambda trained: trained.name)
 
 

@@ -14,7 +14,7 @@ from gsx.store.schema import Each, Rule, check
 from gsx.store.strict_json import parse_json, sealed_json
 
 SCHEMA_VERSION = 1
-SCHEMA: Rule = {"schema_version": int, "command": str, "cells": Each(str)}
+SCHEMA: Rule = {"command": str, "cells": Each(str)}
 
 #: The way out of a damaged plan: nothing depends on it but the word `missing`.
 ADVICE = "the same sweep again writes it anew; without it nothing is lost"
@@ -54,9 +54,9 @@ def read_sweep(path: Path) -> StoredSweep | None:
 
 def _parse(stream: BinaryIO, name: str) -> StoredSweep:
     body = parse_json(stream)
-    check(body, SCHEMA)
     if body["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema_version {body['schema_version']}, this gsx reads {SCHEMA_VERSION}")
+    check(body, SCHEMA)
     plan = StoredSweep(body["command"], body["cells"])
     for folder, result_id in plan.cells.items():
         # A name and never a path; and one that says what it holds, as every folder that gsx run makes.
