@@ -25,7 +25,7 @@ from gsx.cli.run import QUIET
 from gsx.cli.train_dry_run import show
 from gsx.cli.train_summary import describe, table
 from gsx.naming import printable
-from gsx.records import ConfigurationError
+from gsx.records import Busy, ConfigurationError
 from gsx.store import TrainingDirectory
 from gsx.training import Session, TrainingConfiguration
 
@@ -100,8 +100,10 @@ def carry_out(work: Work) -> int:
     for cell, state in zip(work.cells, states, strict=True):
         if state == "failed":
             failures.recall(TrainingDirectory(cell.folder), cell.shown)
-    print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "failed") if s in states))
-    return 1 if "failed" in states else 0
+    print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "busy", "failed") if s in states))
+    if "failed" in states:
+        return 1
+    return Busy.exit_code if "busy" in states else 0
 
 
 @contextlib.contextmanager
@@ -177,5 +179,5 @@ def _run(cell: Cell, quiet: bool, place: str) -> str:
         if not place:
             raise failures.fatal(error, cell.folder) from error
         failures.announce(cell.shown, error)
-        return "failed"
+        return "busy" if isinstance(error, Busy) else "failed"
     return "ran"

@@ -149,7 +149,13 @@ def test_a_checkpoint_of_several_seeds(empty: Path, inside: Inside) -> None:
 def test_a_sweep(empty: Path, inside: Inside) -> None:
     code, out, err = inside("train", "-m", "estimator=rloo,exact", "steps=5", "seed=0,1")
     assert code == 0 and "4 trainings: 4 ran" in out, err
-    assert "4 trainings: 4 skipped" in inside("train", "-m", "estimator=rloo,exact", "steps=5", "seed=0,1")[1]
+    sweep = ("train", "-m", "estimator=rloo,exact", "steps=5", "seed=0,1")
+    assert "4 trainings: 4 skipped" in inside(*sweep)[1]
+    held = TrainingDirectory(next(empty.rglob("training.json")).parent)
+    (held.path / "training.json").unlink()
+    with held.lock():
+        code, out, err = inside(*sweep)
+    assert code == 7 and "4 trainings: 3 skipped, 1 busy" in out and "wait for it" in err
     code, out, err = inside(
         "train", "-m", "optimizer=sgd", "model=gaussian_toy", "estimator=reparameterization", "optimizer.lr=0.01,1e38", "steps=9"
     )
