@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from gsx.records import VERDICTS, ConfigurationError, GsxError, Result, canonica
 from gsx.report import escape, labels
 from gsx.store import Folder, RunDirectory, find_links, find_runs, find_shards
 from gsx.store.find import TRAINING
+from gsx.store.planned import planned
 
 #: The states of a cell, in the order they are counted in.
-STATES = ("complete", "partial", "failed", "unreadable")
+STATES = ("complete", "partial", "failed", "unreadable", "missing")
 
 #: What reading a stranger's file may raise.
 UNREADABLE = (GsxError, OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -60,7 +61,8 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
             raise ConfigurationError(f"report: there is no folder {path}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
     linked = (RunDirectory(path) for path in find_links(paths) if not path.name.startswith(TRAINING))
     directories = {_place(directory): directory for directory in (*find_runs(paths), *linked)}
-    cells = sorted((_read(directories[path]) for path in sorted(directories)), key=lambda cell: cell.name)
+    cells = [*(_read(directories[path]) for path in sorted(directories)), *_missing(paths, directories)]
+    cells.sort(key=lambda cell: cell.name)
     measured: dict[tuple[str, str, str], Cell] = {}
     duplicates = []
     for cell in cells:
@@ -70,6 +72,18 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
         if measured.setdefault((cell.result.result_id, cell.state, cell.result.moments_sha256), cell) is not cell:
             duplicates.append(cell)
     return _grouped(list(measured.values())), [cell for cell in cells if cell.result is None], duplicates
+
+
+def _missing(paths: Sequence[Path], there: Container[Path]) -> Iterator[Cell]:
+    """What experiments and sweeps have planned and nothing is there of; trainings are told by their own tables."""
+    told: set[Path] = set()
+    for one in planned(paths):
+        directory = RunDirectory(one.path)
+        absent = one.state == "missing" and not one.place.exists() and one.place not in there
+        is_run = one.place.name == one.path.name and not one.path.name.startswith(TRAINING)  # else a step, or a training
+        if absent and is_run and one.place not in told:
+            told.add(one.place)
+            yield Cell("/".join(one.place.parts[-2:]), "missing", escape.line(one.detail.partition(": ")[2]), None, directory)
 
 
 def _place(directory: Folder) -> Path:

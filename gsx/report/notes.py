@@ -115,4 +115,4 @@ def missing(cells: Sequence[Cell]) -> str:
     absent = [
         f"{cell.label or cell.name} ({': '.join(filter(None, [cell.state, cell.reason]))})" for cell in cells if cell.state != "complete"
     ]
-    return " ".join([*held, f"Not shown: {some(absent, '; ')}." if absent else "No run on this model is missing."])
+    return " ".join([*held, *([f"Not shown: {some(absent, '; ')}."] if absent else [])])

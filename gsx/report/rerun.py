@@ -22,7 +22,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*\Z")
 #: What Hydra reads as something other than text.
 _NOT_TEXT = {"true", "false", "null", "inf", "nan", "on", "off", "yes", "no"}
 #: The settings of a training that a measurement at its parameters shares.
-_SHARED = ("estimator", "model", "device", "data", "num_samples", "dtype", "wrt", "name", "plugins")
+_SHARED = ("estimator", "model", "device", "data", "num_samples", "dtype", "wrt", "plugins")
 
 
 class Inexpressible(ValueError):

@@ -59,7 +59,10 @@ def test_busy_damaged_and_deadly_cells_cost_themselves_alone(tmp_path: Path) -> 
     # Complete is what its moments vouch for.
     whole = flip(first / "segments.npz", b"mean.npy", NPY)
     damaged = gsx(*SWEEP, cwd=tmp_path, code=1)
-    assert damaged.stdout.splitlines()[-1] == "2 cells: 1 skipped, 1 failed" and f"{first}/segments.npz: array 'mean.npy' is not what was written" in damaged.stdout
+    assert (
+        damaged.stdout.splitlines()[-1] == "2 cells: 1 skipped, 1 failed"
+        and f"{first}/segments.npz: array 'mean.npy' is not what was written" in damaged.stdout
+    )
     (first / "segments.npz").write_bytes(whole)
 
     # What another process computes has not failed.

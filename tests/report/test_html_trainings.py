@@ -91,7 +91,7 @@ def test_the_page_of_a_training(tmp_path: Path) -> None:
         for k in (0, 1)
     ]
     assert page["Measure at its parameters"]["code"] == measured
-    assert page["Draw it again"]["code"] == [f"gsx report {folder} --html"]
+    assert page["Draw it again"]["code"] == [f"gsx report {folder} --html --out outputs/report-of-{directory.path.name}"]
     assert page["As it was typed"]["code"] == ["gsx train estimator=rloo"]
 
 
@@ -248,8 +248,8 @@ def test_a_folder_that_is_a_link_is_unreadable_and_nothing_behind_it_is_read(tmp
     (holding / "segments.npz").rename(away / "segments.npz")
     (holding / "segments.npz").symlink_to(away / "segments.npz")
     done = report([here], tmp_path / "report", html=True)
-    assert done.counts == {"complete": 1, "partial": 0, "failed": 0, "unreadable": 3}
-    assert done.trainings == {"complete": 0, "partial": 0, "failed": 0, "unreadable": 1}
+    assert done.counts == {"complete": 1, "partial": 0, "failed": 0, "unreadable": 3, "missing": 0}
+    assert done.trainings == {"complete": 0, "partial": 0, "failed": 0, "unreadable": 1, "missing": 0}
     assert done.table.count("symbolic link") == 4 and "-101.25" not in done.table
     everything = "".join(path.read_text() for path in (tmp_path / "report").rglob("*.*"))
     assert "away" not in everything and str(tmp_path) not in everything

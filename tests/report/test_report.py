@@ -10,7 +10,7 @@ import pytest
 
 from gsx.records import ConfigurationError, Interval, Layout
 from gsx.report import Report, build, notes, report
-from gsx.store import RunDirectory, find_runs
+from gsx.store import RunDirectory, find_runs, write_sweep
 from tests.report import factory
 
 HOSTILE = "<script>_%&$#|`=cmd"
@@ -41,7 +41,7 @@ def test_every_run_is_a_row_with_its_stored_numbers(study) -> None:
     rows = {row["run"]: row for row in read(out / "tables/summary.csv")}
     directories = list(find_runs([root]))
     assert len(rows) == len(directories) == sum(made.counts.values())
-    assert made.counts == {"complete": len(directories) - 3, "partial": 1, "failed": 1, "unreadable": 1}
+    assert made.counts == {"complete": len(directories) - 3, "partial": 1, "failed": 1, "unreadable": 1, "missing": 0}
     for directory in directories:
         row = rows["/".join(directory.path.parts[-2:])]
         if row["state"] in ("failed", "unreadable"):
@@ -185,7 +185,7 @@ def test_numbers_that_are_none_make_a_run_unreadable_not_a_crash(tmp_path: Path,
     factory.make(tmp_path, "disarm", provenance={"command": 7}, tuning={"steps": "many"})
     factory.make(tmp_path, "rloo", verdict="splendid")
     made = report([tmp_path], tmp_path / "report")
-    assert made.counts == {"complete": 2, "partial": 0, "failed": 0, "unreadable": 1}
+    assert made.counts == {"complete": 2, "partial": 0, "failed": 0, "unreadable": 1, "missing": 0}
     assert "splendid" in made.table
 
 
@@ -242,3 +242,16 @@ def test_nothing_to_report_on(tmp_path: Path) -> None:
 def test_a_report_needs_no_torch() -> None:
     code = "import sys, gsx.report; assert 'torch' not in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_was_planned_and_is_gone_is_missing(tmp_path: Path, undrawn: None) -> None:
+    """The cells of a sweep are rows of its report, whatever became of their folders."""
+    folder = factory.make(tmp_path / "outputs", "rloo")
+    identity = "ab" * 32
+    write_sweep([(folder.parent / f"bernoulli_toy-disarm-{identity[:12]}", identity)], "gsx run -m")
+    made = report([tmp_path / "outputs"], tmp_path / "report")
+    assert (made.counts["complete"], made.counts["missing"]) == (1, 1) and f"bernoulli_toy-disarm-{identity[:12]}" in made.table
+    assert "2 runs: 1 complete, 1 missing" in (tmp_path / "report" / "report.md").read_text()
+    (folder.parent / f"bernoulli_toy-disarm-{identity[:12]}").mkdir()
+    (folder.parent / f"bernoulli_toy-disarm-{identity[:12]}" / "error.txt").write_text("it broke")
+    assert report([tmp_path / "outputs"], tmp_path / "report").counts == made.counts | {"missing": 0, "failed": 1}

@@ -69,11 +69,14 @@ def measure_at(trained: Trained, config: Mapping[str, Any]) -> Section | None:
     except rerun.Inexpressible as reason:
         return {"title": title, "text": f"No command says this configuration: {reason}."}
     more = f" Of {len(there)} seeds, the first {MOST_SEEDS}." if len(there) > MOST_SEEDS else ""
-    return section | {"text": f"By the estimator that trained; another takes its place as estimator=NAME.{more}"}
+    return section | {
+        "text": f"By the estimator that trained; another takes its place as estimator=NAME, without the settings of this one.{more}"
+    }
 
 
 def draw(name: str) -> Section:
-    redraw = shlex.join(["gsx", "report", f"outputs/{name}", "--html"])
+    # Beside the report that it is read in, and not over it.
+    redraw = shlex.join(["gsx", "report", f"outputs/{name}", "--html", "--out", f"outputs/report-of-{PurePath(name).name}"])
     if not redraw.isprintable():
         return {"title": "Draw it again", "text": "The name of its folder is not printable."}
     return {"title": "Draw it again", "text": "As all commands here, typed in the folder that holds outputs.", "code": [redraw]}
