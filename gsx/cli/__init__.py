@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 5)
+        return _fail(by_the_system(error), 5)
     except Exception as error:
         if not out_of_memory(error):
             traceback.print_exc()
@@ -83,6 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
         _end_in_peace()
     # Said here, where what the fault held on to is free again.
     return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
+
+
+def by_the_system(error: OSError) -> str:
+    """What it refused, and why."""
+    return f"{error.filename or 'system'}: {error.strerror or error}"
 
 
 def out_of_memory(error: BaseException) -> bool:

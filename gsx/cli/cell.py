@@ -68,13 +68,8 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
     """
     given = composed(overrides)
     text = json.dumps(given, sort_keys=True)
-    try:
-        measurement = prepared(text)
-    except (GsxError, MemoryError):
-        raise
-    except Exception:
-        if not given["plugins"]:
-            raise
+    measurement = _unless_broken(text)
+    if measurement is None:
         return _broken(given, text)
     configuration, blocks = measurement.configuration, measurement.plan
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
@@ -130,6 +125,18 @@ def prepared(given: str) -> Measurement:
     return Measurement(Configuration.of(json.loads(given)))
 
 
+def _unless_broken(given: str) -> Measurement | None:
+    """The same; None where a plug-in raises, whatever it is that it raises: the job meets it again, where it is written down."""
+    try:
+        return prepared(given)
+    except (GsxError, MemoryError):
+        raise
+    except Exception:
+        if not json.loads(given)["plugins"]:
+            raise
+        return None
+
+
 def folder_name(measurement: Measurement) -> str:
     """``<readable-slug>-<result_id[:12]>``: model and estimator with what is not as usual about them, and N."""
     words = [*telling_words(measurement.config, measurement.configuration.plugins), f"n{measurement.estimator.num_samples}"]
@@ -157,12 +164,8 @@ def _safe(value: Any) -> str:
 
 def _folder_of(*, _root_: DictConfig) -> str:
     given = json.dumps(plain(_root_), sort_keys=True)
-    try:
-        return folder_name(prepared(given))
-    except (GsxError, MemoryError):
-        raise
-    except Exception:  # the job raises it again, where it is caught
-        return broken_name(given)
+    measurement = _unless_broken(given)
+    return broken_name(given) if measurement is None else folder_name(measurement)
 
 
 # Sub-process launchers import this module afresh and need the resolver too.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gsx.cli import failures
@@ -43,13 +43,23 @@ def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], 
             failures.recall(RunDirectory(cell.place), cell.shown, failed.get(cell.place))
     done = [result for result, state in zip(results, states, strict=True) if result is not None and state in ("ran", "skipped")]
     print(_counts(states, sum(result.verdict.status == "nonfinite" for result in done)))
+    return exit_code(states)
+
+
+def counted(states: Sequence[str]) -> str:
+    """How many became what, in the order of `STATES`."""
+    return ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
+
+
+def exit_code(states: Sequence[str]) -> int:
+    """Of a sweep in which this became of its jobs."""
     if {"failed", "missing"} & set(states):
         return 1
     return Busy.exit_code if "busy" in states else 0
 
 
 def _counts(states: list[str], nonfinite: int) -> str:
-    text = f"{len(states)} cells: " + ", ".join(f"{states.count(state)} {state}" for state in STATES if state in states)
+    text = f"{len(states)} cells: {counted(states)}"
     if nonfinite:
         text += f"; {nonfinite} of them not finite: no statistics"
     if "busy" in states:

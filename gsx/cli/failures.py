@@ -8,7 +8,7 @@ import os
 import traceback
 from pathlib import Path
 
-from gsx.cli import out_of_memory
+from gsx.cli import by_the_system, out_of_memory
 from gsx.naming import in_one_line, printable
 from gsx.records import Busy, EnvironmentFault, GsxError
 from gsx.store import Folder, said
@@ -37,7 +37,7 @@ def reason(error: Exception) -> str:
     if out_of_memory(error):
         return "out of memory"
     if isinstance(error, OSError):
-        return in_one_line(f"{error.filename or 'system'}: {error.strerror or error}")
+        return in_one_line(by_the_system(error))
     calls = traceback.extract_tb(error.__traceback__)
     at = f" ({Path(calls[-1].filename).name}, line {calls[-1].lineno})" if calls else ""
     return in_one_line(f"{type(error).__name__}: {error}{at}")

@@ -148,7 +148,8 @@ def job(config: DictConfig) -> float | None:
     try:
         given = json.dumps(plain(config), sort_keys=True)
         measurement = prepared(given)
-        RunDirectory(run.parent / broken_name(given)).forget_error()  # of a plug-in that has been mended since
+        if measurement.configuration.plugins:  # one that raised may have been mended since
+            RunDirectory(run.parent / broken_name(given)).forget_error()
         folder = measurement.folder(run)
         if sweep:
             folder.check_deaths()

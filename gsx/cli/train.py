@@ -17,6 +17,7 @@ from typing import Any
 
 from gsx.cli import failures
 from gsx.cli.cell import telling_words
+from gsx.cli.closing import counted, exit_code
 from gsx.cli.compose import cells, composed, composing
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
@@ -100,10 +101,8 @@ def carry_out(work: Work) -> int:
     for cell, state in zip(work.cells, states, strict=True):
         if state == "failed":
             failures.recall(TrainingDirectory(cell.folder), cell.shown)
-    print(f"{len(states)} trainings: " + ", ".join(f"{states.count(s)} {s}" for s in ("ran", "skipped", "busy", "failed") if s in states))
-    if "failed" in states:
-        return 1
-    return Busy.exit_code if "busy" in states else 0
+    print(f"{len(states)} trainings: {counted(states)}")
+    return exit_code(states)
 
 
 @contextlib.contextmanager

@@ -28,9 +28,8 @@ from gsx.report import (
 )
 from gsx.report import html as pages
 from gsx.report.canvas import Plot
-from gsx.report.collect import STATES, Group, collect
+from gsx.report.collect import Group, collect, counted
 from gsx.report.scoreboard import scoreboard
-from gsx.report.trained import counted
 from gsx.store import atomic_write
 
 #: Drawing takes a second a figure. Tables are never cut.
@@ -85,7 +84,7 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     every = list(_unique(itertools.chain(*map(training.plots, courses), _plots(groups, alone=len(table) == 1))))
     drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
-    counts = {state: sum(cell.state == state for _, cell in table) for state in STATES}
+    counts = counted(cell.state for _, cell in table)
     not_drawn, twice = [plot.name for plot in left], [cell.name for cell in duplicates]
     summary = files.get("tables/summary.md", "")
     after = [*of_trainings, *others]
@@ -97,7 +96,7 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     for name, text in files.items():
         atomic_write(out / name, text.encode())
     told = "\n".join(filter(None, [summary, files.get("tables/trainings.md", ""), index.incomplete(trained)]))
-    return Report(tuple(sorted([out / name for name in files] + figures)), counts, counted(trained), told)
+    return Report(tuple(sorted([out / name for name in files] + figures)), counts, counted(one.state for one in trained), told)
 
 
 def _plots(groups: Sequence[Group], alone: bool) -> Iterator[Plot]:

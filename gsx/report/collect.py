@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,16 @@ def _missing(paths: Sequence[Path], there: Container[Path]) -> Iterator[Cell]:
     """What experiments and sweeps have planned and nothing is there of; trainings are told by their own tables."""
     told: set[Path] = set()
     for one in planned(paths):
-        directory = RunDirectory(one.path)
-        absent = one.state == "missing" and not one.place.exists() and one.place not in there
-        is_run = one.place.name == one.path.name and not one.path.name.startswith(TRAINING)  # else a step, or a training
-        if absent and is_run and one.place not in told:
+        is_run = one.cell and not one.path.name.startswith(TRAINING)
+        if is_run and one.place not in told and one.place not in there and not one.place.exists():
             told.add(one.place)
-            yield Cell("/".join(one.place.parts[-2:]), "missing", escape.line(one.detail.partition(": ")[2]), None, directory)
+            yield Cell("/".join(one.place.parts[-2:]), one.state, escape.line(one.what), None, RunDirectory(one.path))
+
+
+def counted(states: Iterable[str]) -> dict[str, int]:
+    """How many are in each state."""
+    found = Counter(states)
+    return {state: found[state] for state in STATES}
 
 
 def _place(directory: Folder) -> Path:

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gsx.records import Interval
-from gsx.report import axis, escape, styles
+from gsx.report import axis, escape, notes, styles
 from gsx.report.canvas import GREY
 from gsx.report.collect import Cell, result_of
 from gsx.report.ends import End, name_ends
@@ -61,7 +61,7 @@ def coinciding(parts: Iterable[tuple[str, pd.DataFrame]]) -> str:
                 names.append(str(series))
         for names, _ in held:
             if len(names) > 1:
-                found.setdefault(" and ".join(filter(None, [", ".join(names[:-1]), names[-1]])), []).append(place)
+                found.setdefault(notes.listed(names), []).append(place)
     told = [f"{names} ({', '.join(places)})" if any(places) else names for names, places in found.items()]
     return f"One lies on the other, within {HIDDEN:.0%}: {'; '.join(told)}. ".replace("%", " %") if told else ""
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from gsx.report import escape, notes
 from gsx.report.canvas import Plot
-from gsx.report.collect import Cell
+from gsx.report.collect import Cell, counted
 from gsx.report.table import Table
-from gsx.report.trained import Trained, counted
+from gsx.report.trained import Trained
 
 #: A longer summary is linked, not printed in the page.
 MOST_ROWS_INLINE = 200
@@ -32,15 +32,11 @@ def page(
     trained: Sequence[Trained],
 ) -> str:
     """`findings` are printed before the runs, `others` after them; `trained` are the trainings, whatever their state."""
-    parts = ["# Report", states(counts, counted(trained)) + "."]
+    parts = ["# Report", states(counts, counted(one.state for one in trained)) + "."]
     if duplicates:
         parts.append(notes.counted_once([escape.markdown(name) for name in duplicates]))
-    faulty = [cell for _, cell in table if cell.state != "complete"]
-    if faulty:
-        parts.append("## Runs that are not complete")
-        parts.append(
-            "\n".join(f"- {escape.markdown(c.name)}: {c.state}{': ' + escape.markdown(c.reason) if c.reason else ''}" for c in faulty)
-        )
+    if lines := incomplete([cell for _, cell in table]):
+        parts += ["## Runs that are not complete", lines]
     if lines := incomplete(trained):
         parts += ["## Trainings that are not complete", lines]
     parts += [_section(one) for one in findings]
@@ -81,9 +77,9 @@ def states(runs: Mapping[str, int], trainings: Mapping[str, int]) -> str:
     return "; ".join(told)
 
 
-def incomplete(trained: Sequence[Trained]) -> str:
-    """A line on each training that is not complete, with the reason."""
-    faulty = [one for one in trained if one.state != "complete"]
+def incomplete(found: Sequence[Cell] | Sequence[Trained]) -> str:
+    """A line on each run, or training, that is not complete, with the reason."""
+    faulty = [one for one in found if one.state != "complete"]
     return "\n".join(
         f"- {escape.markdown(one.name)}: {one.state}{': ' + escape.markdown(one.reason) if one.reason else ''}" for one in faulty
     )

@@ -71,8 +71,7 @@ def interval(results: Sequence[Result], of: Collection[str] = (*_LOGARITHMIC, "b
     segments = " or ".join(map(str, sorted({_segments(result) for result in results}, reverse=True) or [64]))
     said = []
     if log:
-        told = " and ".join(filter(None, [", ".join(log[:-1]), log[-1]]))
-        said.append(f"delete-one-segment jackknife with Student t over {segments} segments, on a log scale for {told}")
+        said.append(f"delete-one-segment jackknife with Student t over {segments} segments, on a log scale for {listed(log)}")
     if "bias_sq" in of:
         said.append("for bias² [max(0, b − c)², (b + c)²], where b is the distance of the mean from the reference and c its 95 % error")
     return f"Intervals are 95 %: {'; '.join(said)}."
@@ -95,6 +94,11 @@ def extent(results: Sequence[Result]) -> str:
     seed = span(result.config.get("seed", "unknown") for result in results)
     samples, seeds = "sample" if n == "1" else "samples", "seed" if len({result.config.get("seed") for result in results}) == 1 else "seeds"
     return f"N = {n} {samples} per estimate; R = {r} replicates; {seeds} {seed}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def counted_once(names: Sequence[str]) -> str:

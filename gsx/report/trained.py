@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gsx.records import GsxError, Training
-from gsx.report.collect import STATES, UNREADABLE, name_of, reason
+from gsx.report.collect import UNREADABLE, name_of, reason
 from gsx.store import TrainingDirectory, find_links, find_trainings
 from gsx.store.find import TRAINING
 
@@ -81,7 +81,3 @@ def _read(directory: TrainingDirectory) -> Trained:
     state = training.status if training else "failed" if error else "partial"
     why = reason(error, directory) if error and state != "complete" else None
     return Trained(name, state, why, training, digests, directory)
-
-
-def counted(trainings: Sequence[Trained]) -> dict[str, int]:
-    return {state: sum(trained.state == state for trained in trainings) for state in STATES}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from gsx.report import curves
+from gsx.report import curves, notes
 from gsx.report.seeds import LOGARITHMIC
 from gsx.report.trainings import Trajectory
 from gsx.report.view import CLOSE, alike, view
@@ -62,7 +62,7 @@ def _samples(samples: Mapping[str, int]) -> str:
     if not of:
         return f"N, the samples per estimate, is in the names{compared}" if samples else ""
     usual, *others = sorted(of, key=lambda n: (-len(of[n]), n))
-    told = [f"N = {usual} {'sample' if usual == 1 else 'samples'} per estimate", *(f"of {_and(of[n])} {n}" for n in others)]
+    told = [f"N = {usual} {'sample' if usual == 1 else 'samples'} per estimate", *(f"of {notes.listed(of[n])} {n}" for n in others)]
     told += ["else as in the names"] if any("N=" in name for name in samples) else []
     return ", ".join(told) + compared
 
@@ -106,7 +106,7 @@ def _lines(data: pd.DataFrame) -> Iterator[str]:
     several = shaded[shaded["seeds"] > 1]
     if (data["seeds"] > 1).any():
         logarithms = [NAMES[metric] for metric in LOGARITHMIC if (data["metric"] == metric).any()]
-        yield f"Lines are means over seeds{f' (of the logarithm for {_and(logarithms)})' if logarithms else ''}."
+        yield f"Lines are means over seeds{f' (of the logarithm for {notes.listed(logarithms)})' if logarithms else ''}."
     if len(several):
         cosine = ", and for a cosine at least the error of measurement" if (several["metric"] == "cosine").any() else ""
         over = _span(sorted({int(n) for n in several["seeds"]}))
@@ -120,7 +120,7 @@ def _lines(data: pd.DataFrame) -> Iterator[str]:
         yield "Where a seed's value is not positive, the mean of the logarithm has a gap."
     lacking = data[data["seeds"] < data.groupby("run")["seeds"].transform("max")]
     if len(lacking):
-        which = _and([NAMES[metric] for metric in dict.fromkeys(lacking["metric"])])
+        which = notes.listed([NAMES[metric] for metric in dict.fromkeys(lacking["metric"])])
         yield f"At some points not every seed has a {which}, and means are over those that have."
 
 
@@ -128,9 +128,9 @@ def _out_of_view(data: pd.DataFrame) -> Iterator[str]:
     views = {place: seen for place, part in data.groupby("panel", sort=True) if (seen := view(part))}
     titles = data.groupby("panel")["title"].first()
     if early := [titles[place] for place, seen in views.items() if seen.early]:
-        yield f"Out of view: some of the first quarter of the steps ({_and(early)})."
+        yield f"Out of view: some of the first quarter of the steps ({notes.listed(early)})."
     if cut := [titles[place] for place, seen in views.items() if seen.cut]:
-        yield f"Bands of few seeds that reach far beyond all lines are cut by the axis ({_and(cut)})."
+        yield f"Bands of few seeds that reach far beyond all lines are cut by the axis ({notes.listed(cut)})."
 
 
 def _alike(data: pd.DataFrame) -> Iterator[str]:
@@ -142,14 +142,10 @@ def _alike(data: pd.DataFrame) -> Iterator[str]:
         (True, "Equal at every step"),
         (False, f"Hardly told apart, at every step closer than {100 * CLOSE:g} % of the axis"),
     ):
-        told = [f"{_and(names)} ({_and(panels)})" for (names, same), panels in where.items() if same == equal]
+        told = [f"{notes.listed(names)} ({notes.listed(panels)})" for (names, same), panels in where.items() if same == equal]
         if told:
             yield f"{what}: {'; '.join(told)}."
 
 
 def _span(values: Sequence[int]) -> str:
     return ", ".join(map(str, values)) if len(values) <= 8 else f"{values[0]} … {values[-1]}"
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

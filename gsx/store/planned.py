@@ -20,8 +20,17 @@ class Planned:
 
     path: Path  # as it is shown
     place: Path  # as it is known by, whichever path leads there
-    detail: str
-    state: str = "missing"
+    what: str  # what it is a part of, or what is wrong with its plan
+    plan: Path | None = None  # None where it is damaged
+    cell: bool = True
+
+    @property
+    def state(self) -> str:
+        return "damaged" if self.plan is None else "missing"
+
+    @property
+    def detail(self) -> str:
+        return self.what if self.plan is None else f"{self.plan}, {age(self.plan)}: {self.what}"
 
 
 def planned(paths: Iterable[Path]) -> Iterator[Planned]:
@@ -30,7 +39,7 @@ def planned(paths: Iterable[Path]) -> Iterator[Planned]:
         try:
             yield from _experiment(plan) if plan.name == FILE else _sweep(plan)
         except IntegrityError as fault:
-            yield Planned(plan, plan.parent.resolve() / plan.name, str(fault), "damaged")
+            yield Planned(plan, plan.parent.resolve() / plan.name, str(fault), cell=False)
 
 
 def _experiment(plan: Path) -> Iterator[Planned]:
@@ -42,10 +51,10 @@ def _experiment(plan: Path) -> Iterator[Planned]:
     for name, step in stored.steps.items():
         what = f"step {one_line(name)} of gsx reproduce {one_line(stored.name)}{size}"
         if step.cells is None:
-            yield Planned(folder, real / f"{FILE} {name}", f"{plan}, {age(plan)}: {what} was not reached")
+            yield Planned(folder, real / f"{FILE} {name}", f"{what} was not reached", plan, cell=False)
         for cell in step.cells or ():
             own = one_line(cell.folder)  # anyone may have written it, of any length
-            yield Planned(folder / own, real / own, f"{plan}, {age(plan)}: {what}")
+            yield Planned(folder / own, real / own, what, plan)
 
 
 def _sweep(plan: Path) -> Iterator[Planned]:
@@ -53,6 +62,6 @@ def _sweep(plan: Path) -> Iterator[Planned]:
     stored = read_sweep(plan)
     if stored is None:
         return
-    detail = f"{plan}, {age(plan)}: {one_line(stored.command) or 'a sweep'}"
+    what = one_line(stored.command) or "a sweep"
     for cell in stored.cells:
-        yield Planned(folder / cell, real / cell, detail)
+        yield Planned(folder / cell, real / cell, what, plan)

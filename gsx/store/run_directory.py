@@ -71,9 +71,9 @@ class RunDirectory(Folder):
             return False
         segments = stored.segments
         # A vanishing reference has no direction: the cosines that were kept then are none.
-        digests = {segments.digest(), dataclasses.replace(segments, cosine_mean=None).digest()}
+        kept = (segments, dataclasses.replace(segments, cosine_mean=None))
         counts = (segments.blocks.sum(), segments.count.sum())
-        if result.moments_sha256 not in digests or (result.blocks, result.num_replicates) != counts:
+        if (result.blocks, result.num_replicates) != counts or all(one.digest() != result.moments_sha256 for one in kept):
             raise IntegrityError(f"{self._segments}: not the moments that result.json was made from; {ADVICE}")
         if result_id(stored.result_id, result.config.get("num_replicates", 0)) != result.result_id:
             raise IntegrityError(f"{self._segments}: of another measurement than result.json; {ADVICE}")

@@ -15,10 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gsx.report import escape, notes, rounding, tables
 from gsx.report.canvas import Plot
-from gsx.report.collect import Cell
+from gsx.report.collect import Cell, counted
 from gsx.report.html import bars, details, marks, runs, svg, trainings
 from gsx.report.table import Table
-from gsx.report.trained import Trained, counted
+from gsx.report.trained import Trained
 from gsx.report.trainings import Course
 
 POLICY = "default-src 'none'; img-src data:; style-src {style}; script-src {script}; base-uri 'none'; form-action 'none'"
@@ -69,7 +69,7 @@ def page(
         words=runs.WORDS,
         hints=runs.HINTS,
         counts=[(state, n) for state, n in counts.items() if n],
-        training_counts=[(state, n) for state, n in counted(trained).items() if n],
+        training_counts=[(state, n) for state, n in counted(one.state for one in trained).items() if n],
         ended=trainings.table(ended, taught) if taught else None,
         opens=taught,
         opening=trainings.OPENS,
