@@ -43,3 +43,8 @@ def printable(text: str) -> str:
 def in_one_line(text: str) -> str:
     """The same, with whatever breaks its lines as spaces."""
     return printable(" ".join(text.split()))
+
+
+def shortened(text: str, most: int = 1000) -> str:
+    """Its beginning and how long it is, where that is more than so many characters."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import gsx
-from gsx.naming import did_you_mean, in_one_line
+from gsx.naming import did_you_mean, in_one_line, shortened
 from gsx.records import ConfigurationError, GsxError
 
 COMMANDS = {
@@ -91,7 +91,7 @@ def by_the_system(error: OSError) -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
+    return isinstance(error, MemoryError) or _NO_MEMORY.search("".join(traceback.format_exception_only(error))) is not None
 
 
 class Terminated(KeyboardInterrupt):
@@ -130,5 +130,5 @@ def _command(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"gsx: {in_one_line(message)}", file=sys.stderr)
+    print(f"gsx: {shortened(in_one_line(message))}", file=sys.stderr)
     return code

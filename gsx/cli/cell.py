@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gsx.cli.compose import composed, plain
+from gsx.cli.failures import contained, reason
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import GsxError, IntegrityError, Result, Shard
@@ -37,6 +38,7 @@ class Cell:
     shard: Shard | None
     given: str  # as it was composed: what `prepared` takes
     reference_id: str
+    fault: str = ""  # of what is broken, what was raised
 
     @property
     def place(self) -> Path:
@@ -57,7 +59,8 @@ class Cell:
         return result is not None and result.result_id == self.result_id and result.status == "complete"
 
     def line(self) -> str:
-        return f"{self.state:<11}{self.shown}  engine={self.engine} num_replicates={self.num_replicates} block_size={self.block_size}"
+        what = self.fault or f"engine={self.engine} num_replicates={self.num_replicates} block_size={self.block_size}"
+        return f"{self.state:<11}{self.shown}  {what}"
 
 
 def plan(overrides: list[str], alone: bool = True) -> Cell:
@@ -69,8 +72,8 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
     given = composed(overrides)
     text = json.dumps(given, sort_keys=True)
     measurement = _unless_broken(text)
-    if measurement is None:
-        return _broken(given, text)
+    if isinstance(measurement, Exception):
+        return _broken(given, text, measurement)
     configuration, blocks = measurement.configuration, measurement.plan
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
     RunDirectory(folder).check_links()  # Hydra writes there first
@@ -106,11 +109,11 @@ def _state(measurement: Measurement, folder: Path, alone: bool) -> str:
     return "unfinished" if (measurement.folder(folder).path / "segments.npz").exists() else "new"
 
 
-def _broken(given: dict[str, Any], text: str) -> Cell:
+def _broken(given: dict[str, Any], text: str, error: Exception) -> Cell:
     """What cannot be measured has no identity; its error is kept under what was asked for."""
     chosen = [str(given[group].get("name")) for group in ("model", "estimator")]
     folder = Path.cwd() / "outputs" / str(given["name"]) / broken_name(text)
-    return Cell(" ".join(chosen), folder, "", "broken", "?", 0, 0, [], given, None, text, "")
+    return Cell(" ".join(chosen), folder, "", "broken", "?", 0, 0, [], given, None, text, "", reason(error))
 
 
 def broken_name(text: str) -> str:
@@ -120,21 +123,22 @@ def broken_name(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=4)
+@contained()
 def prepared(given: str) -> Measurement:
     """The measurement of a configuration (as JSON); kept, because its folder's name is asked for before its result is."""
     return Measurement(Configuration.of(json.loads(given)))
 
 
-def _unless_broken(given: str) -> Measurement | None:
-    """The same; None where a plug-in raises, whatever it is that it raises: the job meets it again, where it is written down."""
+def _unless_broken(given: str) -> Measurement | Exception:
+    """The same; or what a plug-in raises, whatever it is: the job meets it again, where it is written down."""
     try:
         return prepared(given)
-    except (GsxError, MemoryError):
+    except GsxError:
         raise
-    except Exception:
+    except Exception as error:
         if not json.loads(given)["plugins"]:
             raise
-        return None
+        return error
 
 
 def folder_name(measurement: Measurement) -> str:
@@ -165,7 +169,7 @@ def _safe(value: Any) -> str:
 def _folder_of(*, _root_: DictConfig) -> str:
     given = json.dumps(plain(_root_), sort_keys=True)
     measurement = _unless_broken(given)
-    return broken_name(given) if measurement is None else folder_name(measurement)
+    return broken_name(given) if isinstance(measurement, Exception) else folder_name(measurement)
 
 
 # Sub-process launchers import this module afresh and need the resolver too.

@@ -53,7 +53,7 @@ def show(cells: Sequence[Cell], prepared: Callable[[str], Measurement], *, quiet
     print(total(bills, cells, kinds))
     if bills and not quiet:
         print(how(kinds), file=sys.stderr)
-    return 0
+    return int(any(cell.state == "broken" for cell in cells))
 
 
 class Kinds:

@@ -5,49 +5,92 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from gsx.cli import by_the_system, out_of_memory
-from gsx.naming import in_one_line, printable
+from gsx.naming import in_one_line, printable, shortened
 from gsx.records import Busy, EnvironmentFault, GsxError
 from gsx.store import Folder, said
 
 log = logging.getLogger("gsx")
+
+#: What gsx and plug-ins stand on: an error that is raised there is a matter of whoever called it.
+_BENEATH = sys.stdlib_module_names | {"torch", "numpy", "tqdm", "filelock"}
+#: So many characters of what code has raised are told; error.txt has them all.
+_TOLD = 120
 
 
 class JobFailed(GsxError):
     """Code that a job ran, a plug-in or gsx itself, has raised; error.txt holds the traceback."""
 
 
+class EndsTheProcess(Exception):
+    """A job's code has raised `SystemExit`, or another that is no `Exception`, and so what would end all jobs of its process."""
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM are the user's, and pass."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise EndsTheProcess(f"{_raised(error)}, which would end the whole process").with_traceback(error.__traceback__) from None
+
+
 def write_down(folder: Folder, error: Exception) -> None:
-    """Where it is caught: of a fault of the user's one line, of one of ours the traceback. A folder that is busy is somebody else's.
+    """Where it is caught: a line, and of what was not foreseen the traceback. A folder that is busy is somebody else's.
 
     On a full disk the reason is not written; what is told is the reason, and not that.
     """
     if not isinstance(error, Busy):
+        foreseen = isinstance(error, GsxError)
+        text = f"{error}\n" if foreseen else f"{reason(error)}\n\n{''.join(traceback.format_exception(error))}"
         with contextlib.suppress(GsxError):
-            folder.write_error(f"{error}\n" if isinstance(error, GsxError) else "".join(traceback.format_exception(error)))
+            folder.write_error(text)
 
 
 def reason(error: Exception) -> str:
     """In one line: what was raised and, where that was not foreseen, the line of code that it came from."""
     if isinstance(error, GsxError):
-        return in_one_line(str(error))
+        return shortened(in_one_line(str(error)))
     if out_of_memory(error):
         return "out of memory"
-    if isinstance(error, OSError):
+    if _by_the_system(error):
         return in_one_line(by_the_system(error))
-    calls = traceback.extract_tb(error.__traceback__)
-    at = f" ({Path(calls[-1].filename).name}, line {calls[-1].lineno})" if calls else ""
-    return in_one_line(f"{type(error).__name__}: {error}{at}")
+    _, file, line = _origin(error)
+    what = str(error) if isinstance(error, EndsTheProcess) else _raised(error)
+    return in_one_line(f"{shortened(what, _TOLD)} ({file}, line {line})" if file else what)
+
+
+def _raised(error: BaseException) -> str:
+    """As Python says it, which stands an error that cannot be made a text."""
+    return in_one_line("".join(traceback.format_exception_only(error)))
+
+
+def _origin(error: BaseException) -> tuple[str, str, int]:
+    """The innermost line of gsx's code or a plug-in's that it came through: the package, the file's name, the line."""
+    calls = [
+        (str(frame.f_globals.get("__name__")).partition(".")[0], Path(frame.f_code.co_filename).name, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    return next((call for call in reversed(calls) if call[0] not in _BENEATH), ("gsx", "", 0))
+
+
+def _by_the_system(error: Exception) -> bool:
+    """Whether gsx was refused something: of a file or a socket that a plug-in wanted, nothing here is the cause."""
+    return isinstance(error, OSError) and _origin(error)[0] == "gsx"
 
 
 def fatal(error: Exception, place: Path) -> Exception:
     """What the command ends with, where this was its only job."""
     if isinstance(error, GsxError) or out_of_memory(error):
         return error
-    if isinstance(error, OSError):
+    if _by_the_system(error):
         return EnvironmentFault(reason(error))
     return JobFailed(f"{reason(error)}; the traceback is in {os.path.relpath(place)}/error.txt")
 

@@ -153,7 +153,8 @@ def job(config: DictConfig) -> float | None:
         folder = measurement.folder(run)
         if sweep:
             folder.check_deaths()
-        result = measurement.run(run, bar)
+        with failures.contained():
+            result = measurement.run(run, bar)
     except KeyboardInterrupt as interruption:
         interruption.args = (os.path.relpath(folder.path),)  # said at the end
         raise

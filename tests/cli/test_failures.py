@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gsx.store import RunDirectory
+from tests.cli.conftest import Inside
 from tests.cli.process import finished, flip, gsx, one_line, running
 from tests.cli.test_interruption import NPY
 from tests.cli.test_plugins import HALVED
@@ -33,10 +34,12 @@ def fused(tmp_path: Path) -> tuple[str, ...]:
 def test_a_plugin_that_raises_before_there_is_anything_to_run(tmp_path: Path, fused: tuple[str, ...]) -> None:
     done = gsx("run", "-m", *fused, "+estimator.factor=2,0.5", cwd=tmp_path, code=1)
     *_, why, counts = done.stdout.splitlines()
-    assert counts == "2 cells: 1 ran, 1 failed" and why.endswith("error.txt: ZeroDivisionError: division by zero")
+    assert counts == "2 cells: 1 ran, 1 failed" and why.endswith("error.txt: ZeroDivisionError: division by zero (fused.py, line 16)")
     assert "failed: outputs" in done.stderr and "ZeroDivisionError: division by zero (fused.py, line 16)" in done.stderr
     (error,) = tmp_path.rglob("error.txt")
-    assert error.read_text().startswith("Traceback") and len(finished(tmp_path)) == 1
+    assert "Traceback" in error.read_text() and len(finished(tmp_path)) == 1
+    dry = gsx("run", "--dry-run", *fused, "+estimator.factor=2", cwd=tmp_path, code=1)
+    assert dry.stdout.split(maxsplit=2)[2].startswith("ZeroDivisionError: division by zero (fused.py, line 16)")
 
     alone = gsx("run", *fused, "+estimator.factor=2", cwd=tmp_path, code=1)
     assert one_line(alone.stderr).endswith(f"; the traceback is in {error.relative_to(tmp_path)}") and alone.stdout == ""
@@ -45,6 +48,49 @@ def test_a_plugin_that_raises_before_there_is_anything_to_run(tmp_path: Path, fu
     (tmp_path / "fused.py").write_text(mended)
     gsx("run", *fused, "+estimator.factor=2", cwd=tmp_path)
     assert not error.exists()
+
+
+#: What an estimator may do, as it is made or late in its run; and what is said of it.
+RUDE = {
+    "sys.exit(0)": "SystemExit: 0, which would end the whole process",
+    "raise GeneratorExit": "GeneratorExit, which would end the whole process",
+    "raise BrokenPipeError('a socket')": "BrokenPipeError: a socket",
+    "open('/nowhere/x')": "FileNotFoundError: [Errno 2] No such file or directory: '/nowhere/x'",
+    "json.loads('{')": "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+    "raise ValueError('x' * 9999)": f"ValueError: {'x' * 108}... (10011 characters)",
+}
+
+
+@pytest.fixture
+def rude(tmp_path: Path) -> tuple[str, ...]:
+    acts = "".join(f"        if self.act == {number}:\n            {act}\n" for number, act in enumerate(RUDE))
+    code = "import json\nimport sys\n" + HALVED.replace("Halved", "Rude").replace(
+        "*, factor: float = 0.5", "*, act: int = -1, early: bool = False"
+    )
+    code = code.replace(
+        "        self.factor = factor\n",
+        f"        self.factor, self.act, self.seen = 0.5, act, 0\n        if early:\n            self.be_rude()\n\n    def be_rude(self):\n{acts}",
+    )
+    code = code.replace("        z =", "        self.seen += 1\n        if self.seen > 20:\n            self.be_rude()\n        z =")
+    (tmp_path / "rude.py").write_text(code)
+    own = ("plugins=[rude]", "estimator=concrete", "estimator.name=rude", "~estimator.temperature", "model.logits=[0.5]")
+    return (*own, "engine=loop", "num_replicates=64", "workers=1", "-q")
+
+
+def test_a_plugin_ends_nothing_but_its_own_cell(empty: Path, inside: Inside, rude: tuple[str, ...]) -> None:
+    """Whatever it raises, and be it what Python means to end a process with; it is told of as the plug-in's doing, in a line that ends."""
+    code, out, err = inside("run", "-m", *rude, f"+estimator.act=-1,{','.join(map(str, range(len(RUDE))))}")
+    lines = out.splitlines()
+    assert code == 1 and lines[-1] == f"{len(RUDE) + 1} cells: 1 ran, {len(RUDE)} failed", err
+    for told, line in zip(RUDE.values(), lines[-1 - len(RUDE) : -1], strict=True):
+        assert f"error.txt: {told} (rude.py, line " in line and f"{told} (rude.py, line " in err
+    assert any("x" * 9999 in path.read_text() for path in empty.rglob("error.txt"))
+
+    early = (*rude, "+estimator.act=0", "+estimator.early=true")
+    code, out, err = inside("run", "--dry-run", *early)
+    assert (code, err) == (1, "") and out.startswith("broken ") and "SystemExit: 0" in out
+    code, out, err = inside("run", *early)
+    assert (code, out) == (1, "") and "SystemExit: 0" in one_line(err) and "the traceback is in outputs" in err
 
 
 def folders(tmp_path: Path) -> list[Path]:

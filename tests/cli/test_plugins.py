@@ -77,7 +77,7 @@ def test_one_cell_fails_and_the_others_run(mine: Path) -> None:
     done = gsx(*sweep, cwd=mine, code=1)
     _, *rows, counts = done.stdout.splitlines()
     said = [rows.pop() for row in rows[::-1] if row.startswith("failed:")]
-    assert len(said) == 2 and all(line.endswith("error.txt: RuntimeError: the cost broke") for line in said)
+    assert len(said) == 2 and all(line.endswith("error.txt: RuntimeError: the cost broke (fragile.py, line 15)") for line in said)
     assert sorted(row.split()[:3] for row in rows) == [
         ["failed", "fragile", "halved"],
         ["failed", "fragile", "reinforce"],
