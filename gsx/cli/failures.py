@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 from gsx.cli import by_the_system, out_of_memory
 from gsx.naming import in_one_line, printable, shortened
@@ -81,7 +82,7 @@ def _origin(error: BaseException) -> tuple[str, str, int]:
     return next((call for call in reversed(calls) if call[0] not in _BENEATH), ("gsx", "", 0))
 
 
-def _by_the_system(error: Exception) -> bool:
+def _by_the_system(error: Exception) -> TypeGuard[OSError]:
     """Whether gsx was refused something: of a file or a socket that a plug-in wanted, nothing here is the cause."""
     return isinstance(error, OSError) and _origin(error)[0] == "gsx"
 
