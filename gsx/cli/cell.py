@@ -6,10 +6,10 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +20,8 @@ from gsx.measurement import Measurement
 from gsx.records import GsxError, IntegrityError, Result, Shard
 from gsx.registry import Room, find, schema
 from gsx.store import RunDirectory
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
     """
     given = composed(overrides)
     text = json.dumps(given, sort_keys=True)
-    measurement = _unless_broken(text)
+    measurement = unless_broken(lambda: prepared(text), given)
     if isinstance(measurement, Exception):
         return _broken(given, text, measurement)
     configuration, blocks = measurement.configuration, measurement.plan
@@ -111,32 +113,35 @@ def _state(measurement: Measurement, folder: Path, alone: bool) -> str:
 
 def _broken(given: dict[str, Any], text: str, error: Exception) -> Cell:
     """What cannot be measured has no identity; its error is kept under what was asked for."""
-    chosen = [str(given[group].get("name")) for group in ("model", "estimator")]
     folder = Path.cwd() / "outputs" / str(given["name"]) / broken_name(text)
-    return Cell(" ".join(chosen), folder, "", "broken", "?", 0, 0, [], given, None, text, "", reason(error))
+    return Cell(" ".join(chosen(given)), folder, "", "broken", "?", 0, 0, [], given, None, text, "", reason(error))
 
 
 def broken_name(text: str) -> str:
-    given = json.loads(text)
-    chosen = [_safe(given[group].get("name")) for group in ("model", "estimator")]
-    return f"{'-'.join(chosen)[:100]}-broken-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    words = map(_safe, chosen(json.loads(text)))
+    return f"{'-'.join(words)[:100]}-broken-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def chosen(given: Mapping[str, Any]) -> list[str]:
+    """The names of the model and of the estimator that are asked for."""
+    return [str(given[group].get("name")) for group in ("model", "estimator")]
 
 
 @functools.lru_cache(maxsize=4)
-@contained()
 def prepared(given: str) -> Measurement:
     """The measurement of a configuration (as JSON); kept, because its folder's name is asked for before its result is."""
     return Measurement(Configuration.of(json.loads(given)))
 
 
-def _unless_broken(given: str) -> Measurement | Exception:
-    """The same; or what a plug-in raises, whatever it is: the job meets it again, where it is written down."""
+def unless_broken(make: Callable[[], T], given: Mapping[str, Any]) -> T | Exception:
+    """What is made of a configuration, or what a plug-in raises in doing so, whatever it is: its job is to fail of it."""
     try:
-        return prepared(given)
+        with contained():
+            return make()
     except GsxError:
         raise
     except Exception as error:
-        if not json.loads(given)["plugins"]:
+        if not given["plugins"]:
             raise
         return error
 
@@ -152,12 +157,12 @@ def telling_words(config: Mapping[str, Any], plugins: list[str]) -> list[str]:
     words = []
     rooms: tuple[tuple[Room, str], ...] = (("models", "model"), ("estimators", "estimator"))
     for room, group in rooms:
-        chosen = config[group]
-        usual = schema(find(room, chosen["name"], plugins))
-        words.append(chosen["name"])
-        words += [f"{key}_{_safe(value)}" for key, value in chosen.items() if key in usual and value != usual[key].default]
-        if "checkpoint" in chosen:
-            words.append(f"at_{chosen['checkpoint'][:8]}")
+        settings = config[group]
+        usual = schema(find(room, settings["name"], plugins))
+        words.append(settings["name"])
+        words += [f"{key}_{_safe(value)}" for key, value in settings.items() if key in usual and value != usual[key].default]
+        if "checkpoint" in settings:
+            words.append(f"at_{settings['checkpoint'][:8]}")
     return words
 
 
@@ -167,9 +172,10 @@ def _safe(value: Any) -> str:
 
 
 def _folder_of(*, _root_: DictConfig) -> str:
-    given = json.dumps(plain(_root_), sort_keys=True)
-    measurement = _unless_broken(given)
-    return broken_name(given) if isinstance(measurement, Exception) else folder_name(measurement)
+    given = plain(_root_)
+    text = json.dumps(given, sort_keys=True)
+    measurement = unless_broken(lambda: prepared(text), given)
+    return broken_name(text) if isinstance(measurement, Exception) else folder_name(measurement)
 
 
 # Sub-process launchers import this module afresh and need the resolver too.

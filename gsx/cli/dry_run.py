@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from gsx.cli.failures import contained
+from gsx.cli.kinds import MOST_SECONDS, Kinds
 from gsx.cli.progress import duration
 from gsx.forecast import Forecast, forecast, reference_seconds
 from gsx.measurement import Measurement
-from gsx.records import IntegrityError, canonical_json
+from gsx.records import IntegrityError
 from gsx.store import RunDirectory
 
 if TYPE_CHECKING:
     from gsx.cli.cell import Cell
 
-#: Kinds of cells are timed for so long, in seconds; the others are counted only.
-MOST_SECONDS = 60.0
 #: What Hydra takes to compose a cell, in seconds (docs/scaling.md): once to check it, before the first one starts, and once to run it.
 HYDRA_SECONDS = 0.12
 
@@ -42,75 +41,64 @@ class Bill:
 
 def show(cells: Sequence[Cell], prepared: Callable[[str], Measurement], *, quiet: bool = False) -> int:
     """Print every cell with its bill, and the total; how it was predicted goes to stderr. Nothing is written. The exit code."""
-    kinds = Kinds(prepared)
+    clerk = Clerk(prepared)
     bills: list[Bill] = []
     for cell in cells:
-        if cell.state in ("complete", "broken"):
-            print(cell.line())
-        else:
-            bills.append(kinds.bill(cell))
-            print(f"{cell.line()} {bills[-1]}")
-    print(total(bills, cells, kinds))
-    if bills and not quiet:
-        print(how(kinds), file=sys.stderr)
+        bill = None if cell.state in ("complete", "broken") else clerk.bill(cell)
+        bills += [bill] if bill else []
+        print(f"{cell.line()} {bill}" if bill else cell.line())
+    print(total(bills, cells, clerk))
+    if clerk.kinds and not quiet:
+        print("\n".join(clerk.how()), file=sys.stderr)
     return int(any(cell.state == "broken" for cell in cells))
 
 
-class Kinds:
-    """Cells of one model, estimator, engine and shape cost the same: the first of each kind is timed."""
+class Clerk:
+    """Cells of one model, estimator, engine and shape cost the same."""
 
     def __init__(self, prepared: Callable[[str], Measurement]) -> None:
         self._prepared = prepared
-        self._forecasts: dict[str, Forecast] = {}
-        self._deadline = time.monotonic() + MOST_SECONDS
+        self.kinds: Kinds[Forecast] = Kinds()
         self.references: dict[str, float | None] = {}  # those that are not stored: how long each takes
-        self.faults: list[str] = []
-        self.untimed = 0
 
-    def __len__(self) -> int:
-        return len(self._forecasts)
-
-    def bill(self, cell: Cell) -> Bill:
-        one = self._forecast(cell)
+    def bill(self, cell: Cell) -> Bill | None:
+        """None where its code raises, which `how` tells."""
+        kind = cell.config | {"num_replicates": None}
+        one = self.kinds.forecast(kind, cell.shown, lambda timed: forecast(self._prepared(cell.given), timed=timed))
+        if one is None:
+            return None
+        if cell.reference_id not in self.references and not (cell.folder.parent / f"reference-{cell.reference_id[:12]}").exists():
+            self.references[cell.reference_id] = self._reference(cell, one)
         own = cell.num_replicates if cell.shard is None else self._prepared(cell.given).plan.own_replicates
         blocks = own // cell.block_size - _blocks_done(cell)
         replicates = blocks * cell.block_size
         counts = (replicates * one.evaluations, replicates * one.gradient_evaluations, replicates * one.random_numbers)
         return Bill(*counts, one.checkpoint_bytes, one.memory_bytes, one.seconds(blocks, cell.block_size))
 
-    def _forecast(self, cell: Cell) -> Forecast:
-        kind = canonical_json(shape(cell.config) | {"num_replicates": None})
-        if kind not in self._forecasts:
-            measurement = self._prepared(cell.given)
-            try:
-                found = forecast(measurement, timed=time.monotonic() < self._deadline)
-            except Exception as fault:  # a cell that will fail is told of when it runs
-                self.faults.append(f"{cell.shown}: {type(fault).__name__}: {fault}")
-                found = forecast(measurement, timed=False)
-            self._forecasts[kind] = found
-            self.untimed += found.times is None
-        found = self._forecasts[kind]
-        if cell.reference_id not in self.references and not (cell.folder.parent / f"reference-{cell.reference_id[:12]}").exists():
-            self.references[cell.reference_id] = self._reference(cell, found)
-        return found
-
     def _reference(self, cell: Cell, one: Forecast) -> float | None:
-        if time.monotonic() >= self._deadline:
+        if not self.kinds.in_time:
             return None
         evaluation = one.times.replicate / one.evaluations if one.times and one.evaluations else None
         try:
-            return reference_seconds(self._prepared(cell.given), evaluation)
+            with contained():
+                return reference_seconds(self._prepared(cell.given), evaluation)
         except Exception:  # what computes the reference will say so
             return None
 
-
-def shape(value: Any) -> Any:
-    """A configuration without what costs nothing: the values of numbers with a point, and seeds."""
-    if isinstance(value, dict):
-        return {key: shape(of) for key, of in value.items() if key != "seed"}
-    if isinstance(value, list):
-        return [shape(of) for of in value]
-    return None if isinstance(value, float) else value
+    def how(self) -> list[str]:
+        """How the times were predicted, and what is not in them."""
+        timed = [found.times is not None for found in self.kinds]
+        unknown = sum(spent is None for spent in self.references.values())
+        lines = [
+            f"predicted from {timed.count(True)} kinds of cell, a few tiles of each timed just now; cells of one model, estimator, engine"
+            " and shape share a kind. Cells one after another, with the workers of each; not in it: starting Python, and whatever else this"
+            " machine is doing."
+        ]
+        if not all(timed):
+            lines.append(f"not timed: {timed.count(False)} kinds of cell (those beyond {MOST_SECONDS:g} s, and what enumerates)")
+        if unknown:
+            lines.append(f"not in it: {unknown} references whose time is not known")
+        return lines + self.kinds.faults
 
 
 def _blocks_done(cell: Cell) -> int:
@@ -123,7 +111,7 @@ def _blocks_done(cell: Cell) -> int:
     return 0 if stored is None else int(stored.segments.blocks.sum())
 
 
-def total(bills: Sequence[Bill], cells: Sequence[Cell], kinds: Kinds) -> str:
+def total(bills: Sequence[Bill], cells: Sequence[Cell], clerk: Clerk) -> str:
     """The last line."""
     text = f"total      {len(cells)} cells, {len(bills)} to measure"
     if not bills:
@@ -134,29 +122,13 @@ def total(bills: Sequence[Bill], cells: Sequence[Cell], kinds: Kinds) -> str:
     text += f": evaluations={evaluations} gradient_evaluations={gradients} random_numbers={numbers}"
     timed = [bill.seconds for bill in bills if bill.seconds is not None]
     around = 2 * HYDRA_SECONDS * len(bills) if len(cells) > 1 else 0.0
-    known = [spent for spent in kinds.references.values() if spent is not None]
+    known = [spent for spent in clerk.references.values() if spent is not None]
     text += f" checkpoints~{size(stored)} memory~{size(max(bill.memory_bytes for bill in bills))}"
     if timed:
         text += f"; about {duration(sum(timed) + sum(known) + around)}"
         text += f", {duration(sum(known))} of it for references" if known and sum(known) >= 0.5 else ""
         text += "" if len(timed) == len(bills) else f", and {len(bills) - len(timed)} cells that were not timed"
     return text
-
-
-def how(kinds: Kinds) -> str:
-    """How the times were predicted, and what is not in them."""
-    timed = len(kinds) - kinds.untimed
-    unknown = sum(spent is None for spent in kinds.references.values())
-    lines = [
-        f"predicted from {timed} kinds of cell, a few tiles of each timed just now; cells of one model, estimator, engine and shape share a"
-        " kind. Cells one after another, with the workers of each; not in it: starting Python, and whatever else this machine is doing."
-    ]
-    if kinds.untimed:
-        lines.append(f"not timed: {kinds.untimed} kinds of cell (those beyond {MOST_SECONDS:g} s, and what enumerates)")
-    if unknown:
-        lines.append(f"not in it: {unknown} references whose time is not known")
-    lines += [f"could not be timed: {fault}" for fault in kinds.faults]
-    return "\n".join(lines)
 
 
 def two_digits(value: float) -> str:

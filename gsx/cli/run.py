@@ -146,14 +146,14 @@ def job(config: DictConfig) -> float | None:
     bar = functools.partial(silent if QUIET in os.environ else progress, cell=_place(context))
     run, sweep = folder.path, context.mode == RunMode.MULTIRUN
     try:
-        given = json.dumps(plain(config), sort_keys=True)
-        measurement = prepared(given)
-        if measurement.configuration.plugins:  # one that raised may have been mended since
-            RunDirectory(run.parent / broken_name(given)).forget_error()
-        folder = measurement.folder(run)
-        if sweep:
-            folder.check_deaths()
         with failures.contained():
+            given = json.dumps(plain(config), sort_keys=True)
+            measurement = prepared(given)
+            if measurement.configuration.plugins:  # one that raised may have been mended since
+                RunDirectory(run.parent / broken_name(given)).forget_error()
+            folder = measurement.folder(run)
+            if sweep:
+                folder.check_deaths()
             result = measurement.run(run, bar)
     except KeyboardInterrupt as interruption:
         interruption.args = (os.path.relpath(folder.path),)  # said at the end

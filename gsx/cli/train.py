@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gsx.cli import failures
-from gsx.cli.cell import telling_words
+from gsx.cli.cell import broken_name, chosen, telling_words, unless_broken
 from gsx.cli.closing import counted, exit_code
 from gsx.cli.compose import cells, composed, composing
 from gsx.cli.launch import asks_hydra, hand_over, parse
@@ -76,7 +76,7 @@ def _planned(flags: argparse.Namespace) -> Work:
         if not overrides:
             raise ConfigurationError("hydra/sweeper: gsx train sweeps over what it is given; a sweeper that searches is for gsx run")
         work = Work([plan(cell) for cell in overrides], sweep, flags.quiet)
-    for note in dict.fromkeys(cell.session.configuration.choice for cell in work.cells):
+    for note in dict.fromkeys(cell.session.configuration.choice for cell in work.cells if cell.state != "broken"):
         if note and not work.quiet:
             print(note, file=sys.stderr)
     return work
@@ -91,6 +91,12 @@ def carry_out(work: Work) -> int:
     read = [TrainingDirectory(cell.folder).read() for cell in work.cells]
     # What a file says of its configuration is not believed: that of its identity is known.
     trainings = [found and dataclasses.replace(found, config=cell.config) for found, cell in zip(read, work.cells, strict=True)]
+    # One that was busy when its turn came may have ended meanwhile.
+    ended = [
+        found is not None and found.status == "complete" and found.training_id == cell.result_id
+        for found, cell in zip(read, work.cells, strict=True)
+    ]
+    states = ["skipped" if state == "busy" and done else state for state, done in zip(states, ended, strict=True)]
     if not work.sweep:
         (training,) = trainings
         assert training is not None
@@ -126,31 +132,44 @@ def _log_shown() -> Iterator[None]:
 class Cell:
     """One training as it is before anything runs."""
 
-    session: Session
+    made: Session | Exception  # or what a plug-in raised instead
     folder: Path
-    state: str  # complete | unfinished | new
+    state: str  # complete | unfinished | new | broken: its own code raised before there was anything to train
+    result_id: str
+    config: dict[str, Any]  # as the training will hold it
+    what: str  # "model estimator"
+    broken: Path  # where its error is kept as long as it cannot be made
+
+    @property
+    def session(self) -> Session:
+        """Raises what a plug-in has raised."""
+        if isinstance(self.made, Exception):
+            raise self.made
+        return self.made
 
     @property
     def shown(self) -> str:
         """The folder as the user would type it."""
         return os.path.relpath(self.folder)
 
-    @property
-    def result_id(self) -> str:
-        return self.session.training_id
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return self.session.config
-
-    @property
-    def what(self) -> str:
-        return f"{self.session.model.name} {self.session.chosen}"
+    def line(self) -> str:
+        if isinstance(self.made, Exception):
+            what = failures.reason(self.made)
+        else:
+            what = f"steps={self.made.configuration.steps} seeds={self.made.configuration.seeds}"
+        return f"{self.state:<11}{self.shown}  {what}"
 
 
 def plan(overrides: list[str]) -> Cell:
-    """Check a training and look where it stands. Whatever is wrong with its configuration is raised here, before any work."""
-    session = Session(TrainingConfiguration.of(composed(overrides, CONFIG)))
+    """Check a training and look where it stands. Whatever is wrong with its configuration is raised here, before any work.
+
+    A plug-in that raises fails when the training's turn comes.
+    """
+    given = composed(overrides, CONFIG)
+    session = unless_broken(lambda: Session(TrainingConfiguration.of(given)), given)
+    broken = Path.cwd() / "outputs" / str(given["name"]) / f"train-{broken_name(json.dumps(given, sort_keys=True))}"
+    if isinstance(session, Exception):
+        return Cell(session, broken, "broken", "", given, " ".join(chosen(given)), broken)
     configuration = session.configuration
     words = ["train", *telling_words(session.config, configuration.plugins), f"n{session.config['num_samples']}"]
     folder = Path.cwd() / "outputs" / configuration.name / f"{'-'.join(words)[:100]}-{session.training_id[:12]}"
@@ -161,7 +180,7 @@ def plan(overrides: list[str]) -> Cell:
             state = "complete"
         elif any(folder.glob("state-seed*.npz")):
             state = "unfinished"
-    return Cell(session, folder, state)
+    return Cell(session, folder, state, session.training_id, session.config, f"{session.model.name} {session.chosen}", broken)
 
 
 def _run(cell: Cell, quiet: bool, place: str) -> str:
@@ -172,7 +191,10 @@ def _run(cell: Cell, quiet: bool, place: str) -> str:
         return "skipped"
     bar: Callable[[str, int], Callable[[int], None]] = silent if quiet else functools.partial(progress, unit="steps", cell=place)
     try:
-        cell.session.run(cell.folder, bar)
+        with failures.contained():
+            session = cell.session
+            TrainingDirectory(cell.broken).forget_error()  # what raised may have been mended since
+            session.run(cell.folder, bar)
     except Exception as error:
         failures.write_down(TrainingDirectory(cell.folder), error)
         if not place:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gsx.cli.dry_run import HYDRA_SECONDS, MOST_SECONDS, shape, size, two_digits
+from gsx.cli.dry_run import HYDRA_SECONDS, size, two_digits
+from gsx.cli.kinds import MOST_SECONDS, Kinds
 from gsx.cli.progress import duration
 from gsx.probe import Counts
-from gsx.records import IntegrityError, canonical_json
+from gsx.records import IntegrityError
 from gsx.store import TrainingDirectory
 from gsx.training.configuration import TrainingConfiguration
 from gsx.training.forecast import Forecast, forecast, together
@@ -44,30 +44,31 @@ class Bill:
 
 def show(cells: Sequence[Cell], *, quiet: bool = False) -> int:
     """Print every training with its bill, and the total; how it was predicted goes to stderr. Nothing is written. The exit code."""
-    kinds = Kinds()
+    clerk = Clerk()
     bills: list[Bill] = []
     for cell in cells:
-        line = f"{cell.state:<11}{cell.shown}  steps={cell.session.configuration.steps} seeds={cell.session.configuration.seeds}"
-        if cell.state != "complete":
-            bills.append(kinds.bill(cell))
-            line += f" {bills[-1]}"
-        print(line)
+        bill = None if cell.state in ("complete", "broken") else clerk.bill(cell)
+        bills += [bill] if bill else []
+        print(f"{cell.line()} {bill}" if bill else cell.line())
     print(total(bills, len(cells)))
-    if bills and not quiet:
-        print("\n".join(kinds.how()), file=sys.stderr)
-    return 0
+    if clerk.kinds and not quiet:
+        print("\n".join(clerk.how()), file=sys.stderr)
+    return int(any(cell.state == "broken" for cell in cells))
 
 
-class Kinds:
-    """Trainings of one model, estimators and shape cost the same for each step: the first of each kind is timed."""
+class Clerk:
+    """Trainings of one model, estimators and shape cost the same for each step."""
 
     def __init__(self) -> None:
-        self._forecasts: dict[str, Forecast] = {}
-        self._deadline = time.monotonic() + MOST_SECONDS
-        self._faults: list[str] = []
+        self.kinds: Kinds[Forecast] = Kinds()
 
-    def bill(self, cell: Cell) -> Bill:
-        one, configuration = self._forecast(cell), cell.session.configuration
+    def bill(self, cell: Cell) -> Bill | None:
+        """None where its code raises, which `how` tells."""
+        kind = {key: value for key, value in cell.config.items() if key not in ("steps", "seeds", "name")}
+        one = self.kinds.forecast(kind, cell.shown, lambda timed: forecast(cell.session, timed=timed))
+        if one is None:
+            return None
+        configuration = cell.session.configuration
         reached = [_reached(cell, seed) for seed in configuration.all_seeds]
         steps, probes = (sum(parts) for parts in zip(*(_left(configuration, step) for step in reached), strict=True))
         each = [_seconds(one, configuration, step) for step in reached]
@@ -87,29 +88,18 @@ class Kinds:
             one.memory_bytes * (workers + (workers > 1)),  # beside the processes of the seeds there is the one that waits for them
         )
 
-    def _forecast(self, cell: Cell) -> Forecast:
-        kind = canonical_json(shape({key: value for key, value in cell.config.items() if key not in ("steps", "seeds", "name")}))
-        if kind not in self._forecasts:
-            try:
-                found = forecast(cell.session, timed=time.monotonic() < self._deadline)
-            except Exception as fault:  # a training that will fail is told of when it runs
-                self._faults.append(f"{cell.shown}: {type(fault).__name__}: {fault}")
-                found = forecast(cell.session, timed=False)
-            self._forecasts[kind] = found
-        return self._forecasts[kind]
-
     def how(self) -> list[str]:
         """How the times were predicted, and what is not in them."""
-        untimed = sum(found.times is None or found.times.probe is None for found in self._forecasts.values())
+        timed = [found.times is not None and found.times.probe is not None for found in self.kinds]
         lines = [
-            f"predicted from {len(self._forecasts) - untimed} kinds of training, some steps, a part of an evaluation and of a probe of each"
+            f"predicted from {timed.count(True)} kinds of training, some steps, a part of an evaluation and of a probe of each"
             " timed just now. Trainings one after another, the seeds of one beside each other, one a worker; not in it: starting Python,"
             " reading data, writing checkpoints, and whatever else this machine is doing. Not counted: what an estimator learns for itself"
             " beside a step, and evaluations of the ELBO."
         ]
-        if untimed:
-            lines.append(f"not timed: {untimed} kinds of training (those beyond {MOST_SECONDS:g} s, and large enumerations)")
-        return lines + [f"could not be timed: {fault}" for fault in self._faults]
+        if not all(timed):
+            lines.append(f"not timed: {timed.count(False)} kinds of training (those beyond {MOST_SECONDS:g} s, and large enumerations)")
+        return lines + self.kinds.faults
 
 
 def _left(configuration: TrainingConfiguration, reached: int) -> tuple[int, int]:

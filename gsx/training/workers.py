@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -118,8 +119,13 @@ def serve() -> None:
             lambda what, total: lambda steps: say(f"steps {steps}"),
             lambda state: say(f"checkpoint {state.step}"),
         )
-    except Exception as error:
-        message = str(error) if isinstance(error, GsxError) else f"{type(error).__name__}: {error}"
+    except BaseException as error:  # SystemExit too: a plug-in's, for what ends this process otherwise, kills it
+        call = traceback.extract_tb(error.__traceback__)[-1]
+        message = (
+            str(error)
+            if isinstance(error, GsxError)
+            else f"{type(error).__name__}: {error} ({Path(call.filename).name}, line {call.lineno})"
+        )
         say(f"failed {getattr(error, 'exit_code', 1)} {' '.join(message.split())}")
     else:
         say("done")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gsx.cli import dry_run
+from gsx.cli import dry_run, kinds
 from gsx.cli.cell import prepared
-from gsx.cli.dry_run import Kinds, shape, size
+from gsx.cli.dry_run import Clerk, size
+from gsx.cli.kinds import shape
 from gsx.cli.run import QUIET, planned
 from gsx.forecast import Times, forecast, reference_seconds, speed
 from gsx.records import Result
@@ -81,19 +82,19 @@ def test_cells_of_one_shape_are_timed_once(empty: Path) -> None:
     """Seeds and temperatures cost nothing; a sample, a coordinate or another estimator does."""
     sweep = ("-m", "estimator.temperature=0.1,0.5", "seed=0,1", "model.target=0.2,0.4", *SMALL)
     cells = planned(["estimator=concrete", *sweep]).cells
-    kinds = Kinds(prepared)
-    bills = [kinds.bill(cell) for cell in cells]
-    assert len(cells) == 8 and len(kinds) == 1 and len({bill.seconds for bill in bills}) == 1
-    assert len(kinds.references) == 4 and kinds.untimed == 0  # one for each target and seed
+    clerk = Clerk(prepared)
+    bills = [clerk.bill(cell) for cell in cells]
+    assert len(cells) == 8 and len(clerk.kinds) == 1 and len({bill.seconds for bill in bills}) == 1
+    assert len(clerk.references) == 4 and not any(found.times is None for found in clerk.kinds)  # one for each target and seed
     for others in (["estimator=concrete", "num_samples=2", *SMALL], ["estimator=st_gumbel", *SMALL], ["model.logits=[1,2,3]"]):
-        before = len(kinds)
-        kinds.bill(planned(others).cells[0])
-        assert len(kinds) == before + 1, others
+        before = len(clerk.kinds)
+        clerk.bill(planned(others).cells[0])
+        assert len(clerk.kinds) == before + 1, others
 
 
 def test_the_time_of_a_dry_run_is_bounded(empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """What is beyond the bound is counted, and said not to be timed."""
-    monkeypatch.setattr(dry_run, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(kinds, "MOST_SECONDS", 0.0)
     cells = planned(["-m", "estimator=concrete,st_gumbel", *SMALL]).cells
     assert dry_run.show(cells, prepared) == 0
     out, err = capsys.readouterr()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from gsx.cli import train_dry_run
+from gsx.cli import kinds
 from gsx.cli.train import planned
-from gsx.cli.train_dry_run import Kinds
+from gsx.cli.train_dry_run import Clerk
 from gsx.distributions import Bernoulli
 from gsx.forecast import speed
 from gsx.models.base import Model
@@ -111,16 +111,16 @@ def test_half_a_training_costs_half(empty: Path, inside: Inside) -> None:
 def test_trainings_of_one_shape_are_timed_once(empty: Path, monkeypatch: pytest.MonkeyPatch, inside: Inside) -> None:
     """Seeds, rates and more steps are of one kind, and cost what their steps do; another estimator is of another."""
     cells = planned(["-m", "seed=0,1", "steps=20,20000", "optimizer.lr=0.1,0.2", TOY, *SMALL[1:3]]).cells
-    kinds = Kinds()
-    bills = [kinds.bill(cell) for cell in cells]
-    assert len(kinds._forecasts) == 1 and len({bill.seconds for bill in bills}) == 2
-    (one,) = kinds._forecasts.values()
+    clerk = Clerk()
+    bills = [clerk.bill(cell) for cell in cells]
+    assert len(clerk.kinds) == 1 and len({bill.seconds for bill in bills}) == 2
+    (one,) = clerk.kinds
     short, *_, long = sorted(bill.seconds or 0.0 for bill in bills)
     assert one.times is not None and long - short == pytest.approx(19980 * one.times.step)
-    kinds.bill(planned(["estimator=disarm", TOY]).cells[0])
-    assert len(kinds._forecasts) == 2
+    clerk.bill(planned(["estimator=disarm", TOY]).cells[0])
+    assert len(clerk.kinds) == 2
     # Beyond the time there is they are counted.
-    monkeypatch.setattr(train_dry_run, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(kinds, "MOST_SECONDS", 0.0)
     code, out, err = inside(*SMALL, TOY, "--dry-run")
     assert code == 0 and "seconds=? checkpoints~" in out and "about" not in out and "not timed: 1 kinds of training" in err
 
