@@ -63,14 +63,20 @@ class Counts(NamedTuple):
 
 
 def sites(program: Program) -> dict[str, Site]:
-    """The sites of a program, in the order in which they are met, at one point of each distribution."""
+    """The sites of a program, in the order in which they are met, at one point of each distribution.
+
+    ConfigurationError where the model, which may be anybody's, does not do what is asked of one.
+    """
     found: dict[str, Site] = {}
+    of = f"model={program.model.name}"
     leaves = program.free_leaves()
     around: list[Cost] = []
 
     def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
         if any(isinstance(outer, MultiSample) for outer in around):
-            raise ConfigurationError(f"model={program.model.name}: a cost that is combined cannot take an expectation itself")
+            raise ConfigurationError(f"{of}: a cost that is combined cannot take an expectation itself")
+        if not isinstance(q, Distribution):
+            raise ConfigurationError(f"{of}: expect(q, cost) takes a distribution first, and was given a {type(q).__name__}")
         free = q.map(torch.Tensor.detach)
         if site in found:
             found[site].calls += 1
@@ -79,12 +85,23 @@ def sites(program: Program) -> dict[str, Site]:
         median = torch.full((1, *q.batch_shape, *q.event_shape), 0.5, dtype=program.dtype, device=program.device)
         around.append(cost)
         value = cost(free.sample(median), free)
+        if not isinstance(value, Tensor) or value.shape != (1, *q.batch_shape):
+            wanted = f"one number for each point, a tensor [{', '.join(map(str, ('S', *q.batch_shape)))}]"
+            raise ConfigurationError(f"{of}: a cost returns {wanted}, and this one returned {_shown(value)}")
         around.pop()
         found[site].closes_over_leaves |= value.requires_grad
         return value[0]
 
-    program.loss(leaves, implementation)
+    loss = program.loss(leaves, implementation)
+    if not found:
+        raise ConfigurationError(f"{of}: its loss takes no expectation; loss(params, expect) calls expect(q, cost)")
+    if not isinstance(loss, Tensor):
+        raise ConfigurationError(f"{of}: its loss is a tensor, a number for each row, and this one returned {_shown(loss)}")
     return found
+
+
+def _shown(value: object) -> str:
+    return f"one of {list(value.shape)} for S = 1" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def probe(program: Program, estimator: Estimator) -> Probe:
@@ -111,9 +128,14 @@ def probe(program: Program, estimator: Estimator) -> Probe:
 
     def estimate() -> None:
         noise = record(Block(0, "probe", 1, program.dtype, program.device).one(), seen.draws)
-        program.mean_loss(
-            leaves, lambda q, cost, site: estimator.expect(q, _counted(cost, math.prod(q.event_shape), rows, seen), noise.at(site))
-        )
+
+        def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
+            value = estimator.expect(q, _counted(cost, math.prod(q.event_shape), rows, seen), noise.at(site))
+            if not isinstance(value, Tensor):
+                raise ConfigurationError(f"estimator={estimator.name}: expect returns a tensor, and this one returned {_shown(value)}")
+            return value
+
+        program.mean_loss(leaves, implementation)
 
     try:
         with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):

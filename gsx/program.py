@@ -39,6 +39,8 @@ class Program:
         """At the model's own parameters, or at those of a checkpoint: ConfigurationError where they are not this model's."""
         self.wrt, self.dtype, self.device = wrt, dtype, torch.device(device)
         start = model.init(Block(model.seed, "init", 0, torch.float64, torch.device("cpu")).one())
+        if not isinstance(start, dict) or not start or not all(isinstance(value, Tensor) for value in start.values()):
+            raise ConfigurationError(f"model={model.name}: its init returns parameters, {{name: tensor, ...}}, and this one returned none")
         if parameters is not None:
             start = _checked(parameters, start, model.name)
         self._place(model, start)

@@ -14,7 +14,7 @@ from typing import TypeGuard
 from gsx.cli import by_the_system, out_of_memory
 from gsx.naming import in_one_line, printable, shortened
 from gsx.records import Busy, EnvironmentFault, GsxError
-from gsx.store import Folder, said
+from gsx.store import MOST_DEATHS, Folder, said
 
 log = logging.getLogger("gsx")
 
@@ -94,6 +94,15 @@ def fatal(error: Exception, place: Path) -> Exception:
     if _by_the_system(error):
         return EnvironmentFault(reason(error))
     return JobFailed(f"{reason(error)}; the traceback is in {os.path.relpath(place)}/error.txt")
+
+
+def heed_deaths(folder: Folder, shown: str) -> None:
+    """Before a job of a sweep, which its end may have ended before: said, and Killed where it was too often."""
+    if number := folder.check_deaths():
+        times = "once" if number == 1 else f"{number} times in a row"
+        log.warning(
+            "%s: its process was killed %s; a sweep leaves out what is killed %d times with no checkpoint", shown, times, MOST_DEATHS
+        )
 
 
 def announce(shown: str, error: Exception) -> None:

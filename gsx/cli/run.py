@@ -153,7 +153,7 @@ def job(config: DictConfig) -> float | None:
                 RunDirectory(run.parent / broken_name(given)).forget_error()
             folder = measurement.folder(run)
             if sweep:
-                folder.check_deaths()
+                failures.heed_deaths(folder, os.path.relpath(folder.path))
             result = measurement.run(run, bar)
     except KeyboardInterrupt as interruption:
         interruption.args = (os.path.relpath(folder.path),)  # said at the end

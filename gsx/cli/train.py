@@ -194,6 +194,8 @@ def _run(cell: Cell, quiet: bool, place: str) -> str:
         with failures.contained():
             session = cell.session
             TrainingDirectory(cell.broken).forget_error()  # what raised may have been mended since
+            if place:
+                failures.heed_deaths(TrainingDirectory(cell.folder), cell.shown)
             session.run(cell.folder, bar)
     except Exception as error:
         failures.write_down(TrainingDirectory(cell.folder), error)

@@ -120,12 +120,10 @@ def serve() -> None:
             lambda state: say(f"checkpoint {state.step}"),
         )
     except BaseException as error:  # SystemExit too: a plug-in's, for what ends this process otherwise, kills it
-        call = traceback.extract_tb(error.__traceback__)[-1]
-        message = (
-            str(error)
-            if isinstance(error, GsxError)
-            else f"{type(error).__name__}: {error} ({Path(call.filename).name}, line {call.lineno})"
-        )
+        message = str(error)
+        if not isinstance(error, GsxError):
+            call = traceback.extract_tb(error.__traceback__)[-1]
+            message = f"{type(error).__name__}: {message} ({Path(call.filename).name}, line {call.lineno})"
         say(f"failed {getattr(error, 'exit_code', 1)} {' '.join(message.split())}")
     else:
         say("done")
