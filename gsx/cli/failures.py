@@ -99,10 +99,7 @@ def fatal(error: Exception, place: Path) -> Exception:
 def heed_deaths(folder: Folder, shown: str) -> None:
     """Before a job of a sweep, which its end may have ended before: said, and Killed where it was too often."""
     if number := folder.check_deaths():
-        times = "once" if number == 1 else f"{number} times in a row"
-        log.warning(
-            "%s: its process was killed %s; a sweep leaves out what is killed %d times with no checkpoint", shown, times, MOST_DEATHS
-        )
+        log.warning("%s: its process was killed (%d of %d times, then a sweep leaves it out)", shown, number, MOST_DEATHS)
 
 
 def announce(shown: str, error: Exception) -> None:

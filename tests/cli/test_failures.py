@@ -8,10 +8,12 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gsx.cli.failures import heed_deaths
 from gsx.store import RunDirectory
 from tests.cli.conftest import Inside
 from tests.cli.process import finished, flip, gsx, one_line, running
@@ -38,8 +40,6 @@ def test_a_plugin_that_raises_before_there_is_anything_to_run(tmp_path: Path, fu
     assert "failed: outputs" in done.stderr and "ZeroDivisionError: division by zero (fused.py, line 16)" in done.stderr
     (error,) = tmp_path.rglob("error.txt")
     assert "Traceback" in error.read_text() and len(finished(tmp_path)) == 1
-    dry = gsx("run", "--dry-run", *fused, "+estimator.factor=2", cwd=tmp_path, code=1)
-    assert dry.stdout.split(maxsplit=2)[2].startswith("ZeroDivisionError: division by zero (fused.py, line 16)")
 
     alone = gsx("run", *fused, "+estimator.factor=2", cwd=tmp_path, code=1)
     assert one_line(alone.stderr).endswith(f"; the traceback is in {error.relative_to(tmp_path)}") and alone.stdout == ""
@@ -85,15 +85,18 @@ ACTS = {
 
 
 @pytest.fixture
-def rude(tmp_path: Path) -> tuple[str, ...]:
+def rude(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
+    monkeypatch.syspath_prepend(tmp_path)
     acts = (f"        if self.act == {number}:\n            {act}\n" for number, act in enumerate(ACTS))
     (tmp_path / "rude.py").write_text(RUDE + "".join(acts))
     own = ("plugins=[rude]", "estimator=concrete", "estimator.name=rude", "~estimator.temperature", "model.logits=[0.5]")
-    return (*own, "engine=loop", "num_replicates=64", "workers=1", "-q")
+    yield (*own, "workers=1", "-q")
+    sys.modules.pop("rude", None)
 
 
 def test_a_plugin_ends_nothing_but_its_own_cell(empty: Path, inside: Inside, rude: tuple[str, ...]) -> None:
     """Whatever it raises, and be it what Python means to end a process with; it is told of as the plug-in's doing, in a line that ends."""
+    rude = (*rude, "engine=loop", "num_replicates=64", "block_size=1")
     code, out, err = inside("run", "-m", *rude, f"+estimator.act=-1,{','.join(map(str, range(len(ACTS))))}")
     lines = out.splitlines()
     assert code == 1 and lines[-1] == f"{len(ACTS) + 1} cells: 1 ran, {len(ACTS)} failed", err
@@ -106,6 +109,34 @@ def test_a_plugin_ends_nothing_but_its_own_cell(empty: Path, inside: Inside, rud
     assert (code, err) == (1, "") and out.startswith("broken ") and "SystemExit: 0" in out
     code, out, err = inside("run", *early)
     assert (code, out) == (1, "") and "SystemExit: 0" in one_line(err) and "the traceback is in outputs" in err
+
+
+def test_a_plugin_ends_nothing_but_its_own_training(empty: Path, inside: Inside, rude: tuple[str, ...]) -> None:
+    """As it is planned and as it goes; and once it is mended its error is gone."""
+    train = ("train", *rude, "steps=30", "probe_every=0", "reference.kind=none")
+    said = f"{ACTS['sys.exit(0)']} (rude.py, line "
+    code, out, err = inside(*train, "-m", "+estimator.act=0,-1", "+estimator.early=true,false")
+    assert code == 1 and out.splitlines()[-1] == "4 trainings: 2 ran, 2 failed" and out.count(said) == 2, err
+    early = (*train, "+estimator.act=0", "+estimator.early=true")
+    code, out, err = inside(*early, "--dry-run")
+    assert (code, err) == (1, "") and out.startswith("broken ") and said in out
+    code, out, err = inside(*early)
+    assert (code, out) == (1, "") and one_line(err).startswith(said) and len(list(empty.rglob("error.txt"))) == 2
+
+    (empty / "rude.py").write_text(RUDE + "        pass\n")
+    del sys.modules["rude"]
+    assert inside(*early)[0] == 0 and len(list(empty.rglob("error.txt"))) == 1
+
+
+@pytest.mark.slow
+def test_a_plugin_ends_the_process_of_a_seed(empty: Path, inside: Inside, rude: tuple[str, ...]) -> None:
+    code, _, err = inside("train", *rude, "workers=2", "seeds=2", "steps=30", "+estimator.act=0")
+    assert code == 1 and one_line(err).startswith("SystemExit: 0 (rude.py, line ")
+
+
+def test_what_is_told_ends(inside: Inside) -> None:
+    code, _, err = inside("run", "estimator=concrete", f"estimator.temperature={'x' * 5000}")
+    assert code == 2 and one_line(err).startswith("estimator.temperature=xxx") and 1000 < len(err) < 1100
 
 
 def folders(tmp_path: Path) -> list[Path]:
@@ -150,7 +181,7 @@ def die_holding(folder: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode == -signal.SIGKILL
 
 
-def test_progress_forgives_a_death(tmp_path: Path) -> None:
+def test_progress_forgives_a_death(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The control: kills with checkpoints between them are somebody's Ctrl-Z or a queue's time limit."""
     run = RunDirectory(tmp_path / "run")
     for killed in range(4):
@@ -160,9 +191,12 @@ def test_progress_forgives_a_death(tmp_path: Path) -> None:
     run.check_deaths()
     with run.lock():
         pass
+    heed_deaths(run, "this one")
+    assert not caplog.messages
     die_holding(run.path)
     die_holding(run.path)
-    run.check_deaths()
+    heed_deaths(run, "this one")
+    assert caplog.messages == ["this one: its process was killed (2 of 3 times, then a sweep leaves it out)"]
 
 
 @pytest.mark.parametrize("words", [("run",), ("run", "-m")])

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from gsx.cli.train import carry_out, planned
 from gsx.records import Training
 from gsx.store import TrainingDirectory
 from tests.cli.conftest import Inside
@@ -155,10 +156,14 @@ def test_a_sweep(empty: Path, inside: Inside) -> None:
     sweep = ("train", "-m", "estimator=rloo,exact", "steps=5", "seed=0,1")
     assert "4 trainings: 4 skipped" in inside(*sweep)[1]
     held = TrainingDirectory(next(empty.rglob("training.json")).parent)
-    (held.path / "training.json").unlink()
+    ended = (held.path / "training.json").rename(empty / "ended")
     with held.lock():
         code, out, err = inside(*sweep)
     assert code == 7 and "4 trainings: 3 skipped, 1 busy" in out, err
+    work = planned([*sweep[1:], "-q"])
+    ended.rename(held.path / "training.json")  # by the process that held it, meanwhile
+    with held.lock():
+        assert carry_out(work) == 0
     code, out, err = inside(
         "train", "-m", "optimizer=sgd", "model=gaussian_toy", "estimator=reparameterization", "optimizer.lr=0.01,1e38", "steps=9"
     )
