@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,8 +24,6 @@ def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], 
     `failed` is what this process met, by folder; `folders` says where it put results, by identity: not where they were planned, if Hydra
     was told another folder.
     """
-    if not planned:  # a searching sweeper has said what it tried
-        return 1 if failed else 0
     if failed and not sweep:
         ((place, error),) = failed.items()
         raise failures.fatal(error, place)
@@ -44,6 +43,17 @@ def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], 
     done = [result for result, state in zip(results, states, strict=True) if result is not None and state in ("ran", "skipped")]
     print(_counts(states, sum(result.verdict.status == "nonfinite" for result in done)))
     return exit_code(states)
+
+
+def searched(failed: Mapping[Path, Exception], elsewhere: Sequence[Path | None]) -> int:
+    """After a sweeper that chooses its cells as it goes, and has said what it tried: what failed; the exit code.
+
+    `failed` is what this process met, `elsewhere` the folders of what others ran, None for one that has died.
+    """
+    ill = [folder for folder in elsewhere if folder is not None and RunDirectory(folder).read_error() is not None]
+    for folder in dict.fromkeys([*failed, *ill]):
+        failures.recall(RunDirectory(folder), os.path.relpath(folder), failed.get(folder))
+    return 1 if failed or ill or None in elsewhere else 0
 
 
 def counted(states: Sequence[str]) -> str:

@@ -34,10 +34,11 @@ def asks_hydra(flags: argparse.Namespace) -> bool:
 
 def hand_over(
     job: Callable[[Any], Any], arguments: list[str], config_name: str = "config", complete: Complete = lambda number: False
-) -> None:
+) -> list[Path | None]:
     """Let Hydra, which reads sys.argv, compose and run the jobs; its errors in one line.
 
-    Where a launcher's process dies, the jobs are started again that are not `complete`, by their numbers.
+    Where a launcher's process dies, the jobs are started again that are not `complete`, by their numbers. The folders of the jobs that
+    launchers' processes have run, None for one that has died.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, do not print and exit
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what is run here is reported to nobody
@@ -45,8 +46,9 @@ def hand_over(
     presets.declared()
     before, sys.argv = sys.argv, ["gsx", *arguments]
     try:
-        with one_line_errors(arguments, config_name), surviving(complete):
+        with one_line_errors(arguments, config_name), surviving(complete) as answers:
             hydra.main(config_path=str(config_folder()), config_name=config_name, **HYDRA)(job)()
+        return [None if answer.hydra_cfg is None else Path(answer.hydra_cfg.hydra.runtime.output_dir) for answer in answers]
     except BrokenPipeError:
         raise
     except OSError as error:  # Hydra writes its own files beside the results

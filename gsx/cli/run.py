@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from gsx.cli import failures
 from gsx.cli.cell import Cell, broken_name, plan, prepared
-from gsx.cli.closing import closing, complete
+from gsx.cli.closing import closing, complete, searched
 from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain
 from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.launch import asks_hydra, hand_over, parse
@@ -122,12 +122,13 @@ def carry_out(work: Work) -> int:
     """Run what is not complete, and say what became of it; the exit code."""
     _failed.clear()
     _folders.clear()
+    elsewhere: list[Path | None] = []
     if work.cells and all(cell.state == "complete" for cell in work.cells):
         _say("complete already; force=true starts anew")
     else:
         os.environ[CELLS] = str(len(work.cells))
-        hand_over(job, work.arguments, complete=functools.partial(complete, work.cells))
-    return closing(work.cells, work.sweep, _failed, _folders)
+        elsewhere = hand_over(job, work.arguments, complete=functools.partial(complete, work.cells))
+    return closing(work.cells, work.sweep, _failed, _folders) if work.cells else searched(_failed, elsewhere)
 
 
 #: What went wrong in the cells of this process, by folder. Hydra would print a line of its own for an exception, and end the sweep with it.

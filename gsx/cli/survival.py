@@ -24,18 +24,31 @@ Launch = Callable[[Any, Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
 @contextlib.contextmanager
-def surviving(complete: Complete) -> Iterator[None]:
-    """Within it the launchers that are installed go on where a process dies. As they come, they lose the rest of the sweep with it."""
+def surviving(complete: Complete) -> Iterator[list[JobReturn]]:
+    """Within it the launchers that are installed go on where a process dies. As they come, they lose the rest of the sweep with it.
+
+    Gives the list in which the answers of their processes are kept.
+    """
+    answers: list[JobReturn] = []
     known = Plugins.instance().class_name_to_class
     found = {name: known[name] for name in _KINDS if name in known}
     before = {launcher: launcher.launch for launcher in found.values()}  # type: ignore[attr-defined]
     for name, launcher in found.items():
-        launcher.launch = _KINDS[name](before[launcher], complete)  # type: ignore[attr-defined]
+        launcher.launch = _kept(_KINDS[name](before[launcher], complete), answers)  # type: ignore[attr-defined]
     try:
-        yield
+        yield answers
     finally:
         for launcher, launch in before.items():
             launcher.launch = launch  # type: ignore[attr-defined]
+
+
+def _kept(usual: Launch, answers: list[JobReturn]) -> Launch:
+    def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        found = usual(self, job_overrides, initial_job_idx)
+        answers.extend(found)
+        return found
+
+    return launch
 
 
 def _joblib(usual: Launch, complete: Complete) -> Launch:
