@@ -82,3 +82,30 @@ def test_a_cell_is_killed(
     if "missing" in states:
         assert gsx(*words, cwd=tmp_path, **environment).stdout.splitlines()[-1] == "3 cells: 1 ran, 2 skipped"
     assert hashes(tmp_path) == one_after_another and len(set(one_after_another.values())) == len(SEEDS)
+
+
+#: A sweeper that is not Hydra's own, and so may choose its cells as it goes.
+SWEEPER = """
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+
+
+class Mine(BasicSweeper):
+    pass
+
+
+node = {"_target_": "hydra_plugins.mine.Mine", "max_batch_size": None, "params": None}
+ConfigStore.instance().store(group="hydra/sweeper", name="mine", node=node)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib"])
+def test_a_sweeper_that_searches_knows_what_failed_elsewhere(launcher: str, environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins" / "mine.py").write_text(SWEEPER)
+    (tmp_path / "held.py").write_text(HELD.replace('Path("hold").exists()', "z.numel() > 16"))
+    (tmp_path / "held.py").write_text((tmp_path / "held.py").read_text().replace("time.sleep(0.2)", "raise SystemExit"))
+    words = ("run", "-m", *HELD_RUN, "engine=batched", f"hydra/launcher={launcher}", "hydra/sweeper=mine", "-q")
+    done = gsx(*words, "block_size=1,64", cwd=tmp_path, code=1, PYTHONPATH=str(tmp_path))
+    assert done.stdout.count("failed: outputs") == 1 and "SystemExit" in done.stdout and len(finished(tmp_path)) == 1
