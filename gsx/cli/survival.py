@@ -11,7 +11,9 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
+from gsx.cli.ending import end_jobs, gentle_joblib
 from gsx.cli.queue import slurm_answers
+from gsx.cli.signals import for_this_process_alone
 from gsx.records import EnvironmentFault
 
 log = logging.getLogger("gsx")
@@ -44,9 +46,10 @@ def _joblib(usual: Launch, complete: Complete) -> Launch:
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
-        return _in_halves(
-            lambda jobs, first: usual(self, jobs, first), BrokenProcessPool, complete, list(enumerate(job_overrides, initial_job_idx))
-        )
+        with gentle_joblib():
+            return _in_halves(
+                lambda jobs, first: usual(self, jobs, first), BrokenProcessPool, complete, list(enumerate(job_overrides, initial_job_idx))
+            )
 
     return launch
 
@@ -79,9 +82,13 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         import submitit
 
+        jobs: list[Any] = []
+
         class Patient(submitit.AutoExecutor):
             def map_array(self, function: Any, *arguments: Any) -> list[Any]:
-                return [_Answer(job) for job in super().map_array(function, *arguments)]
+                with for_this_process_alone():
+                    jobs.extend(super().map_array(function, *arguments))
+                return [_Answer(job) for job in jobs]
 
         usual_executor = submitit.AutoExecutor
         setattr(submitit, "AutoExecutor", Patient)  # noqa: B010 (a name of a class, to mypy)
@@ -89,6 +96,9 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
             return usual(self, job_overrides, initial_job_idx)
         except submitit.core.utils.FailedJobError as error:  # what submitit says of a command that failed, such as sbatch
             raise EnvironmentFault(f"hydra/launcher: the jobs were not taken: {error}") from error
+        except KeyboardInterrupt as interruption:
+            end_jobs(jobs, interruption)
+            raise
         finally:
             setattr(submitit, "AutoExecutor", usual_executor)  # noqa: B010
 

@@ -52,7 +52,12 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
 
-    replace(path, write)
+    try:
+        replace(path, write)
+    except ValueError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # zipfile makes an error of it
+            raise error.__context__ from None
+        raise
 
 
 def parse_arrays(stream: BinaryIO) -> Arrays:
