@@ -140,7 +140,9 @@ def test_who_waits_says_for_what_and_for_whom(tmp_path: Path, monkeypatch: pytes
         with run.lock(wait=True):
             said = list(caplog.messages)
         end.join()
-    assert said[0].startswith(f"waiting for reference-1a2b, which is computed elsewhere: held by pid {holder.pid} on {os.uname().nodename} since")
+    assert said[0].startswith(
+        f"waiting for reference-1a2b, which is computed elsewhere: held by pid {holder.pid} on {os.uname().nodename} since"
+    )
     assert 2 <= len(said) <= 4 and said[1].startswith("waiting, for 0 min now for reference-1a2b")
     caplog.clear()
     with run.lock(wait=True):
