@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib
 import os
@@ -65,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as interruption:
         where = f" in {interruption}" if str(interruption) else ""
         kept = getattr(interruption, "__notes__", ["what was computed is kept, and the same command goes on from there"])
-        return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code(interruption))
+        return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code())
     except BrokenPipeError:
         # The reader of our output has left (`gsx list | head`): nobody is there to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -115,5 +116,6 @@ def _command(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"gsx: {in_one_line(message)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # a terminal that has closed
+        print(f"gsx: {in_one_line(message)}", file=sys.stderr)
     return code

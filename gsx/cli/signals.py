@@ -9,35 +9,42 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal other than Ctrl-C. It ends whatever runs as Ctrl-C does."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-def exit_code(interruption: KeyboardInterrupt) -> int:
-    return 128 + (interruption.number if isinstance(interruption, Stopped) else signal.SIGINT)
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    raise Stopped(number)
-
-
-#: Whether a command runs in this process, and heeds its signals: one that a launcher has started runs none.
-_commanding = False
+#: Which one has ended the command of this process: nothing was heard of another than Ctrl-C. A process of a launcher's runs no command.
+_ended_by: int | None = None
 
 
 def heed() -> None:
     """In the main thread, which alone may; whoever has a way of its own with a signal keeps it: a program, or `nohup` with SIGHUP."""
-    global _commanding
+    global _ended_by
+    _ended_by = signal.SIGINT
     if threading.current_thread() is not threading.main_thread():
         return
-    _commanding = True
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _stop)
+            signal.signal(number, _end)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """As Ctrl-C does. Libraries make another KeyboardInterrupt of this one, so it is written down which signal it was."""
+    global _ended_by
+    _ended_by = number
+    raise KeyboardInterrupt
+
+
+def exit_code() -> int:
+    """Of a command that was interrupted."""
+    return 128 + (_ended_by or signal.SIGINT)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Whatever is called within may take SIGTERM for itself, as Ray does; afterwards it is ours again."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is not before:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -46,7 +53,7 @@ def ending_with_a_checkpoint() -> Iterator[None]:
 
     So does the signal with which submitit is told of a time limit: what submitit does then, it does then.
     """
-    if _commanding or threading.current_thread() is not threading.main_thread():
+    if _ended_by is not None or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR2)}
@@ -56,7 +63,7 @@ def ending_with_a_checkpoint() -> Iterator[None]:
         for each in before:
             signal.signal(each, signal.SIG_IGN)  # the checkpoint is not to be interrupted
         heard.append(number)
-        raise Stopped(number)
+        raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
     if callable(before[signal.SIGUSR2]):

@@ -11,9 +11,9 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
+from gsx.cli import signals
 from gsx.cli.ending import end_jobs, gentle_joblib
 from gsx.cli.queue import slurm_answers
-from gsx.cli.signals import for_this_process_alone
 from gsx.records import EnvironmentFault
 
 log = logging.getLogger("gsx")
@@ -59,6 +59,7 @@ def _ray(usual: Launch, complete: Complete) -> Launch:
 
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         import ray
+        from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
         from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
         deaths = (WorkerCrashedError, OutOfMemoryError, NodeDiedError, LocalRayletDiedError)
@@ -66,6 +67,8 @@ def _ray(usual: Launch, complete: Complete) -> Launch:
         def once(jobs: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
             try:
                 with contextlib.redirect_stdout(sys.stderr):  # Ray has things to say, and stdout is for results
+                    with signals.kept():
+                        start_ray(self.ray_cfg.init)
                     return usual(self, jobs, first)
             except deaths:
                 ray.shutdown()  # ends the others too: they are started again
@@ -86,7 +89,7 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
 
         class Patient(submitit.AutoExecutor):
             def map_array(self, function: Any, *arguments: Any) -> list[Any]:
-                with for_this_process_alone():
+                with signals.for_this_process_alone():
                     jobs.extend(super().map_array(function, *arguments))
                 return [_Answer(job) for job in jobs]
 
