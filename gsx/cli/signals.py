@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from typing import NoReturn
 
-
 #: Which one has ended the command of this process: nothing was heard of another than Ctrl-C. A process of a launcher's runs no command.
 _ended_by: int | None = None
 
