@@ -120,7 +120,11 @@ class _Answer:
         try:
             if isinstance(self._job, submitit.SlurmJob) and not slurm_answers(self._job):
                 raise submitit.core.utils.UncompletedJobError(f"SLURM job {self._job.job_id} left the queue without an answer")
-            return list(self._job.results())
+            answers: list[JobReturn] = list(self._job.results())
+            for answer in answers:
+                if isinstance(answer._return_value, submitit.core.utils.UncompletedJobError):  # out of time once too often
+                    raise answer._return_value
+            return answers
         except submitit.core.utils.UncompletedJobError as error:
             return [_nothing(f"{str(error).splitlines()[0]}; its log: {self._job.paths.stdout}")]
 
