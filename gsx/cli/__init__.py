@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib
 import os
 import re
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
 
 import gsx
+from gsx.cli import signals
 from gsx.naming import did_you_mean, in_one_line, shortened
 from gsx.records import ConfigurationError, GsxError
 
@@ -45,7 +45,8 @@ usage: gsx COMMAND [ARGUMENTS]
 
 gsx COMMAND --help says more; gsx --version prints the version.
 exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 4 a check failed,
-  5 environment, 6 integrity, 7 busy, 130 interrupted, 143 terminated"""
+  5 environment, 6 integrity, 7 busy, 130 interrupted, 129 by a closed
+  terminal, 143 by SIGTERM"""
 
 #: What torch, the linker and Python's threads say where memory is short.
 _NO_MEMORY = re.compile("out of memory|can(no|')t allocate memory|can't start new thread|failed to map segment", re.IGNORECASE)
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code. Every foreseen fault is one line on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     environment = dict(os.environ)
-    _heed_termination()
+    signals.heed()
     try:
         code = _command(arguments)
         sys.stdout.flush()  # a reader that has left, or a full disk, is met here and not at the interpreter's exit
@@ -64,8 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as interruption:
         where = f" in {interruption}" if str(interruption) else ""
-        code = 143 if isinstance(interruption, Terminated) else 130
-        return _fail(f"interrupted{where}; what was computed is kept, and the same command goes on from there", code)
+        kept = getattr(interruption, "__notes__", ["what was computed is kept, and the same command goes on from there"])
+        return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code())
     except BrokenPipeError:
         # The reader of our output has left (`gsx list | head`): nobody is there to be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,21 +95,6 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or _NO_MEMORY.search("".join(traceback.format_exception_only(error))) is not None
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: what a cluster sends before it kills. It ends a command as Ctrl-C does."""
-
-
-@functools.cache
-def _heed_termination() -> None:
-    """Once, and in the main thread, which alone may; a program that has its own way with SIGTERM keeps it."""
-
-    def terminate(number: int, frame: object) -> NoReturn:
-        raise Terminated
-
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, terminate)
-
-
 @functools.cache
 def _end_in_peace() -> None:
     """As Python ends, which takes torch a while, nothing is left to interrupt. What is registered last is called first."""
@@ -130,5 +116,6 @@ def _command(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"gsx: {shortened(in_one_line(message))}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # a terminal that has closed
+        print(f"gsx: {shortened(in_one_line(message))}", file=sys.stderr)
     return code

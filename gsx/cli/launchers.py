@@ -43,7 +43,7 @@ def for_launcher(overrides: list[str], multirun: bool) -> list[str]:
     package = ".".join(target.split(".")[:2])
     if package not in EXTRAS:
         return []
-    if find_spec("hydra_plugins") is None or find_spec(package) is None:
+    if not _installed("hydra_plugins", package, package.removeprefix("hydra_plugins.hydra_").removesuffix("_launcher")):
         raise ConfigurationError(f"{choice}: is not installed: pip install 'gsx[{EXTRAS[package]}]'")
     if not multirun and str(hydra.mode) != "RunMode.MULTIRUN":
         raise ConfigurationError(f"{choice}: launches the cells of a sweep, be it of one cell: gsx run -m")
@@ -56,6 +56,11 @@ def for_launcher(overrides: list[str], multirun: bool) -> list[str]:
         return []
     cores = (OmegaConf.select(hydra.launcher, key) for key in ("cpus_per_task", "ray.remote.num_cpus"))
     return [f"workers={next(filter(None, cores), 1)}"]
+
+
+def _installed(*modules: str) -> bool:
+    """Modules, the outermost first: what is in a package is not looked for where there is no package."""
+    return all(find_spec(module) is not None for module in modules)
 
 
 def _check(target: str, launcher: DictConfig) -> None:

@@ -24,6 +24,7 @@ from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
 from gsx.cli.progress import duration, progress, silent
+from gsx.cli.signals import ending_with_a_checkpoint
 from gsx.provenance import typed_command
 from gsx.records import Busy
 from gsx.store import RunDirectory, write_sweep
@@ -138,6 +139,7 @@ _failed: dict[Path, Exception] = {}
 _folders: dict[str, Path] = {}
 
 
+@ending_with_a_checkpoint()
 def job(config: DictConfig) -> float | None:
     """One cell. In a sweep its failure is written down, and the others go on. Returns the mean squared error, for sweepers that search."""
     if FAIL_FAST in os.environ and not all(isinstance(error, Busy) for error in _failed.values()):

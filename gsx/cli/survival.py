@@ -11,6 +11,8 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
+from gsx.cli import signals
+from gsx.cli.ending import end_jobs, gentle_joblib
 from gsx.cli.queue import slurm_answers
 from gsx.records import EnvironmentFault
 
@@ -57,9 +59,10 @@ def _joblib(usual: Launch, complete: Complete) -> Launch:
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
-        return _in_halves(
-            lambda jobs, first: usual(self, jobs, first), BrokenProcessPool, complete, list(enumerate(job_overrides, initial_job_idx))
-        )
+        with gentle_joblib():
+            return _in_halves(
+                lambda jobs, first: usual(self, jobs, first), BrokenProcessPool, complete, list(enumerate(job_overrides, initial_job_idx))
+            )
 
     return launch
 
@@ -69,6 +72,7 @@ def _ray(usual: Launch, complete: Complete) -> Launch:
 
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         import ray
+        from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
         from ray.exceptions import LocalRayletDiedError, NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
         deaths = (WorkerCrashedError, OutOfMemoryError, NodeDiedError, LocalRayletDiedError)
@@ -76,6 +80,8 @@ def _ray(usual: Launch, complete: Complete) -> Launch:
         def once(jobs: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
             try:
                 with contextlib.redirect_stdout(sys.stderr):  # Ray has things to say, and stdout is for results
+                    with signals.kept():
+                        start_ray(self.ray_cfg.init)
                     return usual(self, jobs, first)
             except deaths:
                 ray.shutdown()  # ends the others too: they are started again
@@ -92,9 +98,13 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         import submitit
 
+        jobs: list[Any] = []
+
         class Patient(submitit.AutoExecutor):
             def map_array(self, function: Any, *arguments: Any) -> list[Any]:
-                return [_Answer(job) for job in super().map_array(function, *arguments)]
+                with signals.for_this_process_alone():
+                    jobs.extend(super().map_array(function, *arguments))
+                return [_Answer(job) for job in jobs]
 
         usual_executor = submitit.AutoExecutor
         setattr(submitit, "AutoExecutor", Patient)  # noqa: B010 (a name of a class, to mypy)
@@ -102,6 +112,9 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
             return usual(self, job_overrides, initial_job_idx)
         except submitit.core.utils.FailedJobError as error:  # what submitit says of a command that failed, such as sbatch
             raise EnvironmentFault(f"hydra/launcher: the jobs were not taken: {error}") from error
+        except KeyboardInterrupt as interruption:
+            end_jobs(jobs, interruption)
+            raise
         finally:
             setattr(submitit, "AutoExecutor", usual_executor)  # noqa: B010
 
@@ -120,7 +133,11 @@ class _Answer:
         try:
             if isinstance(self._job, submitit.SlurmJob) and not slurm_answers(self._job):
                 raise submitit.core.utils.UncompletedJobError(f"SLURM job {self._job.job_id} left the queue without an answer")
-            return list(self._job.results())
+            answers: list[JobReturn] = list(self._job.results())
+            for answer in answers:
+                if isinstance(answer._return_value, submitit.core.utils.UncompletedJobError):  # out of time once too often
+                    raise answer._return_value
+            return answers
         except submitit.core.utils.UncompletedJobError as error:
             return [_nothing(f"{str(error).splitlines()[0]}; its log: {self._job.paths.stdout}")]
 

@@ -46,11 +46,16 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     members = {**arrays, "sha256": np.array(seal(arrays))}
 
     def write(stream: BinaryIO) -> None:
-        with zipfile.ZipFile(stream, "w") as archive:
+        archive = zipfile.ZipFile(stream, "w")
+        try:
             for name, array in members.items():
                 # A bare ZipInfo is dated 1980: the same arrays are the same bytes on any day.
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)
+            archive.close()
+        except BaseException:
+            archive.fp = None  # it goes with its file; to close it could raise in the place of Ctrl-C
+            raise
 
     replace(path, write)
 

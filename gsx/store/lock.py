@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +21,12 @@ from gsx.store.files import atomic_write, environment_fault, one_line, read
 
 _COMMAND_STARTED = datetime.now(UTC).isoformat(timespec="seconds")  # the store is imported as a command begins
 
+log = logging.getLogger("gsx")
+
 #: Seconds until a folder counts as held: who looks whether it is has its lock for a moment.
 _PATIENCE = 0.2
+#: Who waits for a folder says so after so many seconds, and again whenever so many more have passed.
+_FIRST_WORD, _NEXT_WORD = 3.0, 300.0
 
 
 @contextlib.contextmanager
@@ -31,9 +37,7 @@ def hold(folder: Path, progress: int, wait: bool = False) -> Iterator[None]:
     """
     lock = filelock.FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=-1 if wait else _PATIENCE, poll_interval=0.02)
-    except filelock.Timeout:
-        raise Busy(f"{folder}: busy, {_holder(folder)}; wait for it, or repeat the command when it has ended") from None
+        _acquire(lock, folder, wait)
     except OSError as error:
         raise environment_fault(folder, "cannot be locked", error) from error
     try:
@@ -48,6 +52,22 @@ def hold(folder: Path, progress: int, wait: bool = False) -> Iterator[None]:
         with contextlib.suppress(OSError):
             (folder / ".holder").unlink()
         lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, folder: Path, wait: bool) -> None:
+    began, patience = time.monotonic(), _FIRST_WORD if wait else _PATIENCE
+    while True:
+        try:
+            lock.acquire(timeout=patience, poll_interval=0.02)
+        except filelock.Timeout:
+            if not wait:
+                raise Busy(f"{folder}: busy, {_holder(folder)}; wait for it, or repeat the command when it has ended") from None
+        else:
+            return
+        waited = time.monotonic() - began
+        age = "" if waited < _NEXT_WORD else f", for {waited / 60:.0f} min now"
+        log.info("waiting%s for %s, which is computed elsewhere: %s", age, os.path.relpath(folder), _holder(folder))
+        patience = _NEXT_WORD
 
 
 def holder(folder: Path) -> str | None:

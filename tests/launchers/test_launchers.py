@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -109,3 +110,28 @@ def test_a_sweeper_that_searches_knows_what_failed_elsewhere(launcher: str, envi
     words = ("run", "-m", *HELD_RUN, "engine=batched", f"hydra/launcher={launcher}", "hydra/sweeper=mine", "-q")
     done = gsx(*words, "block_size=1,64", cwd=tmp_path, code=1, PYTHONPATH=str(tmp_path))
     assert done.stdout.count("failed: outputs") == 1 and "SystemExit" in done.stdout and len(finished(tmp_path)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("launcher", "number"), [("joblib", signal.SIGTERM), ("submitit_local", signal.SIGINT)])
+def test_a_sweep_is_interrupted(launcher: str, number: int, environment: dict[str, str], tmp_path: Path) -> None:
+    """Its cells end with it, each with a checkpoint that is newer than the signal."""
+
+    def cells(file: str) -> list[Path]:
+        return [path for path in tmp_path.rglob(file) if "reference" not in path.parent.name]
+
+    words = ("run", "-m", "num_replicates=1e9", "seed=0,1", f"hydra/launcher={launcher}")
+    with running(*words, cwd=tmp_path, **environment) as process:
+        wait_for(lambda: len(cells("segments.npz")) == 2, process, seconds=120)
+        started = [int(json.loads(path.read_text())["pid"]) for path in cells(".holder")]
+        signalled = time.time()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and out == "" and "Traceback" not in err, err
+    assert err.splitlines()[-2:] == [
+        "ending 2 processes; each writes a checkpoint first",
+        "gsx: interrupted; what was computed is kept, and the same command goes on from there",
+    ]
+    assert len(started) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in started)
+    assert cells(".holder") == cells("error.txt") == []
+    assert min(path.stat().st_mtime for path in cells("segments.npz")) > signalled

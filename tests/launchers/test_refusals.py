@@ -47,6 +47,19 @@ def test_where_no_launcher_is_installed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("launcher", "package", "extra"), [("joblib", "joblib", "parallel"), ("submitit_local", "submitit", "slurm"), ("ray", "ray", "ray")]
+)
+def test_where_only_the_plug_in_of_a_launcher_is_installed(
+    launcher: str, package: str, extra: str, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{package}_launcher", reason=f"hydra/launcher={launcher} is not installed")
+    monkeypatch.setitem(sys.modules, package, None)
+    code, out, err = inside("run", "-m", "num_replicates=64", f"hydra/launcher={launcher}")
+    assert code == 2 and out == "" and one_line(err) == f"hydra/launcher={launcher}: is not installed: pip install 'gsx[{extra}]'"
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (("run", "hydra/launcher=joblib"), "hydra/launcher=joblib: launches the cells of a sweep, be it of one cell: gsx run -m"),

@@ -26,6 +26,21 @@ def test_a_member_dropped_from_the_directory_of_the_zip_is_missed(tmp_path: Path
         refused(run.read_segments, path, "do not match their sha256")
 
 
+def test_an_interrupt_while_a_checkpoint_is_written_stays_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the moment between the opening of a member and its first byte zipfile would make a ValueError of it; the old file stays."""
+    run = written(tmp_path)
+    before, there = (tmp_path / "segments.npz").read_bytes(), sorted(os.listdir(tmp_path))
+
+    class Interrupted:
+        def __init__(self, *arguments: object) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(zipfile, "_ZipWriteFile", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run.write_segments(make_segments(make_layout()), FINGERPRINT, "id")
+    assert (tmp_path / "segments.npz").read_bytes() == before and sorted(os.listdir(tmp_path)) == there
+
+
 class Bomb:
     def __init__(self, marker: Path) -> None:
         self.marker = marker

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -124,3 +125,26 @@ def test_a_writer_killed_at_any_instant_leaves_a_readable_checkpoint(tmp_path: P
     with run.lock():
         pass
     assert sorted(os.listdir(tmp_path)) == [".lock", "segments.npz"]
+
+
+def test_who_waits_says_for_what_and_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("gsx.store.lock._FIRST_WORD", 0.1)
+    monkeypatch.setattr("gsx.store.lock._NEXT_WORD", 0.3)
+    caplog.set_level("INFO")
+    monkeypatch.chdir(tmp_path)
+    run = RunDirectory(tmp_path / "reference-1a2b")
+    with start(HOLD, run.path) as holder:
+        assert wait_for_line(holder) == "held"
+        end = threading.Timer(1.0, holder.kill)
+        end.start()
+        with run.lock(wait=True):
+            said = list(caplog.messages)
+        end.join()
+    assert said[0].startswith(
+        f"waiting for reference-1a2b, which is computed elsewhere: held by pid {holder.pid} on {os.uname().nodename} since"
+    )
+    assert 2 <= len(said) <= 4 and said[1].startswith("waiting, for 0 min now for reference-1a2b")
+    caplog.clear()
+    with run.lock(wait=True):
+        pass
+    assert caplog.messages == []

@@ -49,6 +49,7 @@ PLUGINS = {"registry.py": "plugins=[MODULE], which the user names to have it imp
 
 #: The exceptions: (file, word) and its reason.
 ALLOWED = {
+    ("cli/ending.py", "joblib"): "its backend, so that it ends its workers gently",
     ("cli/presets.py", "joblib"): "the name of a launcher",
     ("cli/survival.py", "joblib"): "the exception that its launcher raises when a worker was killed",
     ("worker.py", "pickle"): "a process hands its own child a route, through memory that nobody else has; a stored file is never read so",

@@ -1,0 +1,91 @@
+"""Signals, sent by a process to itself at the moment that matters."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.store.factory import ROOT
+
+BEGIN = """
+import os, signal, sys
+from gsx import cli
+from gsx.cli.signals import ending_with_a_checkpoint, for_this_process_alone, kept
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def hear(number):
+    os.kill(os.getpid(), number)
+"""
+
+COMMAND = """
+cli._command = lambda arguments: hear(int(arguments[0]))
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+CELL = """
+@ending_with_a_checkpoint()
+def cell(number):
+    try:
+        hear(number)
+    except KeyboardInterrupt:
+        hear(number)  # once more, while it writes
+        print("checkpoint", flush=True)
+        raise
+    print("went on", flush=True)
+"""
+
+
+def after(*pieces: str, argument: int) -> tuple[int, str, str]:
+    """The exit code, and what was said."""
+    program = "\n".join((BEGIN, *pieces))
+    done = subprocess.run([sys.executable, "-c", program, str(argument)], capture_output=True, text=True, check=False, cwd=ROOT)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 129), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_ends_with_a_line_and_the_code_of_its_signal(number: int, code: int) -> None:
+    said = "gsx: interrupted; what was computed is kept, and the same command goes on from there\n"
+    assert after(COMMAND, argument=number) == (code, "", said)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_what_a_process_was_told_to_ignore_it_ignores(number: int) -> None:
+    """So does `nohup`."""
+    assert after("signal.signal(int(sys.argv[1]), signal.SIG_IGN)", COMMAND, argument=number) == (0, "", "")
+
+
+def test_a_library_that_takes_sigterm_has_it_for_a_while() -> None:
+    taken = "cli.signals.heed()\nwith kept(): signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    assert after(taken, COMMAND, argument=signal.SIGTERM)[0] == 143
+
+
+def test_a_cell_of_a_launcher_writes_its_checkpoint_and_ends_its_process() -> None:
+    assert after(CELL, "cell(int(sys.argv[1]))", argument=signal.SIGTERM) == (-signal.SIGTERM, "checkpoint\n", "")
+
+
+def test_what_submitit_does_about_a_time_limit_comes_after_the_checkpoint() -> None:
+    """Its own handler ends the process; and SIGTERM, which it passes by, ends the cell."""
+    handlers = """
+signal.signal(signal.SIGUSR2, lambda number, frame: (print("queued again", flush=True), sys.exit(9)))
+signal.signal(signal.SIGTERM, lambda number, frame: print("passed by", flush=True))
+"""
+    call = "cell(int(sys.argv[1]))"
+    assert after(handlers, CELL, call, argument=signal.SIGUSR2) == (9, "checkpoint\nqueued again\n", "")
+    assert after(handlers, CELL, call, argument=signal.SIGTERM) == (-signal.SIGTERM, "checkpoint\n", "")
+    between = "cell(0)\nhear(signal.SIGTERM)"
+    assert after(handlers, CELL, between, argument=0) == (0, "went on\npassed by\n", "")
+
+
+def test_a_process_that_is_to_be_ended_by_this_one_hears_neither_ctrl_c_nor_a_terminal() -> None:
+    child = "signal.raise_signal(signal.SIGINT); signal.raise_signal(signal.SIGHUP); print('went on')"
+    start = f"""
+import subprocess
+with for_this_process_alone():
+    subprocess.run([sys.executable, "-c", "import signal; {child}"])
+sys.stdout.flush()
+cli._command = lambda arguments: hear(signal.SIGINT)
+sys.exit(cli.main([]))
+"""
+    assert after(start, argument=0)[:2] == (130, "went on\n")
