@@ -8,6 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
+#: Letters of a message.
+LONGEST = 600
+
+
 def snake_case(name: str) -> str:
     """`StraightThrough` -> `straight_through`, `STGumbel` -> `st_gumbel`, `BinaryVAE` -> `binary_vae`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
@@ -41,5 +45,8 @@ def printable(text: str) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """The same, with whatever breaks its lines as spaces."""
-    return printable(" ".join(text.split()))
+    """The same, with whatever breaks its lines as spaces; a line of more than `LONGEST` letters, as an endless value makes it, keeps its
+    ends: the key is in one of them, the rule in the other.
+    """
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} [...] {line[-LONGEST // 2 :]}"

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import NoReturn
 
 import gsx
+from gsx.cli import streams
 from gsx.naming import did_you_mean, in_one_line
-from gsx.records import ConfigurationError, GsxError
+from gsx.records import ConfigurationError, EnvironmentFault, GsxError
 
 COMMANDS = {
     "run": "one measurement, or with -m a sweep",
@@ -31,6 +32,9 @@ COMMANDS = {
     "list": "estimators, models, experiments, devices, data",
     "completion": "tab completion for bash, zsh or fish",
 }
+
+#: Those whose results are files: their work is done, and their exit code is its own, whether or not anybody could be told.
+STORING = ("run", "merge", "train", "reproduce", "report")
 
 HELP = f"""gsx {gsx.__version__}: how biased, how noisy and how expensive is a stochastic gradient estimator
 
@@ -55,21 +59,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code. Every foreseen fault is one line on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     environment = dict(os.environ)
+    streams.heed()
     _heed_termination()
     try:
         code = _command(arguments)
-        sys.stdout.flush()  # a reader that has left, or a full disk, is met here and not at the interpreter's exit
-        return code
+        if (refusal := streams.refusal()) is None:
+            return code
+        failed = _fail(f"standard output: {refusal.strerror}", 5)
+        return code if arguments and arguments[0] in STORING else failed
     except GsxError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as interruption:
         where = f" in {interruption}" if str(interruption) else ""
         code = 143 if isinstance(interruption, Terminated) else 130
         return _fail(f"interrupted{where}; what was computed is kept, and the same command goes on from there", code)
-    except BrokenPipeError:
-        # The reader of our output has left (`gsx list | head`): nobody is there to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         return _fail(by_the_system(error), 5)
     except Exception as error:
@@ -125,8 +128,17 @@ def _command(arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise ConfigurationError(f"{name}: unknown command{did_you_mean(name, COMMANDS, cutoff=0.6)}")
+    _check_folder()
     command: Callable[[list[str]], int] = importlib.import_module(f"gsx.cli.{name}").command
     return command(rest)
+
+
+def _check_folder() -> None:
+    """Before torch, whose libraries end the process where there is no current folder."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise EnvironmentFault(f"the current folder is gone or closed to you ({error.strerror}); go to another one") from error
 
 
 def _fail(message: str, code: int) -> int:

@@ -216,7 +216,8 @@ def test_a_checkpoint_of_another_model(empty: Path, inside: Inside) -> None:
     assert code == 6 and "parameters-seed0.npz" in one_line(err) and "model.checkpoint takes" in err and "force" not in err
     for strange in ("training.json", "curve.csv", "parameters-seed0.npz"):
         code, _, err = inside("run", "model.logits=[0.5,-1]", f"model.checkpoint={folder / strange}")
-        assert code == 6 and strange in one_line(err) and "model.checkpoint takes the folder" in err and "force" not in err
+        assert code == 6 and one_line(err).startswith(f"model.checkpoint={folder / strange}: ") and "takes the folder" in err
+        assert err.count(strange) == 1 and "force" not in err
 
 
 def test_a_checkpoint_of_other_versions(empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
