@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-
 #: Letters of a message.
 LONGEST = 600
 

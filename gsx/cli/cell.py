@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gsx.cli.compose import composed, plain
+from gsx.cli.compose import composed, plain, told_folder
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import GsxError, IntegrityError, Result, Shard
@@ -72,7 +72,7 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
     if measurement is None:
         return _broken(given, text)
     configuration, blocks = measurement.configuration, measurement.plan
-    folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
+    folder = told_folder(overrides, sweep=not alone) or Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
     RunDirectory(folder).check_links()  # Hydra writes there first
     asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
     if not measurement.exact and blocks.num_replicates != asked:

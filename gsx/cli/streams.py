@@ -44,7 +44,7 @@ def _lenient(descriptor: int, stream: TextIO | None) -> TextIO:
     with suppress(OSError):
         stream.flush()
     return io.TextIOWrapper(
-        raw if stream.write_through else io.BufferedWriter(raw),  # type: ignore[arg-type]  # as Python has it where it is unbuffered
+        raw if stream.write_through else io.BufferedWriter(raw),  # type: ignore[type-var]  # as Python has it where it is unbuffered
         encoding=stream.encoding,
         errors="backslashreplace",
         line_buffering=stream.line_buffering,
