@@ -259,3 +259,5 @@ def test_tensorboard_reads_the_curve(empty: Path, inside: Inside) -> None:
 def test_help(empty: Path) -> None:
     out = gsx("train", "--help", cwd=empty).stdout
     assert "gsx train optimises" in out and "optimizer: adam, rmsprop, sgd" in out
+    assert not any(line.startswith(("experiment: ", "reference: ", "tune: ")) and "#" not in line for line in out.splitlines())
+    assert "tune:                      # of what an estimator learns for itself" in out and "\n  wrt: auto                # whose" in out
