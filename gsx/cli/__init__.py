@@ -27,7 +27,7 @@ COMMANDS = {
     "status": "what is done, running, unfinished, failed, missing",
     "verify": "whether every stored file is whole and belongs where it lies",
     "report": "tables and figures of stored results",
-    "check": "the contract, run on any estimator, your own included",
+    "check": "whether estimators, your own too, are what they say of themselves",
     "data": "which data sets are here; fetching those that are not",
     "list": "estimators, models, experiments, devices, data",
     "completion": "tab completion for bash, zsh or fish",
@@ -42,10 +42,11 @@ usage: gsx COMMAND [ARGUMENTS]
 
 {chr(10).join(f"  {name:<12}{text}" for name, text in COMMANDS.items())}
 
-  gsx run estimator=concrete device=cuda
-  gsx run -m estimator=concrete estimator.temperature=0.1,0.5,1.0
-  gsx reproduce arms_toy --quick
-  gsx report
+  gsx list estimators                                              # what to choose from
+  gsx run estimator=concrete device=cuda                           # measure one, on a GPU
+  gsx run -m estimator=concrete estimator.temperature=0.1,0.5,1.0  # sweep
+  gsx report                                                       # tables and figures of all that was run here
+  gsx reproduce arms_toy --quick                                   # a published experiment
 
 gsx COMMAND --help says more; gsx --version prints the version.
 exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 4 a check failed,

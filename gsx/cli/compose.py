@@ -206,7 +206,8 @@ def told_folder(overrides: list[str], sweep: bool) -> Path | None:
         with open_dict(config):
             config.hydra.runtime.cwd = os.getcwd()
         try:
-            return Path.cwd() / (Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir if sweep else config.hydra.run.dir)
+            told = (config.hydra.sweep.dir, config.hydra.sweep.subdir) if sweep else (config.hydra.run.dir,)
+            return Path.cwd().joinpath(*map(str, told))
         except InterpolationToMissingValueError:  # ${hydra.job.num}
             return None
 

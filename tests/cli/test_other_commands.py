@@ -42,7 +42,7 @@ def test_help_and_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_help_of_run(tmp_path: Path) -> None:
     said = gsx("run", "--help", "estimator=rebar", "seed=7", cwd=tmp_path).stdout
     assert all(len(line) <= 120 for line in said.splitlines())
-    groups = dict(line.split(": ") for line in said.replace("\n    ", " ").splitlines() if re.match("[a-z]+: .*, ", line))
+    groups = dict(re.findall(r"^([a-z]+): ([^#\[\n]+)$", said.replace("\n    ", " "), re.MULTILINE))
     for group in ("estimator", "model", "device", "data", "reference", "tune", "experiment"):
         assert set(groups[group].split(", ")) == names(group)
     assert "optimizer" not in said
