@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-#: Letters of a message.
-LONGEST = 600
+#: Letters of a message: the key is at one of its ends, the rule at the other.
+LONGEST = 1000
 
 
 def snake_case(name: str) -> str:
@@ -44,8 +44,6 @@ def printable(text: str) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """The same, with whatever breaks its lines as spaces; a line of more than `LONGEST` letters, as an endless value makes it, keeps its
-    ends: the key is in one of them, the rule in the other.
-    """
-    line = printable(" ".join(text.split()))
+    """The same, with whatever breaks its lines as spaces, and an endless value without its middle."""
+    line = re.sub(r"\S{300,}", lambda word: f"{word[0][:100]}[...]{word[0][-20:]}", printable(" ".join(text.split())))
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} [...] {line[-LONGEST // 2 :]}"
