@@ -18,10 +18,13 @@ from gsx.data import Dataset
 from gsx.estimators.base import Estimator
 from gsx.models.base import Model
 from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError, MissingCheckpoint, Parameters, Shard
+from gsx.records import ConfigurationError, EnvironmentFault, IntegrityError, MissingCheckpoint, Parameters, Shard
 from gsx.reference import ReferenceSettings
 from gsx.store import TrainingDirectory, find_trainings, read_parameters
 from gsx.tune import TuneSettings
+
+#: Bytes in the name of a folder that every common file system takes.
+LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ class Setup:
             raise ConfigurationError(f"model.seed={self._model_seed}: must be at least 0")
         if not self.name or self.name.startswith(".") or any(c in self.name for c in "/\\\0\n"):
             raise ConfigurationError(f"name={self.name!r}: must be the name of a folder")
+        if len(os.fsencode(self.name)) > LONGEST_NAME:
+            raise ConfigurationError(f"name={self.name[:40]}...: must be the name of a folder, of at most {LONGEST_NAME} bytes")
 
     @property
     def _model_seed(self) -> int:
@@ -151,6 +156,8 @@ class Setup:
         name = default if self.data.name == "auto" else self.data.name
         if name not in data.NAMES:
             raise ConfigurationError(f"data={name}: unknown{did_you_mean(name, data.NAMES)}")
+        if default in data.IMAGES and name not in data.IMAGES:
+            raise ConfigurationError(f"data={name}: has no pixels; {self.model['name']} is a model of images: {', '.join(data.IMAGES)}")
         return dataclasses.replace(self.data, name=name)
 
     # ------------------------------------------------------------------------------------------------------------------ building
@@ -182,12 +189,12 @@ def _parameters_of(checkpoint: Any) -> Parameters:
     """The parameters in a file, or those of the first seed of the one training at or below a folder."""
     if not isinstance(checkpoint, str):
         raise ConfigurationError(f"model.checkpoint={checkpoint}: must be a path")
-    path = Path(checkpoint)
+    path = Path(os.path.realpath(checkpoint))
     advice = "model.checkpoint takes the folder of a finished training, or its parameters-seed<k>.npz"
-    if path.is_dir():
-        found = _training_at(checkpoint).read_parameters(advice=advice)
-    else:
-        found = read_parameters(Path(os.path.realpath(path)), advice)
+    try:
+        found = _training_at(checkpoint).read_parameters(advice=advice) if path.is_dir() else read_parameters(path, advice)
+    except (IntegrityError, EnvironmentFault) as error:
+        raise type(error)(f"model.checkpoint={checkpoint}: {str(error).removeprefix(f'{path}: ')}") from error
     if found is None:
         what = "holds no finished training" if path.is_dir() else "no such file"
         raise MissingCheckpoint(f"model.checkpoint={checkpoint}: {what}")

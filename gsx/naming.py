@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+#: Letters of a message: the key is at one of its ends, the rule at the other.
+LONGEST = 1000
+
 
 def snake_case(name: str) -> str:
     """`StraightThrough` -> `straight_through`, `STGumbel` -> `st_gumbel`, `BinaryVAE` -> `binary_vae`."""
@@ -40,11 +43,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
-def in_one_line(text: str) -> str:
-    """The same, with whatever breaks its lines as spaces."""
-    return printable(" ".join(text.split()))
-
-
-def shortened(text: str, most: int = 1000) -> str:
-    """Its beginning and how long it is, where that is more than so many characters."""
-    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+def in_one_line(text: str, longest: int = LONGEST) -> str:
+    """The same, with whatever breaks its lines as spaces, and an endless value, or line, without its middle."""
+    line = re.sub(r"\S{300,}", lambda word: f"{word[0][:100]}[...]{word[0][-20:]}", printable(" ".join(text.split())))
+    return line if len(line) <= longest else f"{line[: longest // 2]} [...] {line[-longest // 2 :]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import importlib
 import os
@@ -14,9 +13,9 @@ import traceback
 from collections.abc import Callable
 
 import gsx
-from gsx.cli import signals
-from gsx.naming import did_you_mean, in_one_line, shortened
-from gsx.records import ConfigurationError, GsxError
+from gsx.cli import signals, streams
+from gsx.naming import did_you_mean, in_one_line
+from gsx.records import ConfigurationError, EnvironmentFault, GsxError
 
 COMMANDS = {
     "run": "one measurement, or with -m a sweep",
@@ -26,11 +25,14 @@ COMMANDS = {
     "status": "what is done, running, unfinished, failed, missing",
     "verify": "whether every stored file is whole and belongs where it lies",
     "report": "tables and figures of stored results",
-    "check": "the contract, run on any estimator, your own included",
+    "check": "whether estimators, your own too, are what they say of themselves",
     "data": "which data sets are here; fetching those that are not",
     "list": "estimators, models, experiments, devices, data",
     "completion": "tab completion for bash, zsh or fish",
 }
+
+#: Those whose results are files: their work is done, and their exit code is its own, whether or not anybody could be told.
+STORING = ("run", "merge", "train", "reproduce", "report")
 
 HELP = f"""gsx {gsx.__version__}: how biased, how noisy and how expensive is a stochastic gradient estimator
 
@@ -38,10 +40,11 @@ usage: gsx COMMAND [ARGUMENTS]
 
 {chr(10).join(f"  {name:<12}{text}" for name, text in COMMANDS.items())}
 
-  gsx run estimator=concrete device=cuda
-  gsx run -m estimator=concrete estimator.temperature=0.1,0.5,1.0
-  gsx reproduce arms_toy --quick
-  gsx report
+  gsx list estimators                                              # what to choose from
+  gsx run estimator=concrete device=cuda                           # measure one, on a GPU
+  gsx run -m estimator=concrete estimator.temperature=0.1,0.5,1.0  # sweep
+  gsx report                                                       # tables and figures of all that was run here
+  gsx reproduce arms_toy --quick                                   # a published experiment
 
 gsx COMMAND --help says more; gsx --version prints the version.
 exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 4 a check failed,
@@ -56,21 +59,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; its exit code. Every foreseen fault is one line on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     environment = dict(os.environ)
+    streams.heed()
     signals.heed()
     try:
         code = _command(arguments)
-        sys.stdout.flush()  # a reader that has left, or a full disk, is met here and not at the interpreter's exit
-        return code
+        if (refusal := streams.refusal()) is None:
+            return code
+        failed = _fail(f"standard output: {refusal.strerror}", 5)
+        return code if arguments and arguments[0] in STORING else failed
     except GsxError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as interruption:
         where = f" in {interruption}" if str(interruption) else ""
         kept = getattr(interruption, "__notes__", ["what was computed is kept, and the same command goes on from there"])
         return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code())
-    except BrokenPipeError:
-        # The reader of our output has left (`gsx list | head`): nobody is there to be told.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         return _fail(by_the_system(error), 5)
     except Exception as error:
@@ -111,11 +113,19 @@ def _command(arguments: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise ConfigurationError(f"{name}: unknown command{did_you_mean(name, COMMANDS, cutoff=0.6)}")
+    _check_folder()
     command: Callable[[list[str]], int] = importlib.import_module(f"gsx.cli.{name}").command
     return command(rest)
 
 
+def _check_folder() -> None:
+    """Before torch, whose libraries end the process where there is no current folder."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise EnvironmentFault(f"the current folder is gone or closed to you ({error.strerror}); go to another one") from error
+
+
 def _fail(message: str, code: int) -> int:
-    with contextlib.suppress(OSError):  # a terminal that has closed
-        print(f"gsx: {shortened(in_one_line(message))}", file=sys.stderr)
+    print(f"gsx: {in_one_line(message)}", file=sys.stderr)
     return code

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from gsx.cli.compose import composed, plain
+from gsx.cli.compose import composed, plain, told_folder
 from gsx.cli.failures import contained, reason
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
@@ -77,7 +77,7 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
     if isinstance(measurement, Exception):
         return _broken(given, text, measurement)
     configuration, blocks = measurement.configuration, measurement.plan
-    folder = Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
+    folder = told_folder(overrides, sweep=not alone) or Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
     RunDirectory(folder).check_links()  # Hydra writes there first
     asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
     if not measurement.exact and blocks.num_replicates != asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
 
 import gsx
 from gsx.cli import presets
@@ -194,6 +195,21 @@ def composed(overrides: list[str], config_name: str = "config") -> dict[str, Any
         config = compose(config_name, overrides=overrides, return_hydra_config=True)
         check_hydra(config.hydra)
         return plain(config)
+
+
+def told_folder(overrides: list[str], sweep: bool) -> Path | None:
+    """Where Hydra was told to put the results of a cell; None where that is left to gsx, or only known when its turn has come."""
+    if not any(override.lstrip("+").startswith("hydra.sweep." if sweep else "hydra.run.") for override in overrides):
+        return None
+    with one_line_errors(overrides):
+        config = compose("config", overrides=overrides, return_hydra_config=True)
+        with open_dict(config):
+            config.hydra.runtime.cwd = os.getcwd()
+        try:
+            told = (config.hydra.sweep.dir, config.hydra.sweep.subdir) if sweep else (config.hydra.run.dir,)
+            return Path.cwd().joinpath(*map(str, told))
+        except InterpolationToMissingValueError:  # ${hydra.job.num}
+            return None
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 
 from gsx.cli.arguments import Parser
 from gsx.data import Holding, holdings
-from gsx.data.fetch import fetch, in_place, plan
+from gsx.data.fetch import check_target, fetch, in_place, plan
 from gsx.data.idx import SOURCES, check_root
 from gsx.store import atomic_write
 
@@ -53,6 +53,7 @@ def _fetch(chosen: argparse.Namespace) -> int:
     if in_place(wanted):
         print(f"{chosen.name}: all files are in {wanted.target} already, and right; nothing was done")
         return 0
+    check_target(wanted)
     print(f"gsx data fetch {chosen.name}: {wanted}", file=sys.stderr, flush=True)
     content = fetch(wanted)
     wanted.target.mkdir(parents=True, exist_ok=True)

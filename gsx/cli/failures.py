@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from gsx.cli import by_the_system, out_of_memory
-from gsx.naming import in_one_line, printable, shortened
+from gsx.naming import in_one_line, printable
 from gsx.records import Busy, EnvironmentFault, GsxError
 from gsx.store import MOST_DEATHS, Folder, said
 
@@ -58,14 +58,14 @@ def write_down(folder: Folder, error: Exception) -> None:
 def reason(error: Exception) -> str:
     """In one line: what was raised and, where that was not foreseen, the line of code that it came from."""
     if isinstance(error, GsxError):
-        return shortened(in_one_line(str(error)))
+        return in_one_line(str(error))
     if out_of_memory(error):
         return "out of memory"
     if _by_the_system(error):
         return in_one_line(by_the_system(error))
     _, file, line = _origin(error)
     what = str(error) if isinstance(error, EndsTheProcess) else _raised(error)
-    return in_one_line(f"{shortened(what, _TOLD)} ({file}, line {line})" if file else what)
+    return f"{in_one_line(what, _TOLD)} ({file}, line {line})" if file else in_one_line(what)
 
 
 def _raised(error: BaseException) -> str:

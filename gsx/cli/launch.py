@@ -12,7 +12,7 @@ from typing import Any
 import hydra
 from hydra._internal.utils import get_args_parser
 
-from gsx.cli import presets
+from gsx.cli import help, presets
 from gsx.cli.arguments import Parser
 from gsx.cli.compose import HYDRA, config_folder, one_line_errors
 from gsx.cli.survival import Complete, surviving
@@ -44,6 +44,7 @@ def hand_over(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what is run here is reported to nobody
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # as Ray does of itself, with a warning
     presets.declared()
+    help.declared()
     before, sys.argv = sys.argv, ["gsx", *arguments]
     try:
         with one_line_errors(arguments, config_name), surviving(complete) as answers:

@@ -9,16 +9,19 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from gsx.cli.arguments import Parser
-from gsx.cli.columns import aligned
+from gsx.cli.columns import aligned, folded, width
 from gsx.cli.compose import config_folder
 from gsx.experiment import experiments, load
 from gsx.records import ConfigurationError
 
 Rows = list[Sequence[str]]
 
+DESCRIPTION = """What there is to choose from: the names that estimator=, model=, device= and data= take, and those of gsx reproduce. Into a
+file or a pipe one line each."""
+
 
 def command(arguments: list[str]) -> int:
-    parser = Parser(prog="gsx list", description="What there is to choose from.")
+    parser = Parser(prog="gsx list", description=DESCRIPTION)
     parser.add_argument("what", nargs="?", choices=LISTS, help="default: everything")
     parser.add_argument("--plugins", nargs="*", default=[], metavar="MODULE", help="modules with estimators and models of your own")
     parser.add_argument("--bibtex", action="store_true", help="the papers of the estimators, as BibTeX")
@@ -31,10 +34,12 @@ def command(arguments: list[str]) -> int:
         import_plugins(chosen.plugins)
     if chosen.bibtex:
         return _bibtex(chosen.plugins)
+    room = width()
     for what in [chosen.what] if chosen.what else LISTS:
         if not chosen.what:
             print(f"{what}:")
-        print(aligned(LISTS[what](chosen.plugins)) + ("" if chosen.what else "\n"))
+        rows = LISTS[what](chosen.plugins)
+        print((aligned(rows) if room is None else folded(rows, room)) + ("" if chosen.what else "\n"))
     return 0
 
 

@@ -41,13 +41,13 @@ def command(arguments: list[str]) -> int:
     # Every definition is read before the first step of any is run.
     studies = [load(name, config_folders(chosen.config_dir), "quick" if chosen.quick else "full") for name in names]
     options = [f"--config-dir={chosen.config_dir}"] if chosen.config_dir else []
+    if chosen.quiet:
+        os.environ[QUIET] = "1"  # what gsx run and gsx train heed
     if chosen.dry_run:
         for experiment in studies:
             for step in experiment.steps:
                 _announce(experiment, step, options)
         return 0
-    if chosen.quiet:
-        os.environ[QUIET] = "1"  # what gsx run and gsx train heed
     failures = [failure for experiment in studies for failure in _reproduce(experiment, options, chosen.quiet)]
 
     from gsx.report.scoreboard import scoreboard

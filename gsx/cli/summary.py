@@ -68,8 +68,13 @@ def number(interval: Interval | None) -> str:
         return "n/a"
     text = f"{interval.value:.5g}"
     if interval.se is not None:
-        text += f" ± {interval.se:.1g}"
-    return text if interval.ci is None else f"{text}  [{interval.ci[0]:.4g}, {interval.ci[1]:.4g}]"
+        text += f" ± {rounded(interval.se, 1)}"
+    return text if interval.ci is None else f"{text}  [{rounded(interval.ci[0], 4)}, {rounded(interval.ci[1], 4)}]"
+
+
+def rounded(value: float, digits: int) -> str:
+    """Without an exponent up to a million, however few the digits."""
+    return f"{float(f'{value:.{digits}g}'):g}"
 
 
 def _reference(result: Result) -> str:
@@ -84,7 +89,7 @@ def _verdict(result: Result) -> str:
     if verdict.max_abs_z is not None:
         text += f", max |z| {verdict.max_abs_z:.2f}"
     if verdict.delta_min_relative is not None and verdict.status == "unbiased":
-        text += f"; only a bias above {100 * verdict.delta_min_relative:.2g} % of max |reference| was sure to be seen"
+        text += f"; only a bias above {rounded(100 * verdict.delta_min_relative, 2)} % of max |reference| was sure to be seen"
     return text
 
 
@@ -92,7 +97,7 @@ def _tuning(result: Result) -> str:
     tuning = result.tuning
     text = f"by {tuning['kind']}, {tuning['steps']} steps of {tuning['replicates']} replicates; "
     text += f"loss from {tuning['curve'][0]:.4g} to {tuning['curve'][-1]:.4g}"
-    repeats = ", ".join(f"{one['value']:.4g} ± {one['se']:.1g}" for one in tuning.get("variances", []))
+    repeats = ", ".join(f"{rounded(one['value'], 4)} ± {rounded(one['se'], 1)}" for one in tuning.get("variances", []))
     return f"{text}; variance of each tuning {repeats}" if repeats else text
 
 
@@ -119,4 +124,4 @@ def table(rows: list[tuple[str, str, Result | None, str]]) -> str:
 def _short(interval: Interval | None) -> str:
     if interval is None:
         return "n/a"
-    return f"{interval.value:.4g}" + ("" if interval.se is None else f" ± {interval.se:.1g}")
+    return rounded(interval.value, 4) + ("" if interval.se is None else f" ± {rounded(interval.se, 1)}")

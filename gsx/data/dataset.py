@@ -12,6 +12,7 @@ from gsx.records import ConfigurationError, canonical_json
 
 #: The largest value of an image's pixel; breast_cancer has none, it is no image.
 LARGEST = {"digits": 16, "mnist": 255, "fashion_mnist": 255}
+IMAGES = tuple(LARGEST)
 
 NAMES = ("digits", "breast_cancer", "mnist", "fashion_mnist")
 BINARIZATIONS = ("none", "threshold", "stochastic")

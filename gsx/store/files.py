@@ -87,6 +87,9 @@ def remove(*paths: Path) -> None:
 
 def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault:
     advice = ""
+    if error.errno == errno.ENOTDIR:
+        file = next((above for above in path.parents if above.exists()), path)
+        return EnvironmentFault(f"{file}: is a file where a folder should be; move it away, or work elsewhere")
     if what != "cannot be read" and error.errno in _WAYS_OUT:
         advice = f"; what is stored is whole: {_WAYS_OUT[error.errno]}, and the same command goes on"
     return EnvironmentFault(f"{path}: {what}: {error.strerror or error}{advice}")

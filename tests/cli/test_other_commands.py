@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,13 +40,23 @@ def test_help_and_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_help_of_run(tmp_path: Path) -> None:
-    said = gsx("run", "--help", cwd=tmp_path).stdout
-    for group in ("estimator", "model", "device", "data", "reference", "experiment"):
-        (line,) = (line for line in said.splitlines() if line.startswith(f"{group}: "))
-        assert set(line.partition(": ")[2].split(", ")) == names(group)
+    said = gsx("run", "--help", "estimator=rebar", "seed=7", cwd=tmp_path).stdout
+    assert all(len(line) <= 120 for line in said.splitlines())
+    groups = dict(re.findall(r"^([a-z]+): ([^#\[\n]+)$", said.replace("\n    ", " "), re.MULTILINE))
+    for group in ("estimator", "model", "device", "data", "reference", "tune", "experiment"):
+        assert set(groups[group].split(", ")) == names(group)
+    assert "optimizer" not in said
+    # What is chosen, and what the files say of it.
+    told = [line.split(maxsplit=2) for line in said.splitlines()]
+    assert ["seed:", "7", "# of the noise; model.seed is that of the problem"] in told
+    assert ["temperature:", "0.5", "# where the tuning begins"] in told and [
+        "scale:",
+        "1.0",
+        "# of the control variate; where the tuning begins",
+    ] in told
     assert "gsx run estimator=concrete device=cuda" in said
     assert "gsx run -m estimator=concrete estimator.temperature=0.1,0.5,1.0" in said
-    assert "num_replicates: 65536" in said and "--dry-run" in said and "hydra.run.dir" not in said
+    assert "num_replicates: 65536      # R, independent" in said and "--dry-run" in said and "hydra.run.dir" not in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -64,6 +64,9 @@ REFUSED: dict[str, list[str]] = {
     "run model.logits=[1,nan]": ["model.logits[1]=nan", "finite"],
     "run name=../evil": ["name=", "../evil", "folder"],
     "run name=..": ["name=", "..", "folder"],
+    f"run name={'n' * 256}": ["name=nnn", "...: must be the name of a folder, of at most 255 bytes"],
+    f"train name={'é' * 128}": ["name=ééé", "...: must be the name of a folder, of at most 255 bytes"],
+    "run model=binary_vae data=breast_cancer": ["data=breast_cancer", "has no pixels", "binary_vae", "digits, mnist, fashion_mnist"],
     "run plugins=[nope]": ["plugins=nope", "cannot be imported"],
     # the reference
     "run reference.kind=foo": ["reference.kind=foo", "closed_form, enumeration, quadrature, long_run"],
@@ -101,7 +104,7 @@ REFUSED: dict[str, list[str]] = {
 def test_refused_in_one_line(line: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Most are asked for a dry run, so that what is refused too late is refused before it runs here. The others must be the same.
     words = line.split()
-    code = main([*words, "--dry-run"] if words[0] == "run" else words)
+    code = main([*words, "--dry-run"] if words[0] in ("run", "train") else words)
     said = capsys.readouterr()
     assert code == 2, said.err
     message = one_line(said.err)
@@ -118,6 +121,22 @@ def test_refused_by_the_installed_command(line: str, empty: Path) -> None:
     done = gsx(*line.split(), cwd=empty, code=2)
     one_line(done.stderr)
     assert done.stdout == "" and list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "rule"),
+    [
+        ("run seed={}", "seed=xxx", "xxx: must be a whole number"),
+        ("run plugins=[{}]", "plugins=xxx", "xxx: cannot be imported: "),
+        ("run seed=[{},1]", "seed=[1, 1", "1, 1]: must be a whole number"),
+        ("{}", "xxx", "xxx: unknown command; known: run, "),
+    ],
+)
+def test_an_endless_value_is_cut(word: str, key: str, rule: str, empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filling = "1," * 1000 + "1" if "," in word else "x" * 100_000
+    assert main(word.format(filling).split()) == 2
+    message = one_line(capsys.readouterr().err)
+    assert len(message) < 1020 and message.startswith(key) and rule in message and "[...]" in message
 
 
 @pytest.mark.parametrize("line", ["run --unknown", "list nothing", "report --unknown", "run --cfg nothing"])
@@ -146,7 +165,9 @@ def test_missing_data(empty: Path) -> None:
 def test_no_folder_to_write_into(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (empty / "outputs").write_text("a file\n")
     done = gsx("run", "num_replicates=1024", cwd=empty, code=5)
-    assert "outputs" in one_line(done.stderr) and done.stdout == ""
-    assert main(["run", "num_replicates=1024", "--dry-run"]) == 5
-    assert "outputs" in one_line(capsys.readouterr().err)
+    told = f"{empty / 'outputs'}: is a file where a folder should be"
+    assert one_line(done.stderr).startswith(told) and done.stdout == ""
+    for words in (["run", "--dry-run"], ["train", "steps=1"]):
+        assert main(words) == 5
+        assert one_line(capsys.readouterr().err).startswith(told)
     assert (empty / "outputs").read_text() == "a file\n"

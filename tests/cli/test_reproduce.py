@@ -187,7 +187,11 @@ def test_refused_in_one_line(line: str, expected: str, own: Path, capsys: pytest
     assert not (own / "outputs").exists()
 
 
-def test_a_dry_run_writes_nothing(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_writes_nothing(own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv(QUIET, raising=False)
+    assert main(["reproduce", "toy", CONF, "--dry-run", "-q"]) == 0
+    said = capsys.readouterr()
+    assert "4 to measure" in said.out and said.err == ""
     assert main(["reproduce", "toy", CONF, "--dry-run"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("total ")]
     assert len(lines) == 4 and all(line.startswith("new") and "outputs/toy/" in line for line in lines)

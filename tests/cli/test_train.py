@@ -221,7 +221,8 @@ def test_a_checkpoint_of_another_model(empty: Path, inside: Inside) -> None:
     assert code == 6 and "parameters-seed0.npz" in one_line(err) and "model.checkpoint takes" in err and "force" not in err
     for strange in ("training.json", "curve.csv", "parameters-seed0.npz"):
         code, _, err = inside("run", "model.logits=[0.5,-1]", f"model.checkpoint={folder / strange}")
-        assert code == 6 and strange in one_line(err) and "model.checkpoint takes the folder" in err and "force" not in err
+        assert code == 6 and one_line(err).startswith(f"model.checkpoint={folder / strange}: ") and "takes the folder" in err
+        assert err.count(strange) == 1 and "force" not in err
 
 
 def test_a_checkpoint_of_other_versions(empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,3 +264,5 @@ def test_tensorboard_reads_the_curve(empty: Path, inside: Inside) -> None:
 def test_help(empty: Path) -> None:
     out = gsx("train", "--help", cwd=empty).stdout
     assert "gsx train optimises" in out and "optimizer: adam, rmsprop, sgd" in out
+    assert not any(line.startswith(("experiment: ", "reference: ", "tune: ")) and "#" not in line for line in out.splitlines())
+    assert "tune:                      # of what an estimator learns for itself" in out and "\n  wrt: auto                # whose" in out
