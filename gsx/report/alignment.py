@@ -35,7 +35,7 @@ def plots(groups: Sequence[Group]) -> Iterator[Plot]:
                 f"1 − cosine between a single gradient estimate and the reference, the average over replicates, on {model}: 0 is the right "
                 f"direction every time, 1 is none on average. {several}"
                 f"{notes.extent(results)} Bars end at the value, and lines are its 95 % interval (jackknife, Student t). "
-                f"{notes.missing([cell for group, _ in page for cell in group.cells])}"
+                f"{notes.missing([cell for group, _ in page for cell in group.everything])}"
             )
             yield Plot(f"alignment-{escape.slug(model)}", f"Direction of single gradients: {model}", data, caption, draw)
 

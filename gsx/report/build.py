@@ -54,7 +54,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     read is a row of the table.
     """
     paths, out = [Path(path) for path in paths], Path(out)
-    groups, without, duplicates = collect(paths)
+    every, without, duplicates = collect(paths)
+    groups = [group for group in every if group.cells]
     courses, trained = trainings.collect(paths)
     if not (groups or without or trained):
         searched = ", ".join(map(str, paths))
@@ -81,8 +82,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     for further in (*findings, *of_trainings, *others):
         files |= {f"tables/{further.name}.{kind}": text for kind, text in further.texts().items()}
 
-    every = list(_unique(itertools.chain(*map(training.plots, courses), _plots(groups, alone=len(table) == 1))))
-    drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
+    found = list(_unique(itertools.chain(*map(training.plots, courses), _plots(every, alone=len(table) == 1))))
+    drawn, left = found[:MOST_FIGURES], found[MOST_FIGURES:]
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
     counts = counted(cell.state for _, cell in table)
     not_drawn, twice = [plot.name for plot in left], [cell.name for cell in duplicates]
@@ -101,8 +102,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
 
 def _plots(groups: Sequence[Group], alone: bool) -> Iterator[Plot]:
     """The figures in the order of their worth: when there are too many, the last ones are left out, not the last models'."""
-    if alone and groups and groups[0].complete:
-        yield from single.plots(groups[0])
+    if alone:
+        yield from itertools.chain.from_iterable(single.plots(group) for group in groups if group.complete)
     for of_several in (integrands.plots, parameters.plots, sweeps.over_settings):
         yield from of_several(groups)
     # A model that is one point of a sweep is in the figures of the sweep.

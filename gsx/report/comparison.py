@@ -31,7 +31,7 @@ def plots(group: Group) -> Iterator[Plot]:
     limit = f"{curves.INTERVAL_NOTE} " if (data["kind"] == "upper limit").any() else ""
     caption = (
         f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance; at the right the verdict on bias. "
-        f"{notes.extent(results)} {notes.interval(results, set(data['statistic']))} {limit}{off}{said}{notes.missing(group.cells)}"
+        f"{notes.extent(results)} {notes.interval(results, set(data['statistic']))} {limit}{off}{said}{notes.missing(group.everything)}"
     )
     yield Plot(f"variance-{group.slug}", f"Variance and bias² by estimator: {group.label}", data, caption, draw)
 

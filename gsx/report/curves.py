@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ HIDDEN = 0.01
 INTERVAL_NOTE = "Hollow markers with an arrow are upper ends of 95 % intervals that reach zero or below, which a log axis cannot show."
 THIN_NOTE = "Where no band is seen, it is narrower than the line."
 ZERO_NOTE = "Hollow markers on the axis: exactly zero."
+MISSING_NOTE = "Crosses on the axis, where lines break: planned, and not there."
 
 Points = list[tuple[str, float | None, Cell]]  # (series, x, run)
 
@@ -44,6 +46,7 @@ def marks(data: pd.DataFrame) -> str:
     said = [THIN_NOTE] if thin(data) and (data["kind"] == "point").any() else []
     said += [INTERVAL_NOTE] if (data["kind"] == "upper limit").any() else []
     said += [ZERO_NOTE] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
+    said += [MISSING_NOTE] if (data["kind"] == "missing").any() else []
     return "".join(f"{note} " for note in said)
 
 
@@ -88,7 +91,7 @@ def frame(points: Points) -> pd.DataFrame:
         result = result_of(cell)
         row = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
         row |= {"tuned": bool(result.tuning), "run": cell.name}
-        rows += [row | {"statistic": name} | columns(result.summary.get(name)) for name in NAMES]
+        rows += [row | {"statistic": name} | numbers(cell, result.summary.get(name)) for name in NAMES]
     return pd.DataFrame(rows, dtype=object)
 
 
@@ -100,6 +103,11 @@ def ranked(points: Points) -> Iterator[tuple[str, int, float | None, Cell]]:
         if series not in known:
             known.append(series)
         yield series, known.index(series), x, cell
+
+
+def numbers(cell: Cell, interval: Interval | None) -> dict[str, Any]:
+    """Those of a run, or that there are none because there is no run."""
+    return columns(interval) | ({"kind": "missing"} if cell.state == "missing" else {})
 
 
 def columns(interval: Interval | None) -> dict[str, Any]:
@@ -184,10 +192,12 @@ def _curve(axes: Axes, part: pd.DataFrame, style: Look, bounds: tuple[float, flo
     axes.fill_between(x, low, high, where=drawn, color=style.colour, alpha=0.2, linewidth=0, zorder=2)
     for at, upper in zip(x[kinds == "upper limit"], high[kinds == "upper limit"], strict=True):
         arrow(axes, at, upper, style)
-    zero = x[kinds == "zero"]
-    hollow: dict[str, Any] = {"color": style.colour, "marker": style.marker, "markerfacecolor": "white", "linestyle": "none"}
+    zero, missing = x[kinds == "zero"], x[kinds == "missing"]
+    on_axis: dict[str, Any] = {"color": style.colour, "linestyle": "none", "transform": axes.get_xaxis_transform(), "clip_on": False}
     if len(zero):
-        axes.plot(zero, 0 * zero, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5, **hollow)
+        axes.plot(zero, 0 * zero, marker=style.marker, markerfacecolor="white", zorder=5, **on_axis)
+    if len(missing):
+        axes.plot(missing, 0 * missing, marker="x", zorder=5, **on_axis)
 
 
 def arrow(axes: Axes, x: float, upper: float, style: Look) -> None:
@@ -223,7 +233,8 @@ def legend(figure: Figure, data: pd.DataFrame, extra: Sequence[tuple[Any, str]] 
         entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
     entries += [(hollow, "95 % upper limit (with an arrow)")] if (data["kind"] == "upper limit").any() else []
-    entries += [(hollow, "zero")] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
+    entries += [(hollow, "zero, on the axis")] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
+    entries += [(Line2D([], [], color=GREY, marker="x", linestyle="none"), "missing")] if (data["kind"] == "missing").any() else []
     entries += extra
     entries += [(Line2D([], [], linestyle="none"), "† tuned first")] if data["tuned"].any() else []
     below(figure, entries)
@@ -242,14 +253,18 @@ def below(figure: Figure, entries: Sequence[tuple[Any, str]]) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=columns, **shape)
 
 
-def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], float | None]) -> Points:
-    """(series, x, run), once per series and x: of runs that differ in R alone, the one with most replicates."""
+def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], float | None], least: int = 1) -> Points:
+    """(series, x, run), once per series and x: of runs that differ in R alone, the one with most replicates.
+
+    Only series with so many runs; a run that is missing is a point of such a series where no other is.
+    """
     best: dict[tuple[str, float | None], Cell] = {}
     for cell, name in zip(cells, names, strict=True):
         held = best.setdefault((name, at(cell)), cell)
-        if result_of(cell).num_replicates > result_of(held).num_replicates:
+        if (cell.state != "missing", result_of(cell).num_replicates) > (held.state != "missing", result_of(held).num_replicates):
             best[name, at(cell)] = cell
-    return [(name, x, cell) for (name, x), cell in best.items()]
+    there = Counter(name for (name, _), cell in best.items() if cell.state != "missing")
+    return [(name, x, cell) for (name, x), cell in best.items() if there[name] >= least]
 
 
 def numbered(points: Points) -> Iterator[tuple[int, str, Points]]:

@@ -80,6 +80,7 @@ def _plot(family: Family, columns: list[Column], failing: list[Column]) -> Plot:
     title = f"Single draws and variance against {family.axis}: {family.name}"
     caption = _caption(data, family, failing, parameter) + f"{notes.extent(results)} {notes.interval(results, ['variance'])} "
     caption += f"{curves.THIN_NOTE} " if points and curves.thin(data[data["part"] == "variance"]) else ""
+    caption += f"{curves.MISSING_NOTE} " if (data["kind"] == "missing").any() else ""
     caption += "Those of means are 1.96 standard errors. " if (data["part"] == "mean").any() else ""
     caption += notes.missing(family.everything)
     return Plot(f"draws-{family.slug}", title, data, caption, of)

@@ -35,7 +35,7 @@ def plots(group: Group, points: Points) -> Iterator[Plot]:
         caption = (
             f"Mean squared error of the gradient estimate against temperature τ on {group.label}, a curve for each number of samples N: "
             "more samples divide the variance and leave the bias. "
-            f"{notes.extent(results)} {notes.interval(results, ['mse'])} {told(data)}{notes.missing(group.cells)}"
+            f"{notes.extent(results)} {notes.interval(results, ['mse'])} {told(data)}{notes.missing(group.everything)}"
         )
         yield Plot(f"temperature-{group.slug}", f"The best temperature for each N: {group.label}", data, caption, draw)
 
@@ -69,10 +69,11 @@ def draw(data: pd.DataFrame) -> Figure:
             continue
         axis.log_axis(axes, "x", x[0] / 1.25, x[-1] * 1.25, ticks=axis.measured_ticks(x))
         axis.log_axis(axes, "y", *bounds)
-        for n, curve in part[part["kind"] == "point"].sort_values("x").groupby("num_samples"):
-            axes.plot(curve["x"], curve["value"], color=shades[n], marker=look(curve["estimator"].iloc[0]).marker)
-            low, high = (curve[end].astype(float) for end in ("ci_low", "ci_high"))
-            axes.fill_between(curve["x"].astype(float), low, high, color=shades[n], alpha=0.25, linewidth=0)
+        for n, curve in part.sort_values("x").groupby("num_samples"):
+            drawn = curve["kind"] == "point"  # elsewhere the line breaks
+            at, value, low, high = (curve[column].astype(float) for column in ("x", "value", "ci_low", "ci_high"))
+            axes.plot(at, value.where(drawn), color=shades[n], marker=look(curve["estimator"].iloc[0]).marker)
+            axes.fill_between(at, low, high, where=drawn, color=shades[n], alpha=0.25, linewidth=0)
         stars(axes, part, {row["series"]: shades[row["num_samples"]] for row in part.to_dict("records")})
         axes.set_title(escape.figure(str(name)), loc="left")
         axes.set_xlabel("temperature τ")

@@ -54,6 +54,7 @@ def _plot(model: str, key: str, alike: list[Family]) -> Iterator[Plot]:
     panels = [(_place_of(*key), part) for key, part in data.groupby(["parameter", "family"], sort=False)]
     marks = f"{curves.THIN_NOTE} " if curves.thin(data[data["kind"] == "point"]) else ""
     marks += "Hollow markers on the axis: zero but for rounding. " if (data["kind"] == "zero").any() else ""
+    marks += f"{curves.MISSING_NOTE} " if (data["kind"] == "missing").any() else ""
     caption = (
         f"Variance of the gradient in each parameter of {model} against {axis}. {changes(data, axis)}{notes.extent(drawn)} "
         f"{notes.interval(drawn, ['variance'])} {marks}{curves.coinciding(panels)}{notes.missing(everything)}"
@@ -71,7 +72,7 @@ def frame(points: curves.Points, parameter: str) -> pd.DataFrame:
         result = result_of(cell)
         row: dict[str, Any] = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
         row |= {"tuned": bool(result.tuning), "run": cell.name, "statistic": "variance"}
-        rows.append(row | curves.columns(result.parameters.get(parameter, {}).get("variance")))
+        rows.append(row | curves.numbers(cell, result.parameters.get(parameter, {}).get("variance")))
     largest = max((float(row["value"]) for row in rows if row["kind"] == "point"), default=0.0)
     for row in rows:
         # What rounding leaves of a variance of zero would press all others into a corner.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
@@ -21,16 +20,16 @@ from gsx.report.families import Family, families
 
 def over_samples(group: Group) -> Iterator[Plot]:
     """Variance and bias² against N, for the estimators measured at two or more N."""
-    cells = group.complete
+    cells = [*group.complete, *group.absent]
     names = labels.series([result_of(cell) for cell in cells], "N")
-    points = _long_enough(curves.gather(cells, names, lambda cell: float(result_of(cell).num_samples)), 2)
+    points = curves.gather(cells, names, lambda cell: float(result_of(cell).num_samples), least=2)
     lead = (
         f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}; dashed grey is 1/N, "
         "the line of an average of independent samples."
     )
     title = f"Variance and bias² against N: {group.label}"
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
-    yield from _paged(points, f"samples-{group.slug}", title, lead, group.cells, curves.frame, draw)
+    yield from _paged(points, f"samples-{group.slug}", title, lead, group.everything, curves.frame, draw)
 
 
 def over_settings(groups: Sequence[Group]) -> Iterator[Plot]:
@@ -42,11 +41,11 @@ def over_settings(groups: Sequence[Group]) -> Iterator[Plot]:
 
 def points(family: Family, num_samples: int | None = None) -> Points:
     """The curves over the family, at one N or at all."""
-    held = [(x, cell) for x, cell in family.cells if num_samples in (None, result_of(cell).num_samples)]
+    held = [(x, cell) for x, cell in (*family.cells, *family.absent) if num_samples in (None, result_of(cell).num_samples)]
     at = {id(cell): x for x, cell in held}
     cells = [cell for _, cell in held]
     names = labels.series([result_of(cell) for cell in cells], family.key)
-    return _long_enough(curves.gather(cells, names, lambda cell: at[id(cell)]), 3)
+    return curves.gather(cells, names, lambda cell: at[id(cell)], least=3)
 
 
 def _sweep(family: Family) -> Iterator[Plot]:
@@ -100,12 +99,6 @@ def _paged(
             f"{curves.coinciding(panels)}{absent}"
         )
         yield Plot(slug if place == 1 else f"{slug}-{place}", title + of, data, caption, draw)
-
-
-def _long_enough(points: Points, least: int) -> Points:
-    """The points of the series that have at least so many."""
-    count = Counter(name for name, _, _ in points)
-    return [point for point in points if count[point[0]] >= least]
 
 
 def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
