@@ -21,8 +21,8 @@ class Absent:
 
 
 def absent(paths: Sequence[Path], complete: Container[str]) -> Iterator[Absent]:
-    """The runs that experiments at or below `paths` plan, but for those `complete` (by result_id). A plan is read as a stranger's file: what
-    is no configuration is left to the table of missing cells, which needs none."""
+    """The runs that experiments at or below `paths` plan, but for those `complete` (by result_id). A plan is read as a stranger's file:
+    what is no configuration is left to the table of missing cells, which needs none."""
     seen: set[str] = set()
     for folder in find_experiments(paths):
         try:
@@ -47,7 +47,22 @@ def _without_numbers(result_id: str, config: dict[str, Any]) -> Result | None:
     if not all(isinstance(name, str) for name in names):
         return None
     return Result(
-        result_id=result_id, status="missing", config=config, estimator=str(names[0]), model=str(names[1]), engine=str(config.get("engine")),
-        num_samples=n, num_replicates=r, blocks=0, summary={}, parameters={}, reference={},
-        verdict=Verdict("inconclusive", None, None, None, None), cost=Cost(0, 0, 0), nonfinite={}, tuning={}, moments_sha256="", provenance={},
-    )  # fmt: skip
+        result_id=result_id,
+        status="missing",
+        config=config,
+        estimator=str(names[0]),
+        model=str(names[1]),
+        engine=str(config.get("engine")),
+        num_samples=n,
+        num_replicates=r,
+        blocks=0,
+        summary={},
+        parameters={},
+        reference={},
+        verdict=Verdict("inconclusive", None, None, None, None),
+        cost=Cost(0, 0, 0),
+        nonfinite={},
+        tuning={},
+        moments_sha256="",
+        provenance={},
+    )

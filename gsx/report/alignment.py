@@ -77,7 +77,7 @@ def draw(data: pd.DataFrame) -> Figure:
         _bars(axes, part)
         axes.set_xlim(0, right)
         axes.set_xlabel("1 − cosine")
-        axes.set_title(escape.figure(_title(part), 30), loc="left")
+        axes.set_title("\n".join(escape.figure(text, 24) for text in _title(part).split(", ")[:3]), loc="left")
         axes.set_ylim(len(part) - 0.4, -0.6)
     line = Line2D([], [], color="black")
     curves.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])

@@ -19,6 +19,8 @@ from gsx.report.looks import look
 
 #: Above this a dot plot is no longer read; the table has all runs.
 MOST_ROWS = 40
+#: Of more in a narrow column, the panels stand side by side and only what is biased is said: two of them have no room below each other.
+MOST_STACKED = 20
 
 
 def plots(group: Group) -> Iterator[Plot]:
@@ -74,9 +76,9 @@ def _frame(cells: list[Cell]) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame) -> Figure:
     lines = int(data["position"].max()) + 1
-    narrow = styles.narrow()
-    height = styles.scale() * (1.1 + (2 if narrow else 1) * 0.19 * max(lines, 3) + (0.5 if narrow else 0))
-    figure = Figure((styles.width(), height), layout="constrained")
+    narrow = styles.narrow() and lines <= MOST_STACKED
+    height = 1.1 + (2 if narrow else 1) * 0.19 * max(lines, 3) + (0.5 if narrow else 0)
+    figure = Figure((styles.width(), styles.fitted(height)), layout="constrained")
     first, second = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True)
     for axes, statistic in ((first, "variance"), (second, "bias_sq")):
         _dots(axes, data[data["statistic"] == statistic], curves.NAMES[statistic])

@@ -107,7 +107,7 @@ def _against_temperature(axes: Axes, data: pd.DataFrame, all_x: pd.Series) -> No
 
 
 def _plane(axes: Axes, data: pd.DataFrame) -> None:
-    """Bias² and variance against each other, the temperature along the curve."""
+    """Bias² and variance against each other, the temperature along the curve; a star where the mean squared error is least."""
     axes.set_title("(d) variance against bias²", loc="left")
     axes.set_xlabel(curves.NAMES["bias_sq"])
     axes.set_ylabel(curves.NAMES["variance"])
@@ -123,8 +123,8 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
     for (estimator, rank), part in both.groupby(["estimator", "rank"], sort=True):
         style, part = look(estimator, rank), part.sort_values("x")
         exact = (part["kind"] == "point") & (part["kind_variance"] == "point")
-        at = part[["value", "value_variance"]].astype(float).where(exact)  # the line breaks where a temperature is missing
-        axes.plot(*at.to_numpy().T, color=style.colour, marker=style.marker, linestyle=style.line, zorder=3)
+        line = part[["value", "value_variance"]].astype(float).where(exact)  # the line breaks where a temperature is missing
+        axes.plot(*line.to_numpy().T, zorder=3, **style.drawn)
         part = part[part["kind_variance"] == "point"]
         for row in part[part["kind"] == "point"].to_dict("records"):
             across: dict[str, Any] = {"color": style.colour, "linewidth": 0.8, "zorder": 2}
@@ -142,5 +142,8 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
             # Curves that begin together share one name.
             if not any(abs(math.log10(at[0] / x)) < 0.8 and abs(math.log10(at[1] / y)) < 0.4 for x, y in named):
                 named[at] = f"τ={row['x']:g}"
+    for row in optimum.least(data).to_dict("records"):
+        held = both[(both["series"] == row["series"]) & (both["x"] == row["x"])].iloc[0]
+        optimum.star(axes, held["value"] if held["kind"] == "point" else held["ci_high"], held["value_variance"], row)
     for at, text in named.items():
         remarks.beside(axes, at, text, GREY)

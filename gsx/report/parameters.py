@@ -195,16 +195,15 @@ def dotted() -> tuple[Line2D, str]:
 
 
 def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
-    """A dotted line down from each crossing, a ring and a bar for its error; where no place is known, the bar between the two settings."""
+    """A dotted line down from each crossing and a bar for its error; where no place is known, the bar between the two settings."""
     for row in crossed.to_dict("records"):
         bar: dict[str, Any] = {"color": "black", "linewidth": 1.6 * styles.scale(), "zorder": 6}
         axes.hlines(row["value"], row["x_low"], row["x_high"], **bar)
         dotted: dict[str, Any] = {"color": GREY, "linestyle": ":", "linewidth": styles.scale(), "zorder": 4}
         if row["located"]:
             axes.vlines(row["x"], axes.get_ylim()[0], row["value"], **dotted)
-            axes.plot(
-                [row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6
-            )
+            tick: dict[str, Any] = {"marker": "|", "markersize": 9 * styles.scale(), "markeredgewidth": 1.6 * styles.scale()}
+            axes.plot([row["x"]], [row["value"]], color="black", zorder=6, **tick)
         else:
             axes.vlines([row["x_low"], row["x_high"]], axes.get_ylim()[0], row["value"], **dotted)
     name = escape.figure(x_label, 12)

@@ -156,7 +156,7 @@ def test_zero_variance_stands_on_the_axis_and_the_curve_has_a_gap(toys: Path) ->
     with styles.use("page"):
         figure = plot.draw(plot.frame)
     panel = figure.axes[0]
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["N = 2", "N = 4"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["(a) N = 2", "(b) N = 4"]
     on_axis = [line for line in panel.get_lines() if list(line.get_ydata()) == [0] and line.get_markerfacecolor() == "white"]
     assert [list(line.get_xdata()) for line in on_axis] == [[0.5]]
     curve = next(line for line in panel.get_lines() if line.get_color() == look("disarm").colour and len(line.get_xdata()) == 3)
@@ -227,7 +227,7 @@ def test_between_distant_settings_no_place_is_told() -> None:
         with styles.use("page"):
             figure = parameters.draw(frame.astype(object), "k")
         (panel,) = figure.axes
-        assert any(line.get_marker() == "o" and list(line.get_xdata()) == [found["x"]] for line in panel.get_lines()) is located
+        assert any(line.get_marker() == "|" and list(line.get_xdata()) == [found["x"]] for line in panel.get_lines()) is located
         (told,) = [text.get_text() for text in panel.texts]
         assert "±" in told if located else told == "1.3 < k* < 5"
 
@@ -256,12 +256,12 @@ def test_the_cost_on_which_an_estimator_fails_stands_beside(gaussians: Path, tmp
     (plot,) = integrands.plots(collect([gaussians, tmp_path])[0])
     means = plot.frame[plot.frame["part"] == "mean"].set_index(["column", "estimator"])
     assert "On discontinuous_toy reparameterization is biased" in plot.caption
-    failing, right = (means.loc[("discontinuous_toy", name)] for name in ("reparameterization", "reinforce"))
+    failing, right = (means.loc[("a jump", name)] for name in ("reparameterization", "reinforce"))
     assert failing["ci_low"] > failing["reference"] and right["ci_low"] < right["reference"] < right["ci_high"]
     with styles.use("page"):
         figure = plot.draw(plot.frame)
     assert [text.get_text() for text in figure.axes[-1].texts] == ["biased"]
-    assert "(e) cost, discontinuous_toy" in [axes.get_title(loc="left") for axes in figure.axes]
+    assert "(e) cost, a jump" in [axes.get_title(loc="left") for axes in figure.axes]
 
 
 def test_curves_that_lie_on_each_other_are_named_together() -> None:
@@ -331,7 +331,7 @@ def test_the_best_temperature_of_each_sample_size(tmp_path: Path) -> None:
     assert set(first.frame["num_samples"]) == {1}  # the frontier is that of one N
     best = optimum.least(second.frame).set_index("num_samples")["x"]
     assert best[1] > best[64]
-    assert f"N=1 at τ = {best[1]:g}" in second.caption
+    assert f"N=1 at τ = {best[1]:g} (" in second.caption
 
 
 def test_direction_is_one_minus_the_cosine(tmp_path: Path) -> None:
