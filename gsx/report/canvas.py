@@ -86,3 +86,8 @@ def panels(count: int, *, least: float = 2.2, most: int = 2, height: float = 2.3
     for axes in grid.flat[count:]:
         axes.set_visible(False)
     return figure, list(grid.flat[:count])
+
+
+def leftmost(panels: list[Axes]) -> list[Axes]:
+    """The panels that begin a row: a label of theirs serves the row."""
+    return [axes for axes in panels if (place := axes.get_subplotspec()) is not None and place.is_first_col()]

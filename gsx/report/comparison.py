@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from gsx.report import axis, curves, escape, notes, rounding, styles
 from gsx.report.canvas import GREY, Plot
@@ -82,12 +83,15 @@ def draw(data: pd.DataFrame) -> Figure:
     first, second = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True)
     for axes, statistic in ((first, "variance"), (second, "bias_sq")):
         _dots(axes, data[data["statistic"] == statistic], curves.NAMES[statistic])
+        if styles.narrow() and not narrow:  # half of a column has room for two numbers
+            axes.xaxis.set_major_locator(FixedLocator([*axes.get_xticks()[[0, -1]]]))
     named = data[data["statistic"] == "variance"]
     for axes in (first, second) if narrow else (first,):
         axes.set_yticks(range(lines), [escape.figure(label) for label in named["label"] + np.where(named["tuned"], " †", "")])
         axes.set_ylim(lines - 0.4, -0.6)
     verdicts = second.secondary_yaxis("right")
-    verdicts.set_yticks(range(lines), [verdict.replace("_", "-") for verdict in named["verdict"]])
+    told = [verdict.replace("_", "-") for verdict in named["verdict"]]
+    verdicts.set_yticks(range(lines), [text if narrow or not styles.narrow() or text == "biased" else "" for text in told])
     verdicts.tick_params(length=0, labelcolor=GREY)
     verdicts.spines["right"].set_visible(False)
     full = (Line2D([], [], color=GREY), Line2D([], [], color=GREY, marker="o", linestyle="none"))

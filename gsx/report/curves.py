@@ -98,8 +98,8 @@ def frame(points: Points) -> pd.DataFrame:
 
 
 def ranked(points: Points) -> Iterator[tuple[str, int, float | None, Cell]]:
-    """(series, which of its estimator's series it is, x, run): the first is the one nearest to the defaults, so that a plain estimator looks
-    the same in every figure."""
+    """(series, which of its estimator's series it is, x, run): the first is the one nearest to the defaults, so that a plain estimator
+    looks the same in every figure."""
     of: dict[str, dict[str, int]] = {}
     for series, _, cell in points:
         known, own = of.setdefault(result_of(cell).estimator, {}), unusual(result_of(cell))

@@ -52,20 +52,27 @@ def least(data: pd.DataFrame) -> pd.DataFrame:
     return found.assign(order=[ORDER.get(name, len(ORDER)) for name in found["estimator"]]).sort_values(["order", "num_samples", "rank"])
 
 
-def neighbours(curve: pd.DataFrame, best: dict[str, Any]) -> tuple[float, float]:
+def _range(low: float | None, high: float | None) -> str:
+    """Beyond the ends of the grid nothing is known."""
+    if low is None or high is None:
+        return "anywhere" if low is high else f"below {high:g}" if high is not None else f"above {low:g}"
+    return f"{low:g} to {high:g}"
+
+
+def neighbours(curve: pd.DataFrame, best: dict[str, Any]) -> tuple[float | None, float | None]:
     """The settings between which the least lies: one step beyond the best of the grid, and beyond all that are within its error."""
     curve = curve[(curve["statistic"] == "mse") & (curve["kind"] == "point")].sort_values("x")
     grid = curve["x"].astype(float).tolist()
     level = [row["x"] for row in curve.to_dict("records") if (row["ci_low"] or row["value"]) <= (best["ci_high"] or best["value"])]
     low, high = grid.index(min(level)), grid.index(max(level))
-    return grid[max(low - 1, 0)], grid[min(high + 1, len(grid) - 1)]
+    return grid[low - 1] if low > 0 else None, grid[high + 1] if high + 1 < len(grid) else None
 
 
 def told(data: pd.DataFrame) -> str:
     found = []
     for row in least(data).to_dict("records"):
         low, high = neighbours(data[data["series"] == row["series"]], row)
-        found.append(f"{row['series']} at τ = {row['x']:g} ({low:g} to {high:g})")
+        found.append(f"{row['series']} at τ = {row['x']:g} ({_range(low, high)})")
     grid = "Stars, least mean squared error of the settings measured (in brackets one step of the grid beyond all within its error)"
     return f"{grid}: {'; '.join(found)}. " if found else ""
 
@@ -92,7 +99,8 @@ def draw(data: pd.DataFrame) -> Figure:
         stars(axes, part, {row["series"]: shades[row["num_samples"]] for row in part.to_dict("records")})
         axes.set_title(f"({letter}) {escape.figure(str(name))}", loc="left")
         axes.set_xlabel("temperature τ")
-    panels[0].set_ylabel(curves.NAMES["mse"])
+    for axes in canvas.leftmost(panels):
+        axes.set_ylabel(curves.NAMES["mse"])
     handles: list[tuple[Any, str]] = [(Line2D([], [], color=shades[n]), f"N = {n}") for n in sizes]
     curves.below(figure, [*handles, *curves.meanings(data, [STAR])])
     return figure

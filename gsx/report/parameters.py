@@ -183,7 +183,7 @@ def draw(data: pd.DataFrame, x_label: str) -> Figure:
         letter = "abcdefghijkl"[place]
         symbol = SYMBOLS.get(parameter, escape.figure(parameter, 20))
         axes.set_title(f"({letter}) {symbol}" + (f", {escape.figure(family, 24)}" if family else ""), loc="left")
-    for axes in panels[:: max(1, len(columns))]:
+    for axes in canvas.leftmost(panels):
         axes.set_ylabel("variance")
     curves.legend(figure, shown, [dotted()] if (data["kind"] == "crossing").any() else [])
     return figure

@@ -119,12 +119,14 @@ def _left_out(data: pd.DataFrame) -> str:
 
 def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
     statistics = [name for name in ("variance", "bias_sq") if (data["statistic"] == name).any()]
-    figure, panels = canvas.panels(len(statistics), least=3.2 if curves.crowded(data) else 2.4)
+    crowded, alone = curves.crowded(data), len(statistics) == 1
+    below = 0.9 if crowded or not alone else 0.8 + 0.16 * data["series"].nunique()  # there the legend has one column
+    figure, panels = canvas.panels(len(statistics), least=3.2 if crowded else 2.4, below=below)
     for axes, statistic, letter in zip(panels, statistics, "ab", strict=False):
         part = data[data["statistic"] == statistic]
         curves.panel(axes, part, x_axis(axes, data["x"], x_label))
-        axes.set_title(f"({letter}) {curves.NAMES[statistic]}" if len(statistics) > 1 else "", loc="left")
-        axes.set_ylabel(curves.NAMES[statistic] if len(statistics) == 1 else "")
+        axes.set_title(f"({letter}) {curves.NAMES[statistic]}" if not alone else "", loc="left")
+        axes.set_ylabel(curves.NAMES[statistic] if alone else "")
         if guide and statistic == "variance":
             _guides(axes, part[part["kind"] == "point"])
     extra = [(Line2D([], [], color=GREY, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale()), "1/N")] if guide else []
