@@ -80,7 +80,7 @@ def panels(count: int, *, least: float = 2.2, most: int = 2, height: float = 2.3
     ):
         across += 1
     down = math.ceil(count / across)
-    wide = styles.width() if across > 1 or count > 1 else min(styles.width(), 3.4 * scale)
+    wide = styles.width() if count > 1 or styles.narrow() else 3.4 * scale
     figure = Figure((wide, styles.fitted(height * down + below)), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False)
     for axes in grid.flat[count:]:

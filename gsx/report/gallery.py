@@ -50,8 +50,8 @@ PICTURES = (
         "A relaxation is wrong as silently",
         "why_reparameterization",
         "variance-bernoulli_ising",
-        "Discrete variables have no pathwise gradient; `concrete` takes that of another, relaxed cost. Its variance is a fourteenth of that "
-        "of `rloo`, and a table of variances alone would prefer it.",
+        "Discrete variables have no pathwise gradient; `concrete` takes that of another, relaxed cost. Its variance is a fourteenth of "
+        "that of `rloo`, and a table of variances alone would prefer it.",
     ),
     Picture(
         "No estimator dominates",
