@@ -41,7 +41,7 @@ def absent(paths: Sequence[Path], complete: Container[str]) -> Iterator[Absent]:
 
 def _without_numbers(result_id: str, config: dict[str, Any]) -> Result | None:
     estimator, model, n, r = (config.get(key) for key in ("estimator", "model", "num_samples", "num_replicates"))
-    if not (isinstance(estimator, dict) and isinstance(model, dict) and isinstance(n, int) and isinstance(r, int)):
+    if not (isinstance(estimator, dict) and isinstance(model, dict) and isinstance(n, int) and isinstance(r, int) and n > 0 and r > 0):
         return None
     names = estimator.get("name"), model.get("name")
     if not all(isinstance(name, str) for name in names):

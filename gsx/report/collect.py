@@ -183,9 +183,10 @@ def _grouped(cells: list[Cell], gone: list[Cell]) -> list[Group]:
         settings = [_setting(result_of(members[key][0])) for key in keys]
         for key, setting, differing in zip(keys, settings, labels.differences(settings), strict=True):
             text = " ".join(filter(None, [model, ", ".join(differing)]))
-            there, absent = ([cell for cell in members[key] if (cell.state == "missing") is gone] for gone in (False, True))
-            named = _ordered(there), tuple(_named([*there, *absent], f" on {text}")[len(there) :])
-            groups.append(Group(text, escape.slug(text), model, setting, *named))
+            there, planned = ([cell for cell in members[key] if (cell.state == "missing") is state] for state in (False, True))
+            # Named among those that are there, whose own names do not hang on what is missing.
+            named = tuple(_named([*there, *planned], f" on {text}")[len(there) :]) if planned else ()
+            groups.append(Group(text, escape.slug(text), model, setting, _ordered(there), named))
     return groups
 
 
