@@ -57,13 +57,15 @@ def plots(groups: Sequence[Group], trained: Ends) -> Iterator[Plot]:
 
 
 def _title(group: Group, trained: Ends) -> str:
-    """What the parameters are, in two lines of an axis."""
+    """What the parameters are, in one or two lines of an axis."""
     digest = _digest(group)
     if digest is None:
         return "initialisation"
-    end = trained.find(digest)
-    told = f"at parameters {str(digest)[:8]}" if end is None or end.of.training is None else ""
-    return told or f"after {end.of.training.steps:,} steps\n(training {str(digest)[:8]})".replace(",", "\u202f")  # type: ignore[union-attr]
+    end, short = trained.find(digest), str(digest)[:8]
+    training = end.of.training if end else None
+    if training is None:
+        return f"at parameters {escape.figure(short)}"
+    return f"after {training.steps:,} steps\n(training {short})".replace(",", "\u202f")
 
 
 def _plot(of: Stages, points: curves.Points, titles: list[str], place: int, part: str) -> Plot:
@@ -90,7 +92,7 @@ def draw(data: pd.DataFrame, titles: Sequence[str]) -> Figure:
     for axes, statistic, letter in zip(panels, PANELS, "ab", strict=True):
         part = data[data["statistic"] == statistic]
         curves.panel(axes, part, (-0.12, last + 0.12), named=False)
-        axes.set_xticks(range(len(titles)), [escape.figure(title) if "\n" not in title else title for title in titles])
+        axes.set_xticks(range(len(titles)), titles)
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
         axes.grid(axis="x", color="#dddddd", linewidth=0.5 * styles.scale())
         ends.name_ends(axes, _ends(part, last))
