@@ -35,7 +35,7 @@ def plots(groups: Sequence[Group]) -> Iterator[Plot]:
                 f"1 − cosine between a single gradient estimate and the reference, the average over replicates, on {model}: 0 is the right "
                 f"direction every time, 1 is none on average. {several}"
                 f"{notes.extent(results)} Bars end at the value, and lines are its 95 % interval (jackknife, Student t). "
-                f"{notes.missing([cell for group, _ in page for cell in group.cells])}"
+                f"{notes.missing([cell for group, _ in page for cell in group.everything])}"
             )
             yield Plot(f"alignment-{escape.slug(model)}", f"Direction of single gradients: {model}", data, caption, draw)
 
@@ -71,13 +71,15 @@ def _row(group: Group, cell: Cell) -> dict[str, Any]:
 def draw(data: pd.DataFrame) -> Figure:
     parts = [part.reset_index(drop=True) for _, part in data.groupby("panel", sort=False)]
     rows = max(len(part) for part in parts)
-    figure, panels = canvas.panels(len(parts), least=2.2, most=3, height=0.5 + 0.19 * rows, below=0.4)
+    titles = [_title(part) for part in parts]
+    height = 0.5 + 0.19 * rows + 0.14 * (max(title.count("\n") for title in titles))
+    figure, panels = canvas.panels(len(parts), least=2.2, most=3, height=height, below=0.4)
     right = 1.2 * max(max(data["ci_high"].fillna(0)), max(data["value"]))
-    for axes, part in zip(panels, parts, strict=True):
+    for axes, part, title in zip(panels, parts, titles, strict=True):
         _bars(axes, part)
         axes.set_xlim(0, right)
         axes.set_xlabel("1 − cosine")
-        axes.set_title(escape.figure(_title(part), 30), loc="left")
+        axes.set_title(title, loc="left")
         axes.set_ylim(len(part) - 0.4, -0.6)
     line = Line2D([], [], color="black")
     curves.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])
@@ -85,9 +87,9 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def _title(part: pd.DataFrame) -> str:
-    """The settings alone, where there are some: the model is that of the figure, and its name would run into the next panel."""
+    """The settings alone, a line each, where there are some: the model is that of the figure, and would run into the next panel."""
     model, _, settings = str(part["panel"].iloc[0]).partition(" ")
-    return settings or model
+    return "\n".join(escape.figure(text, 24) for text in (settings or model).split(", ")[:3])
 
 
 def _bars(axes: Axes, part: pd.DataFrame) -> None:

@@ -79,4 +79,5 @@ def measured_ticks(values: Sequence[float], most: int = 8, log: bool = True) -> 
         shown = list(values[::stride])
         if 2 <= len(shown) <= most and stride * min(gaps) > 0.8 * sum(gaps) / most:
             return shown
-    return None
+    powers = [value for value in values if value > 0 and math.log2(value) % 1 == 0]
+    return powers if log and len(powers) >= 3 and all(value == int(value) for value in values) else None

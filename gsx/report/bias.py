@@ -41,7 +41,7 @@ def plots(group: Group) -> Iterator[Plot]:
             f"{notes.extent([result_of(cell) for cell, _ in page])} "
             + (f"Of each estimator the run with the largest |z| is shown; left out for want of room: {notes.some(left)}. " if left else "")
             + (f"coordinates.csv missing or unreadable: {', '.join(unread)}. " if unread else "")
-            + notes.missing(group.cells)
+            + notes.missing(group.everything)
         )
         data = pd.concat([frame(cell, table) for cell, table in page], ignore_index=True)
         yield Plot(f"bias-z-{group.slug}", f"Bias by coordinate: {group.label}{of}", data, caption, draw)

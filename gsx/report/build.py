@@ -21,6 +21,7 @@ from gsx.report import (
     parameters,
     relative,
     single,
+    stages,
     sweeps,
     tables,
     training,
@@ -30,6 +31,7 @@ from gsx.report import html as pages
 from gsx.report.canvas import Plot
 from gsx.report.collect import Group, collect, counted
 from gsx.report.scoreboard import scoreboard
+from gsx.report.trained import Ends
 from gsx.store import atomic_write
 
 #: Drawing takes a second a figure. Tables are never cut.
@@ -54,7 +56,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     read is a row of the table.
     """
     paths, out = [Path(path) for path in paths], Path(out)
-    groups, without, duplicates = collect(paths)
+    every, without, duplicates = collect(paths)
+    groups = [group for group in every if group.cells]
     courses, trained = trainings.collect(paths)
     if not (groups or without or trained):
         searched = ", ".join(map(str, paths))
@@ -81,8 +84,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     for further in (*findings, *of_trainings, *others):
         files |= {f"tables/{further.name}.{kind}": text for kind, text in further.texts().items()}
 
-    every = list(_unique(itertools.chain(*map(training.plots, courses), _plots(groups, alone=len(table) == 1))))
-    drawn, left = every[:MOST_FIGURES], every[MOST_FIGURES:]
+    found = list(_unique(itertools.chain(*map(training.plots, courses), _plots(every, Ends(trained), alone=len(table) == 1))))
+    drawn, left = found[:MOST_FIGURES], found[MOST_FIGURES:]
     figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
     counts = counted(cell.state for _, cell in table)
     not_drawn, twice = [plot.name for plot in left], [cell.name for cell in duplicates]
@@ -99,17 +102,20 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     return Report(tuple(sorted([out / name for name in files] + figures)), counts, counted(one.state for one in trained), told)
 
 
-def _plots(groups: Sequence[Group], alone: bool) -> Iterator[Plot]:
+def _plots(groups: Sequence[Group], trained: Ends, alone: bool) -> Iterator[Plot]:
     """The figures in the order of their worth: when there are too many, the last ones are left out, not the last models'."""
-    if alone and groups and groups[0].complete:
-        yield from single.plots(groups[0])
+    if alone:
+        yield from itertools.chain.from_iterable(single.plots(group) for group in groups if group.complete)
     for of_several in (integrands.plots, parameters.plots, sweeps.over_settings):
         yield from of_several(groups)
     # A model that is one point of a sweep is in the figures of the sweep.
     swept = {id(group) for family in families.families(groups) for group in family.groups}
     rest = [group for group in groups if id(group) not in swept]
-    for kind in (frontier.plots, sweeps.over_samples, comparison.plots):
+    yield from stages.plots(rest, trained)
+    for kind in (frontier.plots, sweeps.over_samples):
         yield from itertools.chain.from_iterable(map(kind, rest))
+    joined = stages.covered(rest)
+    yield from itertools.chain.from_iterable(comparison.plots(group) for group in rest if id(group) not in joined)
     yield from alignment.plots(rest)
     yield from itertools.chain.from_iterable(map(bias.plots, rest))
 

@@ -20,6 +20,8 @@ from gsx.report import styles, tables
 from gsx.store import atomic_write
 
 GREY = "#666666"
+#: The least height of a row of panels, on a page.
+LOW = 1.3
 _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": "gsx"},
     "pdf": {"Creator": "gsx", "CreationDate": None},
@@ -65,16 +67,27 @@ def save(plot: Plot, folder: Path, style: str = "page") -> list[Path]:
 def panels(count: int, *, least: float = 2.2, most: int = 2, height: float = 2.3, below: float = 0.9) -> tuple[Figure, list[Axes]]:
     """A figure of so many panels, each at least so wide on a page; as many in a row as the style has room for.
 
-    ``below`` is what legend and axis labels need.
+    ``below`` is what legend and axis labels need. Where the style has not the height for all rows they are lower; where they would be lower
+    than can be read, there are more in a row.
     """
     scale = styles.scale()
-    across = max(1, min(most, count, int(styles.width() / scale / least)))
+    room = max(1, int(styles.width() / scale / least))
+    across = min(most, count, room)
     if count % across and across > 2 and count == 4:
         across = 2
+    while across < min(count, room) and styles.fitted(height * math.ceil(count / across) + below) < scale * (
+        LOW * math.ceil(count / across) + below
+    ):
+        across += 1
     down = math.ceil(count / across)
-    wide = styles.width() if across > 1 or count > 1 else min(styles.width(), 3.4 * scale)
-    figure = Figure((wide, scale * (height * down + below)), layout="constrained")
+    wide = styles.width() if count > 1 or styles.narrow() else 3.4 * scale
+    figure = Figure((wide, styles.fitted(height * down + below)), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False)
     for axes in grid.flat[count:]:
         axes.set_visible(False)
     return figure, list(grid.flat[:count])
+
+
+def leftmost(panels: list[Axes]) -> list[Axes]:
+    """The panels that begin a row: a label of theirs serves the row."""
+    return [axes for axes in panels if (place := axes.get_subplotspec()) is not None and place.is_first_col()]

@@ -11,6 +11,7 @@ from typing import Any
 
 from gsx.records import VERDICTS, ConfigurationError, GsxError, Result, canonical_json
 from gsx.report import escape, labels
+from gsx.report.absent import absent
 from gsx.store import Folder, RunDirectory, find_links, find_runs, find_shards
 from gsx.store.find import TRAINING
 from gsx.store.planned import planned
@@ -43,10 +44,18 @@ class Group:
     model: str
     settings: dict[str, Any]
     cells: tuple[Cell, ...]
+    #: What experiments plan and nothing complete is there of: in the state `missing`, with a result that has no numbers.
+    absent: tuple[Cell, ...] = ()
 
     @property
     def complete(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.state == "complete"]
+
+    @property
+    def everything(self) -> list[Cell]:
+        """With what is absent; a partial run is there and absent, and told once."""
+        names = {cell.name for cell in self.cells}
+        return [*self.cells, *(cell for cell in self.absent if cell.name not in names)]
 
 
 def result_of(cell: Cell) -> Result:
@@ -55,7 +64,7 @@ def result_of(cell: Cell) -> Result:
 
 
 def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]:
-    """The groups, the cells without a result, and the duplicates that were left out."""
+    """The groups, the cells without a result, and the duplicates that were left out. A group may have nothing but what is absent of it."""
     for path in paths:
         if not path.is_dir():
             raise ConfigurationError(f"report: there is no folder {path}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
@@ -71,7 +80,9 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
         # The same measurement with the same bits, reached through two names, is one row.
         if measured.setdefault((cell.result.result_id, cell.state, cell.result.moments_sha256), cell) is not cell:
             duplicates.append(cell)
-    return _grouped(list(measured.values())), [cell for cell in cells if cell.result is None], duplicates
+    there = {result_id for result_id, state, _ in measured if state == "complete"}
+    gone = [Cell(name_of(one.directory), "missing", escape.line(one.what), one.result, one.directory) for one in absent(paths, there)]
+    return _grouped(list(measured.values()), gone), [cell for cell in cells if cell.result is None], duplicates
 
 
 def _missing(paths: Sequence[Path], there: Container[Path]) -> Iterator[Cell]:
@@ -159,9 +170,9 @@ def _setting(result: Result) -> dict[str, Any]:
     return flat | {key: config[key] for key in ("wrt", "data") if key in config}
 
 
-def _grouped(cells: list[Cell]) -> list[Group]:
+def _grouped(cells: list[Cell], gone: list[Cell]) -> list[Group]:
     members: dict[tuple[str, str], list[Cell]] = defaultdict(list)
-    for cell in cells:
+    for cell in (*cells, *gone):
         members[result_of(cell).model, canonical_json(_setting(result_of(cell)))].append(cell)
     keys_of: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for key in members:
@@ -172,20 +183,25 @@ def _grouped(cells: list[Cell]) -> list[Group]:
         settings = [_setting(result_of(members[key][0])) for key in keys]
         for key, setting, differing in zip(keys, settings, labels.differences(settings), strict=True):
             text = " ".join(filter(None, [model, ", ".join(differing)]))
-            groups.append(Group(text, escape.slug(text), model, setting, _ordered(members[key])))
+            there, planned = ([cell for cell in members[key] if (cell.state == "missing") is state] for state in (False, True))
+            # Named among those that are there, whose own names do not hang on what is missing.
+            named = tuple(_named([*there, *planned], f" on {text}")[len(there) :]) if planned else ()
+            groups.append(Group(text, escape.slug(text), model, setting, _ordered(there), named))
     return groups
 
 
 def _ordered(cells: list[Cell]) -> tuple[Cell, ...]:
-    results = [result_of(cell) for cell in cells]
-    named = [dataclasses.replace(cell, label=label) for cell, label in zip(cells, labels.labels(results), strict=True)]
-
     def key(cell: Cell) -> tuple[Any, ...]:
         result = result_of(cell)
         settings = (natural(labels.tunables(result)), result.num_samples, natural(labels.circumstances(result)))
         return result.estimator, *settings, result.result_id, cell.name
 
-    return tuple(sorted(named, key=key))
+    return tuple(sorted(_named(cells), key=key))
+
+
+def _named(cells: list[Cell], where: str = "") -> list[Cell]:
+    told = labels.labels([result_of(cell) for cell in cells])
+    return [dataclasses.replace(cell, label=label + where) for cell, label in zip(cells, told, strict=True)]
 
 
 def natural(settings: dict[str, Any]) -> tuple[tuple[str, int, float, str], ...]:

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator
 
 from gsx.report import axis, curves, escape, notes, rounding, styles
 from gsx.report.canvas import GREY, Plot
@@ -19,6 +20,8 @@ from gsx.report.looks import look
 
 #: Above this a dot plot is no longer read; the table has all runs.
 MOST_ROWS = 40
+#: Of more in a narrow column, the panels stand side by side and only what is biased is said: two of them have no room below each other.
+MOST_STACKED = 20
 
 
 def plots(group: Group) -> Iterator[Plot]:
@@ -31,7 +34,7 @@ def plots(group: Group) -> Iterator[Plot]:
     limit = f"{curves.INTERVAL_NOTE} " if (data["kind"] == "upper limit").any() else ""
     caption = (
         f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance; at the right the verdict on bias. "
-        f"{notes.extent(results)} {notes.interval(results, set(data['statistic']))} {limit}{off}{said}{notes.missing(group.cells)}"
+        f"{notes.extent(results)} {notes.interval(results, set(data['statistic']))} {limit}{off}{said}{notes.missing(group.everything)}"
     )
     yield Plot(f"variance-{group.slug}", f"Variance and bias² by estimator: {group.label}", data, caption, draw)
 
@@ -74,18 +77,21 @@ def _frame(cells: list[Cell]) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame) -> Figure:
     lines = int(data["position"].max()) + 1
-    narrow = styles.narrow()
-    height = styles.scale() * (1.1 + (2 if narrow else 1) * 0.19 * max(lines, 3) + (0.5 if narrow else 0))
-    figure = Figure((styles.width(), height), layout="constrained")
+    narrow = styles.narrow() and lines <= MOST_STACKED
+    height = 1.1 + (2 if narrow else 1) * 0.19 * max(lines, 3) + (0.5 if narrow else 0)
+    figure = Figure((styles.width(), styles.fitted(height)), layout="constrained")
     first, second = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True)
     for axes, statistic in ((first, "variance"), (second, "bias_sq")):
         _dots(axes, data[data["statistic"] == statistic], curves.NAMES[statistic])
+        if styles.narrow() and not narrow:  # half of a column has room for two numbers
+            axes.xaxis.set_major_locator(FixedLocator([*axes.get_xticks()[[0, -1]]]))
     named = data[data["statistic"] == "variance"]
     for axes in (first, second) if narrow else (first,):
         axes.set_yticks(range(lines), [escape.figure(label) for label in named["label"] + np.where(named["tuned"], " †", "")])
         axes.set_ylim(lines - 0.4, -0.6)
     verdicts = second.secondary_yaxis("right")
-    verdicts.set_yticks(range(lines), [verdict.replace("_", "-") for verdict in named["verdict"]])
+    told = [verdict.replace("_", "-") for verdict in named["verdict"]]
+    verdicts.set_yticks(range(lines), [text if narrow or not styles.narrow() or text == "biased" else "" for text in told])
     verdicts.tick_params(length=0, labelcolor=GREY)
     verdicts.spines["right"].set_visible(False)
     full = (Line2D([], [], color=GREY), Line2D([], [], color=GREY, marker="o", linestyle="none"))

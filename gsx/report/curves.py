@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -20,9 +21,10 @@ from gsx.report.canvas import GREY
 from gsx.report.collect import Cell, result_of
 from gsx.report.ends import End, name_ends
 from gsx.report.looks import ORDER, Look, look
+from gsx.report.rerun import unusual
 
 NAMES = {"variance": "variance", "bias_sq": "bias²", "mse": "mean squared error"}
-#: More than these are not told apart: in one figure, and of one estimator (the paler colours).
+#: More than these are not told apart: in one figure, and of one estimator (markers filled in half).
 MOST_SERIES, MOST_OF_ONE = 10, 4
 #: More names than this stand at the ends of the curves, not in a legend.
 MOST_IN_LEGEND = 6
@@ -35,15 +37,18 @@ HIDDEN = 0.01
 INTERVAL_NOTE = "Hollow markers with an arrow are upper ends of 95 % intervals that reach zero or below, which a log axis cannot show."
 THIN_NOTE = "Where no band is seen, it is narrower than the line."
 ZERO_NOTE = "Hollow markers on the axis: exactly zero."
+MISSING_NOTE = "Crosses on the axis, where lines break: planned, and not there."
 
 Points = list[tuple[str, float | None, Cell]]  # (series, x, run)
 
 
 def marks(data: pd.DataFrame) -> str:
     """What the marks are that need a word, of those that are drawn."""
-    said = [THIN_NOTE] if thin(data) and (data["kind"] == "point").any() else []
+    points = data[data["kind"] == "point"]
+    said = [THIN_NOTE] if any(thin(part) for _, part in points.groupby("statistic")) else []
     said += [INTERVAL_NOTE] if (data["kind"] == "upper limit").any() else []
     said += [ZERO_NOTE] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
+    said += [MISSING_NOTE] if (data["kind"] == "missing").any() else []
     return "".join(f"{note} " for note in said)
 
 
@@ -87,19 +92,26 @@ def frame(points: Points) -> pd.DataFrame:
     for series, rank, x, cell in ranked(points):
         result = result_of(cell)
         row = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
-        row |= {"tuned": bool(result.tuning), "run": cell.name}
-        rows += [row | {"statistic": name} | columns(result.summary.get(name)) for name in NAMES]
+        row |= {"tuned": bool(result.tuning), "verdict": result.verdict.status, "run": cell.name}
+        rows += [row | {"statistic": name} | numbers(cell, result.summary.get(name)) for name in NAMES]
     return pd.DataFrame(rows, dtype=object)
 
 
 def ranked(points: Points) -> Iterator[tuple[str, int, float | None, Cell]]:
-    """(series, which of its estimator's series it is, x, run)."""
-    of: dict[str, list[str]] = {}
+    """(series, which of its estimator's series it is, x, run): the first is the one nearest to the defaults, so that a plain estimator
+    looks the same in every figure."""
+    of: dict[str, dict[str, int]] = {}
+    for series, _, cell in points:
+        known, own = of.setdefault(result_of(cell).estimator, {}), unusual(result_of(cell))
+        known[series] = min(own, known.get(series, own))
+    place = {name: {series: rank for rank, series in enumerate(sorted(known, key=known.__getitem__))} for name, known in of.items()}
     for series, x, cell in points:
-        known = of.setdefault(result_of(cell).estimator, [])
-        if series not in known:
-            known.append(series)
-        yield series, known.index(series), x, cell
+        yield series, place[result_of(cell).estimator][series], x, cell
+
+
+def numbers(cell: Cell, interval: Interval | None) -> dict[str, Any]:
+    """Those of a run, or that there are none because there is no run."""
+    return columns(interval) | ({"kind": "missing"} if cell.state == "missing" else {})
 
 
 def columns(interval: Interval | None) -> dict[str, Any]:
@@ -120,9 +132,9 @@ def limits(data: pd.DataFrame, pad: float = 1.5) -> tuple[float, float] | None:
     return low / pad, high * pad
 
 
-def panel(axes: Axes, data: pd.DataFrame, x_range: tuple[float, float], bounds: tuple[float, float] | None = None) -> None:
+def panel(axes: Axes, data: pd.DataFrame, x_range: tuple[float, float], named: bool = True) -> None:
     """Curves with bands, arrows for upper limits, horizontal lines for the series without x; the y axis is set here, the x axis before."""
-    bounds = bounds or limits(data)
+    bounds = limits(data)
     axes.set_xlim(*x_range)
     if bounds is None:
         said = "zero everywhere" if (data["kind"] == "zero").any() else "does not exist"
@@ -139,7 +151,7 @@ def panel(axes: Axes, data: pd.DataFrame, x_range: tuple[float, float], bounds: 
         else:
             _curve(axes, part.sort_values("x"), style, bounds)
         ends += _end(part.sort_values("x"), style, x_range[1])
-    if crowded(data):
+    if named and crowded(data):
         name_ends(axes, ends)
 
 
@@ -156,6 +168,13 @@ def _end(part: pd.DataFrame, style: Look, right: float) -> list[End]:
 def _named(part: pd.DataFrame) -> str:
     """The name of a series; one that was tuned first carries a dagger."""
     return str(part["series"].iloc[0]) + (" †" if part["tuned"].any() else "")
+
+
+def shorter(data: pd.DataFrame, axis: str) -> str:
+    """The curves that end before others do, because nothing was planned beyond."""
+    ends = data[data["x"].notna()].groupby("series", sort=False)["x"].max().astype(float)
+    found = [f"{notes.listed(list(part.index))} up to {axis} = {x:g}" for x, part in ends.groupby(ends) if x < ends.max()]
+    return f"Measured no further: {'; '.join(found)}. " if found else ""
 
 
 def thin(data: pd.DataFrame) -> bool:
@@ -177,17 +196,19 @@ def _curve(axes: Axes, part: pd.DataFrame, style: Look, bounds: tuple[float, flo
     kinds = part["kind"].to_numpy()
     drawn = kinds == "point"
     value = np.where(drawn, part["value"].astype(float), math.nan)
-    axes.plot(x, value, color=style.colour, marker=style.marker, linestyle=style.line, zorder=3)
+    axes.plot(x, value, zorder=3, **style.drawn)
     low = part["ci_low"].astype(float).clip(lower=bounds[0]).to_numpy()
     high = part["ci_high"].astype(float).to_numpy()
     # At an upper limit the arrow says it all: bands down to the edge would only cover each other.
     axes.fill_between(x, low, high, where=drawn, color=style.colour, alpha=0.2, linewidth=0, zorder=2)
     for at, upper in zip(x[kinds == "upper limit"], high[kinds == "upper limit"], strict=True):
         arrow(axes, at, upper, style)
-    zero = x[kinds == "zero"]
-    hollow: dict[str, Any] = {"color": style.colour, "marker": style.marker, "markerfacecolor": "white", "linestyle": "none"}
+    zero, missing = x[kinds == "zero"], x[kinds == "missing"]
+    on_axis: dict[str, Any] = {"color": style.colour, "linestyle": "none", "transform": axes.get_xaxis_transform(), "clip_on": False}
     if len(zero):
-        axes.plot(zero, 0 * zero, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5, **hollow)
+        axes.plot(zero, 0 * zero, marker=style.marker, markerfacecolor="white", zorder=5, **on_axis)
+    if len(missing):
+        axes.plot(missing, 0 * missing, marker="x", zorder=5, **on_axis)
 
 
 def arrow(axes: Axes, x: float, upper: float, style: Look) -> None:
@@ -211,22 +232,26 @@ def _level(axes: Axes, row: Any, style: Look, x_range: tuple[float, float], boun
         arrow(axes, x_range[1] * (x_range[0] / x_range[1]) ** (0.04 * (nth + 1)), row["ci_high"], style)
 
 
-def legend(figure: Figure, data: pd.DataFrame, extra: Sequence[tuple[Any, str]] = (), interval: str = "95 % interval") -> None:
+def legend(figure: Figure, data: pd.DataFrame, extra: Sequence[tuple[Any, str]] = ()) -> None:
     """What the marks mean and which interval is shaded; the names of the curves too, unless they stand at their ends."""
     entries: list[tuple[Any, str]] = []
     for (estimator, rank), part in [] if crowded(data) else sorted(data.groupby(["estimator", "rank"]), key=_place):
         style, flat = look(estimator, rank), part["x"].isna().all()
         marker = None if flat and not (part["kind"] == "upper limit").any() else style.marker
-        handle = Line2D([], [], color=style.colour, marker=marker, linestyle=style.line)
+        handle = Line2D([], [], **style.drawn | {"marker": marker})
         entries.append((handle, escape.figure(_named(part))))
-    if not thin(data):
-        entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
+    below(figure, [*entries, *meanings(data, extra)])
+
+
+def meanings(data: pd.DataFrame, extra: Sequence[tuple[Any, str]] = ()) -> list[tuple[Any, str]]:
+    """Of a legend, what is not the name of a curve."""
+    entries: list[tuple[Any, str]] = [] if thin(data) else [(Patch(facecolor=GREY, alpha=0.3, linewidth=0), "95 % interval")]
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
     entries += [(hollow, "95 % upper limit (with an arrow)")] if (data["kind"] == "upper limit").any() else []
-    entries += [(hollow, "zero")] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
+    entries += [(hollow, "zero, on the axis")] if ((data["kind"] == "zero") & data["x"].notna()).any() else []
+    entries += [(Line2D([], [], color=GREY, marker="x", linestyle="none"), "missing")] if (data["kind"] == "missing").any() else []
     entries += extra
-    entries += [(Line2D([], [], linestyle="none"), "† tuned first")] if data["tuned"].any() else []
-    below(figure, entries)
+    return entries + ([(Line2D([], [], linestyle="none"), "† tuned first")] if data["tuned"].any() else [])
 
 
 def _place(item: tuple[Any, Any]) -> tuple[int, int, str]:
@@ -242,14 +267,18 @@ def below(figure: Figure, entries: Sequence[tuple[Any, str]]) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=columns, **shape)
 
 
-def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], float | None]) -> Points:
-    """(series, x, run), once per series and x: of runs that differ in R alone, the one with most replicates."""
+def gather(cells: Sequence[Cell], names: Sequence[str], at: Callable[[Cell], float | None], least: int = 1) -> Points:
+    """(series, x, run), once per series and x: of runs that differ in R alone, the one with most replicates.
+
+    Only series with so many runs; a run that is missing is a point of such a series where no other is.
+    """
     best: dict[tuple[str, float | None], Cell] = {}
     for cell, name in zip(cells, names, strict=True):
         held = best.setdefault((name, at(cell)), cell)
-        if result_of(cell).num_replicates > result_of(held).num_replicates:
+        if (cell.state != "missing", result_of(cell).num_replicates) > (held.state != "missing", result_of(held).num_replicates):
             best[name, at(cell)] = cell
-    return [(name, x, cell) for (name, x), cell in best.items()]
+    there = Counter(name for (name, _), cell in best.items() if cell.state != "missing")
+    return [(name, x, cell) for (name, x), cell in best.items() if there[name] >= least]
 
 
 def numbered(points: Points) -> Iterator[tuple[int, str, Points]]:

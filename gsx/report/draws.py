@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from gsx.report import curves, escape, parameters, rounding, styles, sweeps
 from gsx.report.canvas import GREY
-from gsx.report.looks import ORDER, look
+from gsx.report.looks import FAMILY, ORDER, look
 
 #: Of the histogram: not the grey of intervals.
 SAND = "#E8D5A6"
@@ -27,7 +27,7 @@ def draw(data: pd.DataFrame, x_label: str, symbol: str) -> Figure:
     columns, narrow = list(dict.fromkeys(clouds["column"])), styles.narrow()
     parts = [len(variance) > 0, len(means) > 0]
     above, below = len(columns) if narrow else 2, sum(parts) if narrow else any(parts)
-    figure = Figure((styles.width(), styles.scale() * (1.6 * above + 2.2 * below + 0.7)), layout="constrained")
+    figure = Figure((styles.width(), styles.fitted(1.6 * above + 2.2 * below + 0.7)), layout="constrained")
     halves = figure.add_gridspec(2 if below else 1, 1, height_ratios=[1.6 * above, 2.2 * below] if below else None)
     spec = halves[0].subgridspec(above, 2 if narrow else len(columns))
     letters = iter(string.ascii_lowercase)
@@ -68,8 +68,8 @@ def draw(data: pd.DataFrame, x_label: str, symbol: str) -> Figure:
 def _entries(clouds: pd.DataFrame) -> list[tuple[Any, str]]:
     entries: list[tuple[Any, str]] = []
     for estimator in dict.fromkeys(clouds["estimator"]):
-        style = look(estimator)
-        entries.append((Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.line), escape.figure(estimator)))
+        family = f" ({FAMILY[estimator]})" if estimator in FAMILY else ""
+        entries.append((Line2D([], [], **look(estimator).drawn), escape.figure(estimator + family)))
     entries.append((Line2D([], [], color="black"), "cost f(x)"))
     entries.append((Patch(facecolor=SAND, linewidth=0), "where x falls"))
     return [*entries, (Line2D([], [], color=GREY, linestyle="--", linewidth=styles.scale()), "true gradient")]

@@ -41,7 +41,8 @@ def name_ends(axes: Axes, ends: Sequence[End]) -> None:
         style = {"color": end.look.colour, "transform": axes.transAxes, "clip_on": False}
         dashes = "-" if x > 0.9 else (0, (1, 4))  # a long hair line must not pass for a curve
         axes.plot([x, 1.03, 1.05], [y, at, at], linewidth=0.4 * styles.scale(), linestyle=dashes, alpha=0.7, zorder=1, **style)  # type: ignore[arg-type]
-        axes.plot([1.07], [at], marker=end.look.marker, markersize=3.2 * styles.scale(), **style)  # type: ignore[arg-type]
+        marker = end.look.drawn | style | {"linestyle": "none"}
+        axes.plot([1.07], [at], markersize=3.2 * styles.scale(), **marker)
         axes.text(1.1, at, escape.figure(end.name), transform=axes.transAxes, va="center", fontsize=styles.small())
 
 

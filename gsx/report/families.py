@@ -53,14 +53,21 @@ class Family:
     @property
     def cells(self) -> list[tuple[float, Cell]]:
         """The complete runs, each with where it stands on the axis."""
+        return [(x, cell) for x, group in self._placed for cell in group.complete]
+
+    @property
+    def absent(self) -> list[tuple[float, Cell]]:
+        """What was planned and is not there, likewise."""
+        return [(x, cell) for x, group in self._placed for cell in group.absent]
+
+    @property
+    def _placed(self) -> list[tuple[float, Group]]:
         of = AXES.get((self.model, self.key), ("", _itself))[1]
-        return [
-            (of(value), cell) for group in self.groups if (value := number(group.settings[self.key])) is not None for cell in group.complete
-        ]
+        return [(of(value), group) for group in self.groups if (value := number(group.settings[self.key])) is not None]
 
     @property
     def everything(self) -> list[Cell]:
-        return [cell for group in self.groups for cell in group.cells]
+        return [cell for group in self.groups for cell in group.everything]
 
 
 def number(setting: Any) -> float | None:

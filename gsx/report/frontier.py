@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +22,7 @@ MOST_LEVELS = 6
 
 def plots(group: Group) -> Iterator[Plot]:
     """The frontier at the least N that was measured; where there are several, the mean squared error at each of them too."""
-    cells = [cell for cell in group.complete if temperature(cell) is not None]
+    cells = [cell for cell in (*group.complete, *group.absent) if temperature(cell) is not None]
     sizes = sorted({result_of(cell).num_samples for cell in cells})
     by_size = [(n, _curves([cell for cell in cells if result_of(cell).num_samples == n])) for n in sizes]
     by_size = [(n, points) for n, points in by_size if points]
@@ -41,10 +40,7 @@ def plots(group: Group) -> Iterator[Plot]:
 def _curves(cells: list[Cell]) -> Points:
     """The estimators with two or more temperatures."""
     names = labels.series([result_of(cell) for cell in cells], "temperature")
-    reached: dict[str, set[float | None]] = defaultdict(set)
-    for name, cell in zip(names, cells, strict=True):
-        reached[name].add(temperature(cell))
-    return [point for point in curves.gather(cells, names, temperature) if len(reached[point[0]]) >= 2]
+    return curves.gather(cells, names, temperature, least=2)
 
 
 def _frontier(group: Group, points: Points) -> tuple[pd.DataFrame, str]:
@@ -62,7 +58,7 @@ def _frontier(group: Group, points: Points) -> tuple[pd.DataFrame, str]:
         f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, "
         f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn, curves.NAMES)} {curves.marks(data)}"
         + ("Horizontal lines, and the markers in (d) that no line joins: estimators without a temperature. " if levels else "")
-        + f"{curves.coinciding([('', data[data['statistic'] == 'mse'])])}{optimum.told(data)}{omitted}{notes.missing(group.cells)}"
+        + f"{curves.coinciding([('', data[data['statistic'] == 'mse'])])}{optimum.told(data)}{omitted}{notes.missing(group.everything)}"
     )
     return data, caption
 
@@ -111,7 +107,7 @@ def _against_temperature(axes: Axes, data: pd.DataFrame, all_x: pd.Series) -> No
 
 
 def _plane(axes: Axes, data: pd.DataFrame) -> None:
-    """Bias² and variance against each other, the temperature along the curve."""
+    """Bias² and variance against each other, the temperature along the curve; a star where the mean squared error is least."""
     axes.set_title("(d) variance against bias²", loc="left")
     axes.set_xlabel(curves.NAMES["bias_sq"])
     axes.set_ylabel(curves.NAMES["variance"])
@@ -122,14 +118,15 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
     axis.log_axis(axes, "x", *x_bounds)
     axis.log_axis(axes, "y", *y_bounds)
     both = bias.join(variance[["value", "ci_low", "ci_high", "kind"]].add_suffix("_variance"))
-    both = both[both["kind_variance"] == "point"]
     named: dict[tuple[float, float], str] = {}
     crowded = both["series"].nunique() > 6  # the ends of many curves cannot all be named
     for (estimator, rank), part in both.groupby(["estimator", "rank"], sort=True):
         style, part = look(estimator, rank), part.sort_values("x")
-        exact = part[part["kind"] == "point"]
-        axes.plot(exact["value"], exact["value_variance"], color=style.colour, marker=style.marker, linestyle=style.line, zorder=3)
-        for row in exact.to_dict("records"):
+        exact = (part["kind"] == "point") & (part["kind_variance"] == "point")
+        line = part[["value", "value_variance"]].astype(float).where(exact)  # the line breaks where a temperature is missing
+        axes.plot(*line.to_numpy().T, zorder=3, **style.drawn)
+        part = part[part["kind_variance"] == "point"]
+        for row in part[part["kind"] == "point"].to_dict("records"):
             across: dict[str, Any] = {"color": style.colour, "linewidth": 0.8, "zorder": 2}
             axes.hlines(row["value_variance"], max(row["ci_low"] or 0, x_bounds[0]), row["ci_high"] or row["value"], **across)
             axes.vlines(
@@ -139,11 +136,14 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
             at: Any = (row["ci_high"], row["value_variance"])
             axes.annotate("", (0.42 * at[0], at[1]), at, arrowprops=curves.pointing(style))
             axes.plot(*at, color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=4)
-        ends = part[part["x"].notna() & (part["kind"] != "zero")]
+        ends = part[part["x"].notna() & part["kind"].isin(["point", "upper limit"])]
         for row in ends.iloc[[0, -1]].to_dict("records") if len(ends) > 1 and not crowded else []:
             at = (row["value"] if row["kind"] == "point" else row["ci_high"], row["value_variance"])
             # Curves that begin together share one name.
             if not any(abs(math.log10(at[0] / x)) < 0.8 and abs(math.log10(at[1] / y)) < 0.4 for x, y in named):
                 named[at] = f"τ={row['x']:g}"
+    for row in optimum.least(data).to_dict("records"):
+        held = both[(both["series"] == row["series"]) & (both["x"] == row["x"])].iloc[0]
+        optimum.star(axes, held["value"] if held["kind"] == "point" else held["ci_high"], held["value_variance"], row)
     for at, text in named.items():
         remarks.beside(axes, at, text, GREY)

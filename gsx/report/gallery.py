@@ -33,7 +33,8 @@ class Picture:
 INTRODUCTION = (
     "Every figure below is drawn by `scripts/gallery` from the experiments, as `gsx reproduce all` measures them; none by hand.",
     "`gsx report --style page|column|neurips|icml|slides` draws the same for where it will stand, as PNG, PDF and SVG, its data beside "
-    "it. An estimator looks the same in every figure: colour, marker and line.",
+    "it. An estimator looks the same in every figure: colour, marker and line; with settings of its own it has another line, and markers "
+    "filled in half.",
 )
 
 PICTURES = (
@@ -41,8 +42,16 @@ PICTURES = (
         "Why the reparameterization trick varies less, and when not",
         "why_reparameterization",
         "draws-k-gaussian_toy-cost-cos",
-        "A smooth cost has a small derivative, which is what the pathwise estimate averages; a wiggly one has a large derivative, and the "
-        "score function, which averages the cost itself, wins. They cross at k*.",
+        "A smooth cost has a small derivative, which is what the pathwise estimate (`reparameterization`) averages; a wiggly one has a "
+        "large derivative, and the score function (`reinforce`), which averages the cost itself, wins. They cross at k*. Across a jump the "
+        "pathwise estimate varies least and is wrong.",
+    ),
+    Picture(
+        "A relaxation is wrong as silently",
+        "why_reparameterization",
+        "variance-bernoulli_ising",
+        "Discrete variables have no pathwise gradient; `concrete` takes that of another, relaxed cost. Its variance is a fourteenth of "
+        "that of `rloo`, and a table of variances alone would prefer it.",
     ),
     Picture(
         "No estimator dominates",
@@ -58,8 +67,22 @@ PICTURES = (
         "Samples",
         "sample_size",
         "samples-bernoulli_toy",
-        "RLOO, ARMS and the unordered set, which couple all their samples, fall faster than the line 1/N of an average of independent "
-        "samples. DisARM and ARM, averages of antithetic pairs, stay on it from N = 2 on.",
+        "RLOO and ARMS, which couple all their samples, fall faster than the line 1/N of an average of independent samples; DisARM and "
+        "ARM, averages of antithetic pairs, stay on it from N = 2 on. The first of four figures; the others hold the other 25 estimators.",
+    ),
+    Picture(
+        "Samples without replacement",
+        "tied_bernoulli",
+        "samples-tied_bernoulli-eta-0-targets-0p6-0p51-0p48-3169df",
+        "Three Bernoullis that share one logit have 8 states (Liu et al. 2019). The unordered set, which draws none of them twice, has a "
+        "seventh of the variance of RLOO at N = 7; summing the likeliest states and sampling one of the rest gains less.",
+    ),
+    Picture(
+        "Local expectations",
+        "local_expectation",
+        "alignment-categorical_distance",
+        "Independent categoricals (De Smet et al. 2023): where the cost is a sum over the variables, one sample of the local expectation "
+        "points the right way, and a thousand samples of any other do not quite.",
     ),
     Picture(
         "ARMS, DisARM, ARM and RLOO against p",
@@ -87,7 +110,8 @@ PICTURES = (
         "Double control variates",
         "double_cv_toy",
         "training-bernoulli_toy",
-        "Two hundred Bernoullis that hardly differ (Titsias & Shi 2022): the variance of the learnt control variate falls out of sight.",
+        "Two hundred Bernoullis that hardly differ (Titsias & Shi 2022): the variance of the learnt control variate falls out of sight. "
+        "Shown is the sum over the 200 coordinates; the publication shows the variance per coordinate, a two-hundredth of it.",
     ),
     Picture(
         "Training a VAE on MNIST",
@@ -95,6 +119,14 @@ PICTURES = (
         "training-binary_vae",
         "200 latents, 20 000 steps, 3 seeds: much shorter than published. ARMS is ahead of DisARM and DisARM of RLOO, as published; the "
         "two biased estimators, whose variance is a fortieth of that of RLOO and less, are ahead of all three at this length.",
+    ),
+    Picture(
+        "Before and after training",
+        "initial_and_trained",
+        "stages-binary_vae",
+        "The same estimators on the same rows, at the parameters a small VAE begins with and at those it ends with: rankings change. REBAR "
+        "is five times below DisARM at the start and above it at the end, and the least variance passes from Concrete, which is biased, to "
+        "DisARM and ARMS.",
     ),
     Picture(
         "One trajectory",

@@ -18,6 +18,8 @@ from gsx.report.draws import TAIL, draw
 from gsx.report.families import Family, families
 
 Draws = dict[str, np.ndarray]
+#: What the cost of a model is, where its name would stand in a title.
+WORDS = {"discontinuous_toy": "a jump"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Column:
     """One cost: its name above the panels, and the runs on it whose draws were kept."""
 
     name: str
+    where: str  # it was measured
     runs: tuple[tuple[Cell, Draws], ...]
 
     @property
@@ -41,10 +44,10 @@ def plots(groups: Sequence[Group]) -> Iterator[Plot]:
     the first other model with draws of the same estimators on which one of them is biased."""
     swept = families(groups)
     ids = {id(group) for family in swept for group in family.groups}
-    others = [Column(group.model, _kept(group.complete)) for group in groups if id(group) not in ids]
+    others = [Column(WORDS.get(group.model, group.model), group.model, _kept(group.complete)) for group in groups if id(group) not in ids]
     for family in swept:
         settings = sorted({x for x, _ in family.cells})
-        columns = [Column(f"{family.axis} = {x:g}", _kept([cell for at, cell in family.cells if at == x])) for x in settings]
+        columns = [Column(f"{family.axis} = {x:g}", family.name, _kept([cell for at, cell in family.cells if at == x])) for x in settings]
         columns = [column for column in columns if len(column.estimators) > 1]
         if columns:
             failing = [other for other in others if other.biased and columns[0].estimators <= other.estimators]
@@ -80,6 +83,7 @@ def _plot(family: Family, columns: list[Column], failing: list[Column]) -> Plot:
     title = f"Single draws and variance against {family.axis}: {family.name}"
     caption = _caption(data, family, failing, parameter) + f"{notes.extent(results)} {notes.interval(results, ['variance'])} "
     caption += f"{curves.THIN_NOTE} " if points and curves.thin(data[data["part"] == "variance"]) else ""
+    caption += f"{curves.MISSING_NOTE} " if (data["kind"] == "missing").any() else ""
     caption += "Those of means are 1.96 standard errors. " if (data["part"] == "mean").any() else ""
     caption += notes.missing(family.everything)
     return Plot(f"draws-{family.slug}", title, data, caption, of)
@@ -88,7 +92,7 @@ def _plot(family: Family, columns: list[Column], failing: list[Column]) -> Plot:
 def _caption(data: pd.DataFrame, family: Family, failing: list[Column], parameter: str) -> str:
     symbol = parameters.SYMBOLS.get(parameter, parameter)
     clouds = data[data["part"] == "draw"]
-    where = " and on ".join([family.name, *(column.name for column in failing)])
+    where = " and on ".join([family.name, *(column.where for column in failing)])
     said = (
         f"Why the variances differ, on {where}. Top: the cost, through the draws, and where x falls (a histogram of the draws); the axis "
         f"holds the middle {100 - 200 * TAIL:g} % of them. Below: what one draw gives as an estimate of the gradient in {symbol}, "
@@ -96,7 +100,7 @@ def _caption(data: pd.DataFrame, family: Family, failing: list[Column], paramete
     )
     for column in failing:
         said += (
-            f"On {column.name} {' and '.join(column.biased)} {'is' if len(column.biased) == 1 else 'are'} biased: neither the draws nor "
+            f"On {column.where} {' and '.join(column.biased)} {'is' if len(column.biased) == 1 else 'are'} biased: neither the draws nor "
             "their variance say so, only the mean beside the true gradient does. "
         )
     if (data["part"] == "variance").any():

@@ -6,8 +6,6 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
-from matplotlib import colors
-
 #: Okabe and Ito's colours, and darker ones between them; their yellow is too light for a line.
 COLOURS = {
     "black": "#000000",
@@ -31,6 +29,8 @@ DASHES: dict[str, Any] = {
     "long": (0, (6, 1)),
     "dash-dot-dot": (0, (3, 1, 1, 1, 1, 1)),
 }
+#: Of the markers of an estimator's further series.
+HALVES = ("bottom", "left", "top")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,13 @@ class Look:
     colour: str
     marker: Any
     line: Any
+    fill: str = "full"
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """As matplotlib draws a line with it."""
+        filled: dict[str, Any] = {"fillstyle": self.fill, "markerfacecoloralt": "white"}
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line, **filled}
 
 
 # Black is that of the exact gradient alone. Within a family no two share a colour; of the whole table no two share colour and marker.
@@ -95,17 +102,12 @@ ORDER = {name: place for place, name in enumerate(LOOKS)}
 
 
 def look(estimator: str, rank: int = 0) -> Look:
-    """The look of an estimator; `rank` > 0 tells apart its further series in one figure: paler, and another dash."""
+    """The look of an estimator; `rank` > 0 tells apart its further series in one figure: another dash, and markers filled in half."""
     base = LOOKS.get(estimator) or _drawn(estimator)
     if rank == 0:
         return base
     lines = list(DASHES.values())
-    return replace(base, colour=_paler(base.colour, 0.78 ** min(rank, 4)), line=lines[(lines.index(base.line) + rank) % len(lines)])
-
-
-def _paler(colour: str, share: float) -> str:
-    red, green, blue = (share * c + 1 - share for c in colors.to_rgb(colour))
-    return colors.to_hex((red, green, blue))
+    return replace(base, fill=HALVES[(rank - 1) % len(HALVES)], line=lines[(lines.index(base.line) + rank) % len(lines)])
 
 
 def _drawn(name: str) -> Look:

@@ -116,7 +116,11 @@ def some(names: Sequence[str], between: str = ", ") -> str:
 def missing(cells: Sequence[Cell]) -> str:
     """The end of a caption: what the runs drawn are conditional on, and the runs on this model that the figure cannot show, by name."""
     held = [f"{text[:1].upper()}{text[1:]}" for text in explanations(cell for cell in cells if cell.state == "complete")]
-    absent = [
-        f"{cell.label or cell.name} ({': '.join(filter(None, [cell.state, cell.reason]))})" for cell in cells if cell.state != "complete"
-    ]
-    return " ".join([*held, *([f"Not shown: {some(absent, '; ')}."] if absent else [])])
+    for state, said in (("missing", "Missing"), (None, "Not shown")):
+        absent = [
+            f"{cell.label or cell.name} ({': '.join(filter(None, [None if state else cell.state, cell.reason]))})"
+            for cell in cells
+            if cell.state != "complete" and (cell.state == "missing") is bool(state)
+        ]
+        held += [f"{said}: {some(absent, '; ')}."] if absent else []
+    return " ".join(held)

@@ -10,13 +10,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from gsx.report import axis, canvas, curves, escape, notes, styles
-from gsx.report.canvas import GREY, Plot
+from gsx.report.canvas import Plot
 from gsx.report.collect import Group, result_of
 from gsx.report.curves import Points
-from gsx.report.looks import look
+from gsx.report.looks import ORDER, look
 
 STAR = (
     Line2D([], [], marker="*", markersize=9, color="white", markeredgecolor="black", markeredgewidth=0.6, linestyle="none"),
@@ -35,7 +34,7 @@ def plots(group: Group, points: Points) -> Iterator[Plot]:
         caption = (
             f"Mean squared error of the gradient estimate against temperature τ on {group.label}, a curve for each number of samples N: "
             "more samples divide the variance and leave the bias. "
-            f"{notes.extent(results)} {notes.interval(results, ['mse'])} {told(data)}{notes.missing(group.cells)}"
+            f"{notes.extent(results)} {notes.interval(results, ['mse'])} {curves.marks(data)}{told(data)}{notes.missing(group.everything)}"
         )
         yield Plot(f"temperature-{group.slug}", f"The best temperature for each N: {group.label}", data, caption, draw)
 
@@ -49,12 +48,33 @@ def _panels_of_pages(points: Points) -> list[Points]:
 def least(data: pd.DataFrame) -> pd.DataFrame:
     """The row of least MSE of each curve."""
     mse = data[(data["statistic"] == "mse") & (data["kind"] == "point") & data["x"].notna()]
-    return mse.loc[[part["value"].astype(float).idxmin() for _, part in mse.groupby("series", sort=True)]]
+    found = mse.loc[[part["value"].astype(float).idxmin() for _, part in mse.groupby("series", sort=True)]]
+    return found.assign(order=[ORDER.get(name, len(ORDER)) for name in found["estimator"]]).sort_values(["order", "num_samples", "rank"])
+
+
+def _range(low: float | None, high: float | None) -> str:
+    """Beyond the ends of the grid nothing is known."""
+    if low is None or high is None:
+        return "anywhere" if low is high else f"below {high:g}" if high is not None else f"above {low:g}"
+    return f"{low:g} to {high:g}"
+
+
+def neighbours(curve: pd.DataFrame, best: dict[str, Any]) -> tuple[float | None, float | None]:
+    """The settings between which the least lies: one step beyond the best of the grid, and beyond all that are within its error."""
+    curve = curve[(curve["statistic"] == "mse") & (curve["kind"] == "point")].sort_values("x")
+    grid = curve["x"].astype(float).tolist()
+    level = [row["x"] for row in curve.to_dict("records") if (row["ci_low"] or row["value"]) <= (best["ci_high"] or best["value"])]
+    low, high = grid.index(min(level)), grid.index(max(level))
+    return grid[low - 1] if low > 0 else None, grid[high + 1] if high + 1 < len(grid) else None
 
 
 def told(data: pd.DataFrame) -> str:
-    found = [f"{row['series']} at τ = {row['x']:g}" for row in least(data).to_dict("records")]
-    return f"Stars, least mean squared error: {'; '.join(found)}. " if found else ""
+    found = []
+    for row in least(data).to_dict("records"):
+        low, high = neighbours(data[data["series"] == row["series"]], row)
+        found.append(f"{row['series']} at τ = {row['x']:g} ({_range(low, high)})")
+    grid = "Stars, least mean squared error of the settings measured (in brackets one step of the grid beyond all within its error)"
+    return f"{grid}: {'; '.join(found)}. " if found else ""
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -64,26 +84,34 @@ def draw(data: pd.DataFrame) -> Figure:
     x = sorted(set(data["x"].astype(float)))
     shades = {n: colormaps["viridis_r"](0.15 + 0.8 * i / max(1, len(sizes) - 1)) for i, n in enumerate(sizes)}
     bounds = curves.limits(data)
-    for axes, (name, part) in zip(panels, parts, strict=True):
+    for axes, (name, part), letter in zip(panels, parts, "abcdef", strict=False):
         if bounds is None:
             continue
         axis.log_axis(axes, "x", x[0] / 1.25, x[-1] * 1.25, ticks=axis.measured_ticks(x))
         axis.log_axis(axes, "y", *bounds)
-        for n, curve in part[part["kind"] == "point"].sort_values("x").groupby("num_samples"):
-            axes.plot(curve["x"], curve["value"], color=shades[n], marker=look(curve["estimator"].iloc[0]).marker)
-            low, high = (curve[end].astype(float) for end in ("ci_low", "ci_high"))
-            axes.fill_between(curve["x"].astype(float), low, high, color=shades[n], alpha=0.25, linewidth=0)
+        for n, curve in part.sort_values("x").groupby("num_samples"):
+            drawn = curve["kind"] == "point"  # elsewhere the line breaks
+            missing = curve.loc[curve["kind"] == "missing", "x"].astype(float)
+            axes.plot(missing, 0 * missing, "x", color=shades[n], transform=axes.get_xaxis_transform(), clip_on=False, zorder=5)
+            at, value, low, high = (curve[column].astype(float) for column in ("x", "value", "ci_low", "ci_high"))
+            axes.plot(at, value.where(drawn), color=shades[n], marker=look(curve["estimator"].iloc[0]).marker)
+            axes.fill_between(at, low, high, where=drawn, color=shades[n], alpha=0.25, linewidth=0)
         stars(axes, part, {row["series"]: shades[row["num_samples"]] for row in part.to_dict("records")})
-        axes.set_title(escape.figure(str(name)), loc="left")
+        axes.set_title(f"({letter}) {escape.figure(str(name))}", loc="left")
         axes.set_xlabel("temperature τ")
-    panels[0].set_ylabel(curves.NAMES["mse"])
+    for axes in canvas.leftmost(panels):
+        axes.set_ylabel(curves.NAMES["mse"])
     handles: list[tuple[Any, str]] = [(Line2D([], [], color=shades[n]), f"N = {n}") for n in sizes]
-    curves.below(figure, [*handles, (Patch(facecolor=GREY, alpha=0.3, linewidth=0), "95 % interval"), STAR])
+    curves.below(figure, [*handles, *curves.meanings(data, [STAR])])
     return figure
 
 
 def stars(axes: Axes, data: pd.DataFrame, colours: dict[str, Any] | None = None) -> None:
     for row in least(data).to_dict("records"):
-        colour = (colours or {}).get(row["series"]) or look(row["estimator"], row["rank"]).colour
-        edge: dict[str, Any] = {"color": colour, "markeredgecolor": "black", "markeredgewidth": 0.6 * styles.scale(), "zorder": 5}
-        axes.plot(row["x"], row["value"], "*", markersize=10 * styles.scale(), **edge)
+        star(axes, row["x"], row["value"], row, (colours or {}).get(row["series"]))
+
+
+def star(axes: Axes, x: float, y: float, row: dict[str, Any], colour: Any = None) -> None:
+    """For the best setting of a curve, wherever that is drawn."""
+    edge: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.6 * styles.scale(), "zorder": 5}
+    axes.plot(x, y, "*", markersize=10 * styles.scale(), color=colour or look(row["estimator"], row["rank"]).colour, **edge)

@@ -54,6 +54,7 @@ def _plot(model: str, key: str, alike: list[Family]) -> Iterator[Plot]:
     panels = [(_place_of(*key), part) for key, part in data.groupby(["parameter", "family"], sort=False)]
     marks = f"{curves.THIN_NOTE} " if curves.thin(data[data["kind"] == "point"]) else ""
     marks += "Hollow markers on the axis: zero but for rounding. " if (data["kind"] == "zero").any() else ""
+    marks += f"{curves.MISSING_NOTE} " if (data["kind"] == "missing").any() else ""
     caption = (
         f"Variance of the gradient in each parameter of {model} against {axis}. {changes(data, axis)}{notes.extent(drawn)} "
         f"{notes.interval(drawn, ['variance'])} {marks}{curves.coinciding(panels)}{notes.missing(everything)}"
@@ -71,7 +72,7 @@ def frame(points: curves.Points, parameter: str) -> pd.DataFrame:
         result = result_of(cell)
         row: dict[str, Any] = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
         row |= {"tuned": bool(result.tuning), "run": cell.name, "statistic": "variance"}
-        rows.append(row | curves.columns(result.parameters.get(parameter, {}).get("variance")))
+        rows.append(row | curves.numbers(cell, result.parameters.get(parameter, {}).get("variance")))
     largest = max((float(row["value"]) for row in rows if row["kind"] == "point"), default=0.0)
     for row in rows:
         # What rounding leaves of a variance of zero would press all others into a corner.
@@ -182,7 +183,7 @@ def draw(data: pd.DataFrame, x_label: str) -> Figure:
         letter = "abcdefghijkl"[place]
         symbol = SYMBOLS.get(parameter, escape.figure(parameter, 20))
         axes.set_title(f"({letter}) {symbol}" + (f", {escape.figure(family, 24)}" if family else ""), loc="left")
-    for axes in panels[:: max(1, len(columns))]:
+    for axes in canvas.leftmost(panels):
         axes.set_ylabel("variance")
     curves.legend(figure, shown, [dotted()] if (data["kind"] == "crossing").any() else [])
     return figure
@@ -194,16 +195,15 @@ def dotted() -> tuple[Line2D, str]:
 
 
 def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
-    """A dotted line down from each crossing, a ring and a bar for its error; where no place is known, the bar between the two settings."""
+    """A dotted line down from each crossing and a bar for its error; where no place is known, the bar between the two settings."""
     for row in crossed.to_dict("records"):
         bar: dict[str, Any] = {"color": "black", "linewidth": 1.6 * styles.scale(), "zorder": 6}
         axes.hlines(row["value"], row["x_low"], row["x_high"], **bar)
         dotted: dict[str, Any] = {"color": GREY, "linestyle": ":", "linewidth": styles.scale(), "zorder": 4}
         if row["located"]:
             axes.vlines(row["x"], axes.get_ylim()[0], row["value"], **dotted)
-            axes.plot(
-                [row["x"]], [row["value"]], marker="o", markersize=6 * styles.scale(), markerfacecolor="none", color="black", zorder=6
-            )
+            tick: dict[str, Any] = {"marker": "|", "markersize": 9 * styles.scale(), "markeredgewidth": 1.6 * styles.scale()}
+            axes.plot([row["x"]], [row["value"]], color="black", zorder=6, **tick)
         else:
             axes.vlines([row["x_low"], row["x_high"]], axes.get_ylim()[0], row["value"], **dotted)
     name = escape.figure(x_label, 12)

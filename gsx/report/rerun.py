@@ -12,6 +12,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 import gsx
+from gsx.records import Result
+from gsx.report import labels
 
 #: What follows from `exact`, and can be no other.
 _OF_EXACT = ("engine", "num_replicates", "block_size")
@@ -51,6 +53,12 @@ def begun_at(config: Mapping[str, Any]) -> object:
 def measured_at(config: Mapping[str, Any], checkpoint: str) -> str:
     """`gsx run` that measures the estimator of a training at parameters in a file."""
     return command({key: config[key] for key in _SHARED if key in config}, checkpoint)
+
+
+def unusual(result: Result) -> int:
+    """How many of the estimator's settings differ from the defaults; of somebody's own estimator none is known."""
+    defaults = labels.flatten(_read(f"estimator/{result.estimator}")) if _WORD.match(result.estimator) else {}
+    return sum(value != defaults[key] for key, value in labels.tunables(result).items() if key in defaults)
 
 
 def overrides(config: Mapping[str, Any], root: str = "config") -> list[str]:

@@ -15,16 +15,17 @@ class Style:
     """Inches and points at the final size: a figure is never scaled afterwards."""
 
     width: float
+    height: float  # at most
     font: float
     where: str
 
 
 STYLES = {
-    "page": Style(7.0, 8, "the full width of a two-column page"),
-    "column": Style(3.4, 7.5, "one column of a two-column page"),
-    "neurips": Style(5.5, 8, "the text width of NeurIPS and ICLR"),
-    "icml": Style(3.25, 7, "one column of ICML"),
-    "slides": Style(10.0, 16, "a slide"),
+    "page": Style(7.0, 9.0, 8, "the full width of a two-column page"),
+    "column": Style(3.4, 9.0, 7.5, "one column of a two-column page"),
+    "neurips": Style(5.5, 8.5, 8, "the text width of NeurIPS and ICLR"),
+    "icml": Style(3.25, 8.7, 7, "one column of ICML"),
+    "slides": Style(13.33, 7.5, 14, "a slide of 16:9, the whole of it"),
 }
 
 _COMMON: dict[str, Any] = {
@@ -62,7 +63,7 @@ def use(name: str) -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         sizes = {key: size * style.font / 8 for key, size in _SIZES.items()} | {key: share * style.font for key, share in _LETTERS.items()}
-        own = {"figure.figsize": (style.width, style.width / 2), "figure.dpi": 200 if style.font <= 10 else 120}
+        own = {"figure.figsize": (style.width, style.height), "figure.dpi": 200 if style.font <= 10 else 120}
         matplotlib.rcParams.update(_COMMON | sizes | own)  # type: ignore[arg-type]  # names as plain text
         yield
 
@@ -70,6 +71,11 @@ def use(name: str) -> Iterator[None]:
 def width() -> float:
     """Of the figure, in inches."""
     return float(matplotlib.rcParams["figure.figsize"][0])
+
+
+def fitted(height: float) -> float:
+    """A height in inches on a page, in inches where the figure will stand: it shrinks to what there is."""
+    return min(scale() * height, float(matplotlib.rcParams["figure.figsize"][1]))
 
 
 def scale() -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
+import string
 from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
@@ -21,16 +21,13 @@ from gsx.report.families import Family, families
 
 def over_samples(group: Group) -> Iterator[Plot]:
     """Variance and bias² against N, for the estimators measured at two or more N."""
-    cells = group.complete
+    cells = [*group.complete, *group.absent]
     names = labels.series([result_of(cell) for cell in cells], "N")
-    points = _long_enough(curves.gather(cells, names, lambda cell: float(result_of(cell).num_samples)), 2)
-    lead = (
-        f"Variance and squared bias of one gradient estimate against its number of samples N on {group.label}; dashed grey is 1/N, "
-        "the line of an average of independent samples."
-    )
+    points = curves.gather(cells, names, lambda cell: float(result_of(cell).num_samples), least=2)
+    lead = f"against its number of samples N on {group.label}; dashed grey is 1/N, the line of an average of independent samples."
     title = f"Variance and bias² against N: {group.label}"
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
-    yield from _paged(points, f"samples-{group.slug}", title, lead, group.cells, curves.frame, draw)
+    yield from _paged(points, f"samples-{group.slug}", title, lead, group.everything, _frame, draw, axis="N")
 
 
 def over_settings(groups: Sequence[Group]) -> Iterator[Plot]:
@@ -42,19 +39,19 @@ def over_settings(groups: Sequence[Group]) -> Iterator[Plot]:
 
 def points(family: Family, num_samples: int | None = None) -> Points:
     """The curves over the family, at one N or at all."""
-    held = [(x, cell) for x, cell in family.cells if num_samples in (None, result_of(cell).num_samples)]
+    held = [(x, cell) for x, cell in (*family.cells, *family.absent) if num_samples in (None, result_of(cell).num_samples)]
     at = {id(cell): x for x, cell in held}
     cells = [cell for _, cell in held]
     names = labels.series([result_of(cell) for cell in cells], family.key)
-    return _long_enough(curves.gather(cells, names, lambda cell: at[id(cell)]), 3)
+    return curves.gather(cells, names, lambda cell: at[id(cell)], least=3)
 
 
 def _sweep(family: Family) -> Iterator[Plot]:
     """At one N: variance and bias² side by side."""
-    lead = f"Variance and squared bias of one gradient estimate against {family.axis} of {family.name}."
+    lead = f"against {family.axis} of {family.name}."
     title = f"Variance and bias² against {family.axis}: {family.name}"
     draw = functools.partial(_draw, x_label=family.axis, guide=False)
-    yield from _paged(points(family), f"sweep-{family.slug}", title, lead, family.everything, curves.frame, draw)
+    yield from _paged(points(family), f"sweep-{family.slug}", title, lead, family.everything, _frame, draw, axis=family.axis)
 
 
 def _by_samples(family: Family) -> Iterator[Plot]:
@@ -63,12 +60,19 @@ def _by_samples(family: Family) -> Iterator[Plot]:
     biased = any(result_of(cell).verdict.status == "biased" for _, _, cell in everything)
     for statistic in ("variance", "bias_sq") if biased else ("variance",):
         what = curves.NAMES[statistic]
-        lead = f"{what.capitalize()} of one gradient estimate against {family.axis} of {family.name}, a panel for each number of samples N."
+        lead = f"against {family.axis} of {family.name}, a panel for each number of samples N."
         slug = f"sweep-{family.slug}" + ("" if statistic == "variance" else "-bias")
         draw = functools.partial(_draw_by_samples, x_label=family.axis)
         frame = functools.partial(_frame_by_samples, statistic=statistic)
         title = f"{what.capitalize()} against {family.axis}: {family.name}"
-        yield from _paged(everything, slug, title, lead, family.everything, frame, draw, by_samples=True)
+        yield from _paged(everything, slug, title, lead, family.everything, frame, draw)
+
+
+def _frame(points: Points) -> pd.DataFrame:
+    """Variance, and bias² of the series that are not unbiased by every verdict: of the others an axis of upper limits says no more."""
+    data = curves.frame(points)
+    open_ = data.loc[~data["verdict"].isin(["unbiased", "deterministic"]) & (data["kind"] != "missing"), "series"]
+    return data[(data["statistic"] == "variance") | ((data["statistic"] == "bias_sq") & data["series"].isin(open_))].reset_index(drop=True)
 
 
 def _frame_by_samples(points: Points, statistic: str) -> pd.DataFrame:
@@ -84,37 +88,45 @@ def _paged(
     cells: Sequence[Cell],
     frame: Callable[[Points], pd.DataFrame],
     draw: Callable[[pd.DataFrame], Figure],
-    by_samples: bool = False,
+    axis: str | None = None,
 ) -> Iterator[Plot]:
-    """The figures of these points, if there are any; ``cells`` are all that might have been in them."""
+    """The figures of these points, if there are any; ``cells`` are all that might have been in them. Without an ``axis`` there is a panel
+    for each N."""
     absent = notes.missing(cells)
     for place, of, page in curves.numbered(points):
         results = [result_of(cell) for _, _, cell in page]
         data = frame(page)
-        statistics = set(data["statistic"]) & {"variance", "bias_sq"}
-        drawn = data[data["statistic"].isin(statistics)]
-        first = drawn[drawn["statistic"] == max(statistics)]  # the variance, where it is there
-        panels = ((f"N = {n}", part) for n, part in first.groupby("num_samples")) if by_samples else [("", first)]
+        statistics = set(data["statistic"])
+        first = data[data["statistic"] == max(statistics)]  # the variance, where it is there
+        panels = ((f"N = {n}", part) for n, part in first.groupby("num_samples")) if axis is None else [("", first)]
+        subject = " and ".join({"variance": "variance", "bias_sq": "squared bias"}[name] for name in sorted(statistics, reverse=True))
+        told = _left_out(data) + curves.shorter(first, axis) if axis is not None else ""
         caption = (
-            f"{lead[:-1]}{of}. {notes.extent(results)} {notes.interval(results, statistics)} {curves.marks(drawn)}"
-            f"{curves.coinciding(panels)}{absent}"
+            f"{subject.capitalize()} of one gradient estimate {lead[:-1]}{of}. {notes.extent(results)} "
+            f"{notes.interval(results, statistics)} {curves.marks(data)}{told}{curves.coinciding(panels)}{absent}"
         )
         yield Plot(slug if place == 1 else f"{slug}-{place}", title + of, data, caption, draw)
 
 
-def _long_enough(points: Points, least: int) -> Points:
-    """The points of the series that have at least so many."""
-    count = Counter(name for name, _, _ in points)
-    return [point for point in points if count[point[0]] >= least]
+def _left_out(data: pd.DataFrame) -> str:
+    """Whose bias is not drawn."""
+    biased = set(data.loc[data["statistic"] == "bias_sq", "series"])
+    others = [name for name in dict.fromkeys(data["series"]) if name not in biased]
+    if not biased:
+        return "Bias is not drawn: by the verdict on it all are unbiased. "
+    return f"Not in (b), for being unbiased by the verdict: {notes.listed(others)}. " if others else ""
 
 
 def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
-    data = data[data["statistic"] != "mse"]
-    figure, panels = canvas.panels(2, least=3.2 if curves.crowded(data) else 2.4)
-    for axes, statistic, letter in zip(panels, ("variance", "bias_sq"), "ab", strict=True):
+    statistics = [name for name in ("variance", "bias_sq") if (data["statistic"] == name).any()]
+    crowded, alone = curves.crowded(data), len(statistics) == 1
+    below = 0.9 if crowded or not alone else 0.8 + 0.16 * data["series"].nunique()  # there the legend has one column
+    figure, panels = canvas.panels(len(statistics), least=3.2 if crowded else 2.4, below=below)
+    for axes, statistic, letter in zip(panels, statistics, "ab", strict=False):
         part = data[data["statistic"] == statistic]
         curves.panel(axes, part, x_axis(axes, data["x"], x_label))
-        axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
+        axes.set_title(f"({letter}) {curves.NAMES[statistic]}" if not alone else "", loc="left")
+        axes.set_ylabel(curves.NAMES[statistic] if alone else "")
         if guide and statistic == "variance":
             _guides(axes, part[part["kind"] == "point"])
     extra = [(Line2D([], [], color=GREY, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale()), "1/N")] if guide else []
@@ -126,9 +138,9 @@ def _draw_by_samples(data: pd.DataFrame, x_label: str) -> Figure:
     parts = [(n, part) for n, part in data.groupby("num_samples", sort=True)]
     crowded = curves.crowded(data)
     figure, panels = canvas.panels(len(parts), least=3.2 if crowded else 2.1, most=2 if crowded else 3, height=2.0)
-    for axes, (n, part) in zip(panels, parts, strict=True):
+    for axes, (n, part), letter in zip(panels, parts, string.ascii_lowercase, strict=False):
         curves.panel(axes, part, x_axis(axes, data["x"], x_label))
-        axes.set_title(f"N = {n}", loc="left")
+        axes.set_title(f"({letter}) N = {n}", loc="left")
         axes.set_ylabel(curves.NAMES[part["statistic"].iloc[0]])
     curves.legend(figure, data)
     return figure

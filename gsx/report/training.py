@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from gsx.report.trainings import Course, Trajectory
 from gsx.report.view import view
 
 OBJECTIVES = (("elbo", "train"), ("elbo", "test"), ("bound", "test"), ("elbo", "valid"), ("bound", "valid"))
+#: What the y axis holds, beside the title of a panel.
+UNITS = {"elbo": "nats", "bound": "nats", "loss": "loss", "exact_loss": "loss", "variance": "variance", "snr": "ratio", "cosine": "cosine"}
 
 
 def plots(course: Course) -> Iterator[Plot]:
@@ -42,12 +45,12 @@ def _objectives(course: Course) -> Iterator[Plot]:
         wanted = losses[:1]
     wanted = wanted[:3] + sorted(pair for pair in there if pair[0] == "variance")[:1]
     samples = {t.label: n for t in course.trajectories if (n := t.samples.get(t.estimator))}
-    rows = [
-        _rows(curve, place, metric, split).assign(series=_named(t.label, samples), estimator=t.estimator, num_samples=samples.get(t.label),
-                                                  run=t.name)
-        for place, (metric, split) in enumerate(wanted)
-        for t, curve in of
-    ]  # fmt: skip
+    maximised = any(t.config.get("maximize") for t in course.trajectories)
+    rows = []
+    for place, (metric, split) in enumerate(wanted):
+        for t, curve in of:
+            told = {"series": _named(t.label, samples), "estimator": t.estimator, "num_samples": samples.get(t.label), "run": t.name}
+            rows.append(_rows(curve, place, metric, split, maximised).assign(**told))
     own = " Gradients are each estimator's own, at the parameters it led to." if wanted and wanted[-1][0] == "variance" else ""
     lead = f"Training of {course.label}.{own}"
     yield from _plot(rows, f"training-{course.slug}", f"Training: {course.label}", lead, course.trajectories, samples)
@@ -80,9 +83,12 @@ def _named(label: str, samples: Mapping[str, int]) -> str:
     return f"{label} N={samples[label]}" if differ else label
 
 
-def _rows(curve: pd.DataFrame, panel: int, metric: str, split: str) -> pd.DataFrame:
+def _rows(curve: pd.DataFrame, panel: int, metric: str, split: str, maximised: bool = False) -> pd.DataFrame:
     found = summary(curve[(curve["metric"] == metric) & (curve["split"] == split)])
-    title = NAMES.get(metric, metric) + (f", {split}" if split and metric in ("elbo", "bound") else "")
+    name = NAMES.get(metric, metric)
+    title = (name.replace("loss", "objective, maximised") if maximised else name) + (
+        f", {split}" if split and metric in ("elbo", "bound") else ""
+    )
     return found.assign(panel=panel, title=title, metric=metric, split=split)
 
 
@@ -105,23 +111,28 @@ def draw(data: pd.DataFrame, interval: str) -> Figure:
     crowded = len(series) > curves.MOST_IN_LEGEND
     entries: list[tuple[Any, str]] = []
     for name, _ in [] if crowded else series:
-        style = looks[name]
-        entries.append((Line2D([], [], color=style.colour, marker=style.marker, linestyle=style.line), escape.figure(name)))
+        entries.append((Line2D([], [], **looks[name].drawn), escape.figure(name)))
     if interval:
         entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
     if (data["kind"] == "seed").any():
         entries.append((Line2D([], [], color=GREY, linewidth=0.6 * styles.scale()), "single seeds"))
     if (data["kind"] == "zero").any():
-        entries.append((Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none"), "zero"))
+        entries.append((Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none"), "zero, on the axis"))
     # Where there is one panel in a row, the legend may have one column.
     below = 0.6 + 0.16 * len(entries) if len(parts) == 1 or styles.narrow() else 0.9
     most = 2 if crowded or len(parts) in (2, 4) else 3
     figure, panels = canvas.panels(len(parts), least=3.2 if crowded else 2.2, most=most, below=below)
-    for axes, part in zip(panels, parts, strict=True):
+    for axes, part, letter in zip(panels, parts, string.ascii_lowercase, strict=False):
         _panel(axes, part, looks, crowded)
+        axes.set_title(f"({letter}) {part['title'].iloc[0]}" if len(parts) > 1 else part["title"].iloc[0], loc="left")
     if entries:
         curves.below(figure, entries)
     return figure
+
+
+def _unit(panel: pd.DataFrame) -> str:
+    unit = UNITS.get(panel["metric"].iloc[0], "")
+    return "objective" if unit == "loss" and "maximised" in panel["title"].iloc[0] else unit
 
 
 def _plain(estimator: str) -> str:
@@ -131,8 +142,8 @@ def _plain(estimator: str) -> str:
 
 
 def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool) -> None:
-    axes.set_title(data["title"].iloc[0], loc="left")
     axes.set_xlabel("step")
+    axes.set_ylabel(_unit(data))
     last = int(data["step"].max()) or 1
     axes.set_xlim(-0.02 * last, 1.02 * last)
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -162,7 +173,7 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
             part[column].astype(float).where(part["kind"] == "point").to_numpy() for column in ("value", "ci_low", "ci_high")
         )
         some = max(1, len(x) // 8)
-        axes.plot(x, value, color=style.colour, marker=style.marker, linestyle=style.line, markevery=some, zorder=3)
+        axes.plot(x, value, markevery=some, zorder=3, **style.drawn)
         axes.fill_between(x, low, high, color=style.colour, alpha=0.2, linewidth=0, zorder=2)
         zero = x[(part["kind"] == "zero").to_numpy()][::some]
         if len(zero):

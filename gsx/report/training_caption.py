@@ -77,6 +77,8 @@ def _measured(data: pd.DataFrame, of: Sequence[Trajectory]) -> Iterator[str]:
         rounded = " rounded up to 16 blocks" if any(r % 16 for r in replicates) else ""
         shared = ", all on one minibatch, the same for every seed" if of[0].data and of[0].batch else ""
         yield f"Gradients (wrt={config.get('wrt', 'all')}): R = {_span(replicates)} replicates{rounded} at each point{shared}."
+    if "variance" in metrics:
+        yield "Gradient variance is the trace of the covariance: the sum over all coordinates, where some publications show one of them."
     if "cosine" in metrics:
         yield from _cosine(of)
 

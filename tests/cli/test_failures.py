@@ -80,7 +80,7 @@ ACTS = {
     "raise GeneratorExit": "GeneratorExit, which would end the whole process",
     "raise BrokenPipeError('a socket')": "BrokenPipeError: a socket",
     "json.loads('{')": "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
-    "raise ValueError('x' * 9999)": f"ValueError: {'x' * 108}... (10011 characters)",
+    "raise ValueError('x' * 9999)": f"ValueError: {'x' * 88}[...]{'x' * 20}",
 }
 
 

@@ -1,5 +1,6 @@
 """What figures are drawn with and from: looks, names at ends, styles, ticks, families, crossings; and the same bytes."""
 
+import dataclasses
 import itertools
 import math
 import re
@@ -10,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gsx.records import Interval, Layout
+from gsx.records import Interval, Layout, Parameters
 from gsx.report import (
     alignment,
     axis,
     bias,
+    build,
     canvas,
     comparison,
     curves,
@@ -24,6 +26,7 @@ from gsx.report import (
     parameters,
     remarks,
     report,
+    stages,
     styles,
     sweeps,
     training,
@@ -32,7 +35,10 @@ from gsx.report.collect import collect
 from gsx.report.crossing import bend, between
 from gsx.report.families import families
 from gsx.report.looks import FAMILY, LOOKS, Look, look
+from gsx.report.trained import Ends
+from gsx.report.trained import collect as trained
 from gsx.report.trainings import collect as collect_trainings
+from gsx.store import TrainingDirectory
 from tests.report import factory, trainings
 
 # ---------------------------------------------------------------------------------------------------------------------- looks
@@ -92,6 +98,23 @@ def test_looks_do_not_move() -> None:
     assert len({look("concrete", rank) for rank in range(curves.MOST_OF_ONE)}) == curves.MOST_OF_ONE
 
 
+def test_a_plain_estimator_keeps_its_look_beside_its_variants(tmp_path: Path) -> None:
+    """Whatever their names: `baseline=mean` comes before `baseline=none`, which is the default."""
+    for samples, baseline in itertools.product((1, 2, 4), ("mean", "none", "constant")):
+        factory.make(tmp_path, "reinforce", samples=samples, settings={"baseline": baseline, "constant": 0.0}, variance=0.1 / samples)
+    (plot,) = sweeps.over_samples(groups_of(tmp_path)[0])
+    ranks = plot.frame.set_index("series")["rank"].to_dict()
+    assert ranks["reinforce baseline=none"] == 0 and sorted(ranks.values()) == [0, 1, 2]
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    drawn = dict(zip(names, figure.legends[0].legend_handles, strict=True))
+    plain, variant = drawn["reinforce baseline=none"], drawn["reinforce baseline=mean"]
+    assert (plain.get_color(), plain.get_marker(), plain.get_fillstyle()) == (look("reinforce").colour, "s", "full")
+    assert (variant.get_color(), variant.get_marker()) == (look("reinforce").colour, "s") and variant.get_fillstyle() != "full"
+    assert variant.get_linestyle() != plain.get_linestyle()
+
+
 # ------------------------------------------------------------------------------------------------------------- names and ticks
 
 
@@ -119,6 +142,7 @@ def test_sample_sizes_are_their_own_ticks() -> None:
     assert axis.measured_ticks([0.4, 0.5, 0.7, 1.0, 1.1, 1.2, 1.5, 3.0, 5.0]) is None  # every second one would be 0.4, 0.7, 1.1, 1.5, 5
     assert axis.measured_ticks([-2.0, -1.0, 0.0, 1.0, 2.0], log=False) == [-2.0, -1.0, 0.0, 1.0, 2.0]
     assert axis.measured_ticks([float(2**i) for i in range(9)]) == [1, 4, 16, 64, 256]
+    assert axis.measured_ticks([float(i) for i in range(1, 9)]) == [1, 2, 4, 8]
     assert axis.measured_ticks([1.0, 1.1]) is not None and axis.measured_ticks([1.0]) is None
 
 
@@ -156,7 +180,7 @@ def test_zero_variance_stands_on_the_axis_and_the_curve_has_a_gap(toys: Path) ->
     with styles.use("page"):
         figure = plot.draw(plot.frame)
     panel = figure.axes[0]
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["N = 2", "N = 4"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["(a) N = 2", "(b) N = 4"]
     on_axis = [line for line in panel.get_lines() if list(line.get_ydata()) == [0] and line.get_markerfacecolor() == "white"]
     assert [list(line.get_xdata()) for line in on_axis] == [[0.5]]
     curve = next(line for line in panel.get_lines() if line.get_color() == look("disarm").colour and len(line.get_xdata()) == 3)
@@ -227,7 +251,7 @@ def test_between_distant_settings_no_place_is_told() -> None:
         with styles.use("page"):
             figure = parameters.draw(frame.astype(object), "k")
         (panel,) = figure.axes
-        assert any(line.get_marker() == "o" and list(line.get_xdata()) == [found["x"]] for line in panel.get_lines()) is located
+        assert any(line.get_marker() == "|" and list(line.get_xdata()) == [found["x"]] for line in panel.get_lines()) is located
         (told,) = [text.get_text() for text in panel.texts]
         assert "±" in told if located else told == "1.3 < k* < 5"
 
@@ -256,12 +280,12 @@ def test_the_cost_on_which_an_estimator_fails_stands_beside(gaussians: Path, tmp
     (plot,) = integrands.plots(collect([gaussians, tmp_path])[0])
     means = plot.frame[plot.frame["part"] == "mean"].set_index(["column", "estimator"])
     assert "On discontinuous_toy reparameterization is biased" in plot.caption
-    failing, right = (means.loc[("discontinuous_toy", name)] for name in ("reparameterization", "reinforce"))
+    failing, right = (means.loc[("a jump", name)] for name in ("reparameterization", "reinforce"))
     assert failing["ci_low"] > failing["reference"] and right["ci_low"] < right["reference"] < right["ci_high"]
     with styles.use("page"):
         figure = plot.draw(plot.frame)
     assert [text.get_text() for text in figure.axes[-1].texts] == ["biased"]
-    assert "(e) cost, discontinuous_toy" in [axes.get_title(loc="left") for axes in figure.axes]
+    assert "(e) cost, a jump" in [axes.get_title(loc="left") for axes in figure.axes]
 
 
 def test_curves_that_lie_on_each_other_are_named_together() -> None:
@@ -302,6 +326,26 @@ def test_captions_tell_of_nothing_that_is_not_drawn(tmp_path: Path) -> None:
     assert "Horizontal lines" in caption and "Hollow markers with an arrow" in caption
 
 
+def test_bias_is_drawn_of_what_is_biased(tmp_path: Path) -> None:
+    for samples in (1, 4, 16):
+        factory.make(tmp_path / "a", "reinforce", samples=samples, variance=0.2 / samples)
+    factory.make(tmp_path / "a", "rloo", samples=2)
+    factory.make(tmp_path / "a", "rloo", samples=4)
+    (plot,) = sweeps.over_samples(groups_of(tmp_path / "a")[0])
+    assert "Bias is not drawn: by the verdict on it all are unbiased." in plot.caption and plot.caption.startswith("Variance of one")
+    assert "Measured no further: rloo up to N = 4." in plot.caption
+    with styles.use("page"):
+        (panel,) = plot.draw(plot.frame).axes
+    assert panel.get_ylabel() == "variance"
+    for samples in (1, 4, 16):
+        factory.make(tmp_path / "a", "concrete", samples=samples, variance=0.01 / samples, bias=0.3)
+    (plot,) = sweeps.over_samples(groups_of(tmp_path / "a")[0])
+    assert "Not in (b), for being unbiased by the verdict: reinforce and rloo." in plot.caption
+    assert set(plot.frame.loc[plot.frame["statistic"] == "bias_sq", "series"]) == {"concrete"}
+    with styles.use("page"):
+        assert [panel.get_title(loc="left") for panel in plot.draw(plot.frame).axes] == ["(a) variance", "(b) bias²"]
+
+
 def test_pages_hold_every_series_once_and_relatives_together(tmp_path: Path) -> None:
     names = ["reinforce", "zgr", "rloo", "concrete", "darn", "arm", "disarm", "rebar", "relax", "arms", "igr", "reinmax", "st_gumbel"]
     for name, samples in itertools.product(names, (2, 4)):
@@ -331,7 +375,63 @@ def test_the_best_temperature_of_each_sample_size(tmp_path: Path) -> None:
     assert set(first.frame["num_samples"]) == {1}  # the frontier is that of one N
     best = optimum.least(second.frame).set_index("num_samples")["x"]
     assert best[1] > best[64]
-    assert f"N=1 at τ = {best[1]:g}" in second.caption
+    assert f"N=1 at τ = {best[1]:g} (" in second.caption
+    with styles.use("page"):
+        panels = first.draw(first.frame).axes
+    stars = [[tuple(line.get_xydata()[0]) for line in axes.get_lines() if line.get_marker() == "*"] for axes in panels]
+    at_best = first.frame[first.frame["x"] == best[1]].set_index("statistic")["value"]
+    assert stars == [[], [], [(best[1], at_best["mse"])], [(at_best["bias_sq"], at_best["variance"])]]
+
+
+def test_an_optimum_is_known_to_a_step_of_its_grid(tmp_path: Path) -> None:
+    """Wider where its neighbours are within its error, open where the grid ends; and N in the order of numbers."""
+    mse = {1: (5.0, 3.0, 1.0, 2.0, 4.0), 4: (5.0, 3.0, 1.01, 1.0, 4.0), 16: (1.0, 2.0, 3.0, 4.0, 5.0)}
+    for samples, values in mse.items():
+        for tau, value in zip((0.1, 0.2, 0.5, 1.0, 2.0), values, strict=True):
+            told = {"mse": Interval(value, 0.01, (value - 0.02, value + 0.02))}
+            factory.make(tmp_path, "concrete", settings={"temperature": tau}, samples=samples, bias=0.1, summary=told)
+    _, plot = frontier.plots(groups_of(tmp_path)[0])
+    assert "concrete N=1 at τ = 0.5 (0.2 to 1); concrete N=4 at τ = 1 (0.2 to 2); concrete N=16 at τ = 0.1 (below 0.2)." in plot.caption
+
+
+# ---------------------------------------------------------------------------------------------------- before and after training
+
+DIGEST = "a64034cadd3130df25fde4eebe1577c40b4d44689d2c21bb629088918854d3cd"
+
+
+def test_before_and_after_training_are_one_figure(tmp_path: Path) -> None:
+    for estimator, variances in {"reinforce": (9.0, 8.0), "rloo": (3.0, 1.0), "concrete": (1.0, 2.0)}.items():
+        for variance, at in zip(variances, ({}, {"checkpoint": DIGEST}), strict=True):
+            factory.make(
+                tmp_path, estimator, model="binary_vae", model_settings=at, variance=variance, bias=2.0 * (estimator == "concrete")
+            )
+    factory.make(tmp_path, "arm", model="binary_vae", samples=2)  # measured before alone
+    groups = groups_of(tmp_path)
+    assert {group.label for group in groups} == {"binary_vae", "binary_vae checkpoint=a64034ca"}
+    (plot,) = stages.plots(groups, Ends([]))
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["(a) variance", "(b) mean squared error"]
+    (panel, _) = figure.axes
+    assert [label.get_text() for label in panel.get_xticklabels()] == ["initialisation", "at parameters a64034ca"]
+    told = {text.get_text() for text in panel.texts}
+    assert told == {"reinforce N=1: 3 → 3", "rloo N=1: 2 → 1", "concrete N=1, biased: 1 → 2"}
+    (line,) = [line for line in panel.get_lines() if line.get_color() == look("rloo").colour and len(line.get_xdata()) == 2]
+    assert list(line.get_ydata()) == [3.0, 1.0]
+    names = {plot.name for plot in build._plots(groups, Ends([]), alone=False)}
+    assert "stages-binary_vae" in names and not any(name.startswith("variance-") for name in names)
+
+
+def test_the_stage_is_named_after_its_training(tmp_path: Path) -> None:
+    directory = TrainingDirectory(trainings.vae(tmp_path, "rloo", -105, {"rloo": 1.0}, seeds=(0,)))
+    found = directory.read()
+    assert found is not None
+    directory.write(dataclasses.replace(found, parameters={0: Parameters({"logits": np.ones(2)})}))
+    (digest,) = directory.digests().values()
+    for at in ({}, {"checkpoint": digest}):
+        factory.make(tmp_path, "rloo", model="binary_vae", model_settings=at)
+    (plot,) = stages.plots(groups_of(tmp_path), Ends(trained([tmp_path])))
+    assert f"initialisation and after 2\u202f000 steps (training {digest[:8]})." in plot.caption
 
 
 def test_direction_is_one_minus_the_cosine(tmp_path: Path) -> None:
@@ -366,12 +466,25 @@ def test_a_style_has_its_width_and_legible_letters(style: str, toys: Path, gauss
         with styles.use(style):
             figure = plot.draw(plot.frame)
             figure.draw_without_rendering()
-        assert figure.get_figwidth() == styles.STYLES[style].width
+        assert figure.get_figwidth() == styles.STYLES[style].width and figure.get_figheight() <= styles.STYLES[style].height
         texts = [text for axes in figure.axes for text in (axes.title, axes.xaxis.label, *axes.get_xticklabels(), *axes.texts)]
         assert min(text.get_fontsize() for text in texts) >= 0.83 * letters
         box = figure.get_tightbbox()  # nothing is cut off
         assert box.x0 >= -room and box.x1 <= figure.get_figwidth() + room, plot.name
         assert box.y0 >= -room and box.y1 <= figure.get_figheight() + room, plot.name
+
+
+def test_no_figure_is_higher_than_its_page(tmp_path: Path) -> None:
+    for order, name in enumerate(sorted(LOOKS)[: comparison.MOST_ROWS]):
+        factory.make(tmp_path, name, variance=0.01 * 1.3**order, with_segments=False, with_coordinates=False)
+    (plot,) = comparison.plots(groups_of(tmp_path)[0])
+    for style in ("column", "slides"):
+        place = styles.STYLES[style]
+        with styles.use(style):
+            figure, panels = canvas.panels(12, least=1.7, most=3, height=1.75)
+            assert figure.get_figheight() <= place.height and plot.draw(plot.frame).get_figheight() <= place.height
+        rows = panels[0].get_subplotspec().get_gridspec().nrows
+        assert (figure.get_figheight() / (place.font / 8) - 0.9) / rows > 1.1  # and each panel can be read
 
 
 def test_a_report_on_trainings_alone(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_csv_beside_a_figure_holds_what_was_stored(study) -> None:
     taus = {row["x"] for row in read(out / "figures/frontier-bernoulli_toy.csv") if row["series"] == "concrete N=1"}
     assert taus == {"0.1", "0.2", "0.5", "1.0", "2.0"}
     stars = (out / "figures/frontier-bernoulli_toy.txt").read_text()
-    assert "concrete N=1 at τ = 1;" in stars and "st_gumbel N=1 at τ = 2." in stars
+    assert "concrete N=1 at τ = 1 (0.5 to 2);" in stars and "st_gumbel N=1 at τ = 2 (above 1)." in stars
 
 
 def test_every_figure_has_its_files_and_its_caption(study) -> None:

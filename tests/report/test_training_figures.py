@@ -234,6 +234,18 @@ def test_one_n_is_said_once(tmp_path: Path) -> None:
     assert found is not None and {(row[1], row[2]) for row in found.body} == {("rloo", "1"), ("exact", "–")}
 
 
+def test_panels_have_letters_units_and_the_sense_of_the_objective(tmp_path: Path) -> None:
+    rows: list[trainings.Row] = [(0, step, "", "", "exact_loss", 0.25 + 1e-5 * step, math.nan) for step in (0, 100)]
+    rows += [(0, step, "", "rloo", "variance", 1.0 + step, math.nan) for step in (0, 100)]
+    for maximize, title, unit in ((True, "(a) exact objective, maximised", "objective"), (False, "(a) exact loss", "loss")):
+        trainings.write(tmp_path / title, "rloo", rows, model="bernoulli_toy", seeds=(0,), maximize=maximize)
+        (plot,) = plots_of(tmp_path / title)
+        panels = drawn(plot).axes
+        assert [panel.get_title(loc="left") for panel in panels] == [title, "(b) gradient variance"]
+        assert [panel.get_ylabel() for panel in panels] == [unit, "variance"]
+        assert "the sum over all coordinates" in plot.caption
+
+
 def test_trainings_that_differ_in_n_alone_are_told_apart(tmp_path: Path) -> None:
     for n in (2, 8):
         trainings.vae(tmp_path, "rloo", -105 + n, {"rloo": 3.0}, num_samples=n)

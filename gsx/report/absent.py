@@ -1,0 +1,68 @@
+"""What an experiment has planned and nothing complete is there of, as results without numbers: where curves break."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gsx.records import Cost, GsxError, Result, Verdict
+from gsx.store import RunDirectory
+from gsx.store.experiment import find_experiments, read_experiment
+from gsx.store.find import TRAINING
+
+
+@dataclass(frozen=True)
+class Absent:
+    what: str  # the step it is a part of
+    directory: RunDirectory
+    result: Result  # its configuration; no statistic exists
+
+
+def absent(paths: Sequence[Path], complete: Container[str]) -> Iterator[Absent]:
+    """The runs that experiments at or below `paths` plan, but for those `complete` (by result_id). A plan is read as a stranger's file:
+    what is no configuration is left to the table of missing cells, which needs none."""
+    seen: set[str] = set()
+    for folder in find_experiments(paths):
+        try:
+            stored = read_experiment(folder)
+        except (GsxError, OSError):
+            continue
+        for name, step in stored.steps.items() if stored else ():
+            for cell in step.cells or ():
+                if cell.result_id in complete or cell.result_id in seen or cell.folder.startswith(TRAINING):
+                    continue
+                seen.add(cell.result_id)
+                result = _without_numbers(cell.result_id, cell.config)
+                if result is not None:
+                    yield Absent(f"step {name} of gsx reproduce {stored.name}", RunDirectory(folder / cell.folder), result)  # type: ignore[union-attr]
+
+
+def _without_numbers(result_id: str, config: dict[str, Any]) -> Result | None:
+    estimator, model, n, r = (config.get(key) for key in ("estimator", "model", "num_samples", "num_replicates"))
+    if not (isinstance(estimator, dict) and isinstance(model, dict) and isinstance(n, int) and isinstance(r, int) and n > 0 and r > 0):
+        return None
+    names = estimator.get("name"), model.get("name")
+    if not all(isinstance(name, str) for name in names):
+        return None
+    return Result(
+        result_id=result_id,
+        status="missing",
+        config=config,
+        estimator=str(names[0]),
+        model=str(names[1]),
+        engine=str(config.get("engine")),
+        num_samples=n,
+        num_replicates=r,
+        blocks=0,
+        summary={},
+        parameters={},
+        reference={},
+        verdict=Verdict("inconclusive", None, None, None, None),
+        cost=Cost(0, 0, 0),
+        nonfinite={},
+        tuning={},
+        moments_sha256="",
+        provenance={},
+    )
