@@ -32,6 +32,7 @@ MOST_TIES = 5
 
 HEADINGS = ["model", "distribution", "cost", "equal", "budget", "least MSE", "ties with it", "baseline", "MSE"]
 HEADINGS += ["MSE / baseline's", "95 % interval"]
+CHOICES = ("model", "distribution", "cost", "equal")
 
 NOTES = (
     "How to read it: a budget of B buys B / c independent estimates of cost c, whose mean has the squared error variance c / B + bias². An "
@@ -85,7 +86,7 @@ def table(groups: Sequence[Group], baseline: str, variances: relative.Variances)
         notes.append(f"Left out: {'; '.join(shown)}.")
     compared = " or ".join(sorted({row["baseline_estimator"] for row in rows if row["baseline_estimator"]}))
     title = "Which estimator for my problem" + (f", beside {compared}" if compared else "")
-    return Table("advice", title, HEADINGS, list(_body(rows)), pd.DataFrame(rows, dtype=object), notes, 8)
+    return Table("advice", title, HEADINGS, list(_body(rows)), pd.DataFrame(rows, dtype=object), notes, 8, CHOICES)
 
 
 def _baselines(rows: Sequence[dict[str, Any]], wanted: str) -> str:

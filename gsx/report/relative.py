@@ -44,7 +44,7 @@ def table(groups: Sequence[Group], baseline: str, variances: Variances) -> Table
     if not len(frame):
         return None
     body = [_printed(row) for row in frame.to_dict("records")]
-    return Table("relative_variance", f"Variance relative to {baseline}", HEADINGS, body, frame, [NOTE], words=3)
+    return Table("relative_variance", f"Variance relative to {baseline}", HEADINGS, body, frame, [NOTE], 3, ("model", "baseline", "errors"))
 
 
 def _rows(group: Group, baseline: str, variances: Variances) -> Iterator[dict[str, Any]]:

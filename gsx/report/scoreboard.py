@@ -18,6 +18,8 @@ from gsx.report.table import Table
 from gsx.report.tables import columns
 
 HEADINGS = ("experiment", "finding", "origin", "claimed", "measured [95 % interval]", "exact", "verdict")
+#: Columns of text that sort by a number.
+SORTED_BY = {"claimed": "claimed_low", "measured [95 % interval]": "measured", "exact": "exact"}
 TITLE = "Scoreboard: published findings, and expectations of our own"
 #: What there is of each origin.
 COUNTED = {"published": "{} published finding{}", "ours": "{} expectation{} of our own", "": "{} number{} held against nothing"}
@@ -33,7 +35,8 @@ def scoreboard(paths: Sequence[Path]) -> Table | None:
     body = [_read(study, judged) for study, judged in rows]
     frame = pd.DataFrame([_full(study, judged) for study, judged in rows], dtype=object)
     notes = [*RULES, *said, told(counts(frame))] if rows else said
-    return Table("scoreboard", TITLE, HEADINGS, body, frame, notes, words=3)
+    order = {heading: list(frame[column]) for heading, column in SORTED_BY.items()} if rows else {}
+    return Table("scoreboard", TITLE, HEADINGS, body, frame, notes, 3, ("experiment", "origin", "verdict"), order)
 
 
 def counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -67,7 +70,15 @@ def _notes(study: Study) -> list[str]:
 
 def _read(study: Study, judged: Judged) -> list[str]:
     verdict = judged.verdict + (f" ({judged.reason})" if judged.reason else "")
-    return [study.experiment.folder, judged.finding.says, judged.finding.origin, _claimed(judged), _measured(judged), _exact(judged), verdict]
+    return [
+        study.experiment.folder,
+        judged.finding.says,
+        judged.finding.origin,
+        _claimed(judged),
+        _measured(judged),
+        _exact(judged),
+        verdict,
+    ]
 
 
 def _claimed(judged: Judged) -> str:

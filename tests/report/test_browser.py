@@ -113,10 +113,10 @@ def test_what_has_no_value_comes_last_both_ways(page: Browser) -> None:
 
 def test_filtering(page: Browser) -> None:
     total = len(column(page, "estimator"))
-    focus(page, "#text")
+    focus(page, "#filter-runs [name=text]")
     page.type("st_gumbel τ=0.5")
     assert [label.split(",")[0] for label in column(page, "estimator")] == ["st_gumbel τ=0.5"]
-    assert page.script("document.getElementById('shown').textContent") == f"1 of {total} runs"
+    assert page.script("document.querySelector('#filter-runs output').textContent") == f"1 of {total} runs"
     page.script("document.querySelector('form button[type=reset]').click()")
     page.settle()
     assert len(column(page, "estimator")) == total

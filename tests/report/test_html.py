@@ -16,7 +16,8 @@ from gsx.cli.compose import composing
 from gsx.records import Interval, Layout
 from gsx.report import build, report, rerun
 from gsx.report.html import bars, page, svg
-from gsx.report.html.page import _json, _numeric_columns, _order
+from gsx.report.html.page import _json
+from gsx.report.html.shown import numeric_columns, order
 from gsx.report.table import Table
 from tests.report import factory
 
@@ -189,7 +190,7 @@ def test_a_bar_lies_where_its_numbers_lie() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "order"),
+    ("text", "key"),
     [
         ("1.234(5)e-3", "1.234e-3"),
         ("−2(3)e-8", "-2e-8"),
@@ -201,14 +202,14 @@ def test_a_bar_lies_where_its_numbers_lie() -> None:
         ("", ""),
     ],
 )
-def test_what_a_cell_sorts_by(text: str, order: str) -> None:
-    assert _order(text) == order
+def test_what_a_cell_sorts_by(text: str, key: str) -> None:
+    assert order(text) == key
 
 
 def test_any_table_is_shown_with_its_badges() -> None:
     body = [["ARMS", "4.2(1)e-6", "reproduced", "–"], ["<b>RLOO</b>", "10(2)", "not reproduced", "2"]]
     table = Table("scoreboard", "Scoreboard", ["finding", "measured", "verdict", "exact"], body, pd.DataFrame(), ["a <note>"])
-    assert _numeric_columns(table) == {1, 3}
+    assert numeric_columns(table) == {1, 3}
     text = page([], {}, [table], [], [], [], [])
     seen = Outline(text)
     badges = [(a["class"], a["title"]) for tag, a in seen.tags if tag == "span" and str(a.get("class")).startswith("badge")]
