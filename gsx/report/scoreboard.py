@@ -122,7 +122,7 @@ def _exact(judged: Judged) -> str:
 
 
 def _ends(found: Interval, error: float | None) -> str:
-    return "" if found.ci is None else " [" + ", ".join(rounding.beside(end, error) for end in found.ci) + "]"
+    return "" if found.ci is None else f" {rounding.ends(found.ci, error)}"
 
 
 def _full(study: Study, judged: Judged) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def of(trajectory: Trajectory) -> list[dict[str, Any]]:
     curve = trajectory.curve
     there = set(zip(curve["metric"], curve["split"], strict=True))
     objective = [pair for pair in _OBJECTIVES if pair in there][:1]
-    drawn = []
+    drawn: list[dict[str, Any]] = []
     for metric, split in objective:
         drawn += _drawing(curve[(curve["metric"] == metric) & (curve["split"] == split)], ", ".join(filter(None, [NAMES[metric], split])))
     own = curve[(curve["metric"] == "variance") & (curve["estimator"] == trajectory.estimator)]

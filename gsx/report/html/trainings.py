@@ -135,8 +135,8 @@ def _ended(found: Any) -> tuple[str, str, str]:
         return rounding.ABSENT, "", ""
     numbers = [x for x in singles if isinstance(x, float)] if isinstance(singles, list) else []
     shown = [rounding.beside(x, interval.se) for x in numbers[:MOST_SEEDS]] + ["…"] * (len(numbers) > MOST_SEEDS)
-    ends = ", ".join(rounding.beside(end, interval.se) for end in interval.ci or ())
-    return rounding.concise(interval.value, interval.se), f"[{ends}]" if ends else "", ", ".join(shown)
+    ends = rounding.ends(interval.ci, interval.se) if interval.ci else ""
+    return rounding.concise(interval.value, interval.se), ends, ", ".join(shown)
 
 
 def _seeds(trained: Trained, training: Training) -> Iterator[list[str]]:
