@@ -198,7 +198,7 @@ def _body(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
 def _said(row: dict[str, Any]) -> tuple[list[str], list[str]]:
     """What a line says for every budget of it."""
     ties = row["ties"].split("; ") if row["ties"] else []
-    told = ", ".join(ties[:MOST_TIES]) + (f", {len(ties) - MOST_TIES} more" if len(ties) > MOST_TIES else "")
+    told = "; ".join(ties[:MOST_TIES]) + (f"; {len(ties) - MOST_TIES} more" if len(ties) > MOST_TIES else "")
     head = [row[key] for key in ("model", "distribution", "cost", "equal")]
     return head, [row["label"], told, row["baseline"] or rounding.ABSENT]
 

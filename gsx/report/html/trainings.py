@@ -125,7 +125,7 @@ def _took(trajectory: Trajectory) -> str:
 def _metric(name: str) -> str:
     """`variance.train.rloo` as "gradient variance, train, rloo"."""
     metric, *around = name.split(".", 2)
-    return escape.line(", ".join([NAMES.get(metric, metric), *around]))
+    return escape.line(", ".join([{**NAMES, "bias_sq": "bias²"}.get(metric, metric), *around]))
 
 
 def _ended(found: Any) -> tuple[str, str, str]:

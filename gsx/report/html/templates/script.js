@@ -122,6 +122,7 @@ function panel(section) {
     box.classList.toggle("wide", section.head.length > 3);
   }
   for (const drawing of section.curves ?? []) box.append(curves(drawing));
+  if (section.curves) box.classList.add("wide");
   if (section.text) box.append(element("p", {}, section.text));
   for (const code of section.code ?? []) {
     const line = element("div", { class: "command" }, element("code", {}, code));
