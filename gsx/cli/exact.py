@@ -12,7 +12,7 @@ from gsx.records import IntegrityError
 from gsx.store import PlannedCell, read_experiment
 
 #: The statistics that follow from mean, variance and reference.
-STATISTICS = ("variance", "mse", "bias_sq", "mean")
+STATISTICS = ("variance", "mse", "bias_sq", "mean", "variance_times_evaluations")
 
 #: Random numbers of an estimate above which finding out that there is no exact value takes minutes.
 MOST = 32

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from gsx.records import Interval
-from gsx.report import relative, rounding
+from gsx.report import relative, rounding, tables
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.table import Table
 from gsx.statistics import student_t_quantile
@@ -30,20 +30,21 @@ ACCESS = {"black box": False, "with its gradient": True}
 SLACK = 1.25
 MOST_TIES = 5
 
-HEADINGS = ["model", "distribution", "cost", "equal", "budget", "least MSE", "ties with it", "baseline", "MSE"]
+HEADINGS = ["model", "distribution", "cost is", "at equal", "budget", "least MSE", "ties with it", "baseline", "MSE"]
 HEADINGS += ["MSE / baseline's", "95 % interval"]
+CHOICES = HEADINGS[:4]
 
 NOTES = (
     "How to read it: a budget of B buys B / c independent estimates of cost c, whose mean has the squared error variance c / B + bias². An "
     "unbiased estimator's falls as 1 / B; a biased one's stops at its bias², so that the best choice may change with the budget.",
     "Budgets are evaluations of the cost (gradients of the cost are not counted, though they cost time), or times of the model's plain "
     "one-sample step. An estimate dearer than the budget cannot take part.",
-    "Cost: a black box leaves the estimators that need no gradient of the cost; with its gradient all are compared.",
+    "A cost that is a black box leaves the estimators that need no gradient of it; with its gradient all are compared.",
     "Ties: the 95 % interval of their MSE over the least one's reaches 1. The best of many is picked by its measured value: among ties, "
     "the order is chance. Ratios of unbiased estimators at equal evaluations are paired by segment where both saw the same random numbers.",
     "Tuning is not paid for. An estimator counts as unbiased where it is declared so on this model and its measured verdict is not biased.",
-    "Budgets with the same answer, baseline and ratio share a line, with the MSE of the smallest and of the largest; the CSV file has a "
-    "row for each.",
+    "Budgets with the same answer, ties and baseline share a line, with the numbers at the smallest and at the largest; the CSV file has "
+    "a row for each.",
 )
 
 
@@ -85,7 +86,7 @@ def table(groups: Sequence[Group], baseline: str, variances: relative.Variances)
         notes.append(f"Left out: {'; '.join(shown)}.")
     compared = " or ".join(sorted({row["baseline_estimator"] for row in rows if row["baseline_estimator"]}))
     title = "Which estimator for my problem" + (f", beside {compared}" if compared else "")
-    return Table("advice", title, HEADINGS, list(_body(rows)), pd.DataFrame(rows, dtype=object), notes, 8)
+    return Table("advice", title, HEADINGS, list(_body(rows)), pd.DataFrame(rows, dtype=object), notes, 8, CHOICES)
 
 
 def _baselines(rows: Sequence[dict[str, Any]], wanted: str) -> str:
@@ -160,8 +161,7 @@ def _of_group(group: Group, baseline: str, variances: relative.Variances) -> Ite
         row |= {"ties": "; ".join(c.cell.label for c in ties), "baseline_estimator": compared}
         row |= {"baseline": base and base.cell.label}
         over = None if base is None or base is best else _ratio(best, base, budget, currency, of_variances)
-        low, high = (over.ci if over else None) or (None, None)
-        row |= {"ratio": over.value if over else (1.0 if base is best else None), "ratio_ci_low": low, "ratio_ci_high": high}
+        row |= tables.columns("ratio", over or (Interval(1.0, None, None) if base is best else None))
         yield row | {"candidates": len(affordable), "run": best.cell.name}
 
 
@@ -187,23 +187,23 @@ def _reaches_one(ratio: Interval | None) -> bool:
 
 
 def _body(rows: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
-    """Budgets for which the same can be said are one line: all but the budget and its MSE."""
-    for (head, answer, ratio), same in itertools.groupby(rows, _said):
+    """Budgets for which the same can be said are one line, with the numbers of the first and of the last."""
+    for (head, answer), same in itertools.groupby(rows, _said):
         run = list(same)
-        ends = [run[0], run[-1]] if len(run) > 1 else run
-        budget, mse = (" to ".join(dict.fromkeys(texts)) for texts in zip(*((str(row["budget"]), _mse(row)) for row in ends), strict=True))
-        yield [*head, budget, *answer, mse, *ratio]
+        numbers = zip(*map(_numbers, [run[0], run[-1]] if len(run) > 1 else run), strict=True)
+        budget, *others = (" to ".join(dict.fromkeys(texts)) for texts in numbers)
+        yield [*head, budget, *answer, *others]
 
 
-def _said(row: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
-    """What a line says for every budget of it, as it is printed."""
+def _said(row: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """What a line says for every budget of it."""
     ties = row["ties"].split("; ") if row["ties"] else []
-    told = ", ".join(ties[:MOST_TIES]) + (f", {len(ties) - MOST_TIES} more" if len(ties) > MOST_TIES else "")
-    ratio = rounding.ABSENT if row["ratio"] is None else f"{row['ratio']:.3g}"
-    ends = rounding.ABSENT if row["ratio_ci_low"] is None else f"[{row['ratio_ci_low']:.3g}, {row['ratio_ci_high']:.3g}]"
+    told = "; ".join(ties[:MOST_TIES]) + (f"; {len(ties) - MOST_TIES} more" if len(ties) > MOST_TIES else "")
     head = [row[key] for key in ("model", "distribution", "cost", "equal")]
-    return head, [row["label"], told, row["baseline"] or rounding.ABSENT], [ratio, ends]
+    return head, [row["label"], told, row["baseline"] or rounding.ABSENT]
 
 
-def _mse(row: dict[str, Any]) -> str:
-    return rounding.concise(row["mse"], row["mse_se"])
+def _numbers(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    ratio, se, low, high = (row[f"ratio{part}"] for part in ("", "_se", "_ci_low", "_ci_high"))
+    ends = rounding.ends(None if low is None else (low, high), se)
+    return str(row["budget"]), rounding.concise(row["mse"], row["mse_se"]), rounding.concise(ratio, se), ends

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gsx.experiment import Crossing, CurveNumber, Finding
+from gsx.experiment import Finding
 from gsx.records import Interval
 from gsx.report.estimate import Estimate, by_ratio, difference, ratio
 from gsx.report.quantities import cells_of, evaluate
@@ -41,8 +41,9 @@ RULES = (
     "known, and so its interval reaches from the one to the other, and beyond where their errors do: settings far apart decide nothing.",
     "the best of a grid: the setting, of those that were measured, at which a number is least; its interval spans the settings not "
     "significantly worse, is open at an end of the grid, and says nothing on what lies between two settings.",
-    "exact: by enumeration or quadrature, without sampling; ≠ marks a measured value that is further from it than twice its interval, "
-    "which is a fault of ours and of no publication.",
+    "exact: the same number by enumeration or quadrature, without sampling; of a crossing the root of a cubic of the exact log ratios at "
+    "the four settings around it, with what it moves by without the furthest of them. What is claimed holds or fails for the exact number. "
+    "≠ marks a measured value that is further from the exact one than twice its interval, which is a fault of ours and of no publication.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
 )
 
@@ -55,8 +56,9 @@ class Judged:
     verdict: str
     measure: str = ""  # value | ratio | difference
     measured: Interval | None = None
-    exact: float | None = None
+    exact: Interval | None = None  # its se and interval are the error of an interpolation, or 0
     agrees: bool | None = None  # measured with exact
+    holds: bool | None = None  # what is claimed, of what is exact
     reason: str = ""
     num_replicates: int | None = None
     seed: int | None = None
@@ -74,22 +76,11 @@ class _Outcome:
 
 def judge(study: Study, finding: Finding) -> Judged:
     try:
-        estimates = [evaluate(study, quantity, study.measured) for quantity in finding.quantities]
+        estimates = [evaluate(study, quantity) for quantity in finding.quantities]
     except Absent as absent:
         return Judged(finding, absent.verdict, reason=absent.reason)
     outcome = _outcome(finding, estimates)
-    exact, agrees = None, None
-    try:
-        if any(isinstance(quantity.number, CurveNumber | Crossing) for quantity in finding.quantities):
-            raise Absent("inconclusive", "nothing is exact along a training, or between two settings")
-        true = _outcome(finding, [evaluate(study, quantity, study.exactly) for quantity in finding.quantities])
-    except Absent:
-        pass
-    else:
-        # The closest of several may be another one in truth; then the two numbers are not of the same thing.
-        if finding.kind != "least":
-            exact = true.interval.value
-            agrees = _agree(outcome.interval, true.interval)
+    exact, holds = _exactly(study, finding, outcome.closest)
     results = [study.result(cell.result_id, cell.folder) for quantity in finding.quantities for cell in cells_of(study, quantity)]
     return Judged(
         finding,
@@ -97,13 +88,37 @@ def judge(study: Study, finding: Finding) -> Judged:
         outcome.measure,
         outcome.interval,
         exact,
-        agrees,
+        None if exact is None else _agree(outcome.interval, exact),
+        holds,
         "no interval" if outcome.interval.ci is None else "",
         min((result.num_replicates for result in results if result.num_replicates > 1), default=None),
         next((int(result.config["seed"]) for result in results if isinstance(result.config.get("seed"), int)), None),
         estimates[0].grid if len(estimates) == 1 else None,
         outcome.closest,
     )
+
+
+def _exactly(study: Study, finding: Finding, closest: int) -> tuple[Interval | None, bool | None]:
+    """The number that is shown, exactly, and whether what is claimed is true; None where it cannot be known.
+
+    Of `least` the pair that is shown is the one that is closest as measured, which another may be in truth.
+    """
+    known: list[Estimate | None] = []
+    for quantity in finding.quantities:
+        try:
+            known.append(evaluate(study, quantity, exactly=True))
+        except Absent:
+            known.append(None)
+    left, *right = known
+    shown = [left, *right[closest : closest + 1]]
+    if left is None or None in shown:
+        return None, None
+    every = [one for one in known if one is not None]
+    verdict = _outcome(finding, every).verdict
+    if len(every) < len(known) and verdict != "not reproduced":  # one that is less is enough against it
+        verdict = ""
+    number = _outcome(finding, [one for one in shown if one is not None])
+    return number.interval, {"reproduced": True, "not reproduced": False}.get(verdict)
 
 
 def _agree(measured: Interval, exact: Interval) -> bool | None:

@@ -35,6 +35,15 @@ def circumstances(result: Result) -> dict[str, Any]:
     return {key.removesuffix(".name"): value for key, value in flat.items()}
 
 
+def _blocks(result: Result) -> dict[str, Any]:
+    """Follows from R where it was not asked for, and is told after it."""
+    return {"block_size": result.config.get("block_size")}
+
+
+def _around(result: Result) -> dict[str, Any]:
+    return {key: value for key, value in circumstances(result).items() if key != "block_size"}
+
+
 def label(result: Result, siblings: Sequence[Result]) -> str:
     """The estimator's name and the settings in which its runs among `siblings` (the runs on one model) differ: ``concrete τ=0.5, N=4``."""
     return labels(siblings)[next(i for i, sibling in enumerate(siblings) if sibling is result)]
@@ -60,7 +69,7 @@ def labels(siblings: Sequence[Result], without: Collection[str] = ()) -> list[st
         tell(indices, tunables)
         for i in indices:
             parts[i] += [f"N={siblings[i].num_samples}"] if many_n else []
-    for tie_break in (circumstances, lambda result: {"engine": result.engine}, lambda result: {"run": result.result_id[:8]}):
+    for tie_break in (_around, _blocks, lambda result: {"engine": result.engine}, lambda result: {"run": result.result_id[:8]}):
         # A tie is broken among all runs of the estimator, so that every one of a seed sweep names its seed.
         count = Counter(tied := names())
         for indices in runs_of.values():

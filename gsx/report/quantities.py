@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 from gsx.experiment import Argmin, Crossing, CurveNumber, Quantity, Statistic, flat
 from gsx.experiment.fields import is_number
 from gsx.records import Interval
+from gsx.report import root
 from gsx.report.crossing import between, logarithmic
 from gsx.report.curve import curve_number
 from gsx.report.estimate import Estimate, by_ratio, difference, ratio
 from gsx.report.study import Absent, Study, text
 from gsx.store import PlannedCell
 
-#: `Study.measured` or `Study.exactly`.
-Reader = Callable[[PlannedCell, Statistic], Estimate]
 
-
-def evaluate(study: Study, quantity: Quantity, read: Reader) -> Estimate:
-    """Absent where it cannot be."""
+def evaluate(study: Study, quantity: Quantity, exactly: bool = False) -> Estimate:
+    """As it was measured, or from the exact values that are stored with the experiment. Absent where it cannot be."""
     number = quantity.number
     if isinstance(number, CurveNumber):
+        if exactly:
+            raise Absent("inconclusive", "nothing is exact along a training")
         return _training(study, quantity, number)
     if isinstance(number, Statistic):
-        found = read(study.cell(quantity.step, quantity.where), number)
+        cell = study.cell(quantity.step, quantity.where)
+        found = study.exactly(cell, number) if exactly else study.measured(cell, number)
     elif isinstance(number, Argmin):
-        found = _argmin(_grid(study, quantity, number.key, quantity.where, number.of, read), number.key)
+        found = _argmin(_grid(study, quantity, number.key, quantity.where, number.of, exactly), number.key)
     else:
-        a, b = (_grid(study, quantity, number.key, quantity.where | one, number.of, read) for one in number.between)
-        found = _crossing(a, b, number)
+        a, b = (_grid(study, quantity, number.key, quantity.where | one, number.of, exactly) for one in number.between)
+        found = _crossing(a, b, number, exactly)
     found = found.scaled(quantity.times)
     if not quantity.log:
         return found
@@ -63,7 +63,7 @@ def _training(study: Study, quantity: Quantity, number: CurveNumber) -> Estimate
 Grid = dict[float, Estimate]
 
 
-def _grid(study: Study, quantity: Quantity, key: str, where: dict[str, Any], of: Statistic, read: Reader) -> Grid:
+def _grid(study: Study, quantity: Quantity, key: str, where: dict[str, Any], of: Statistic, exactly: bool) -> Grid:
     """The statistic by the value of a key, in the order of the values; every planned cell of the grid must be there."""
     grid: Grid = {}
     for cell in study.cells(quantity.step, where):
@@ -72,7 +72,7 @@ def _grid(study: Study, quantity: Quantity, key: str, where: dict[str, Any], of:
             raise Absent("missing", f"{key}={value} is not a number in a cell with {text(where)}")
         if float(value) in grid:
             raise Absent("missing", f"two cells with {text(where)} have {key}={value}")
-        grid[float(value)] = read(cell, of)
+        grid[float(value)] = study.exactly(cell, of) if exactly else study.measured(cell, of)
     if len(grid) < 2:
         raise Absent("missing", f"{len(grid)} cells have {text(where)}, too few for a grid of {key}")
     return dict(sorted(grid.items()))
@@ -99,10 +99,11 @@ def _argmin(grid: Grid, key: str) -> Estimate:
     return Estimate(Interval(best, None, ends), min(grid) > 0)
 
 
-def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
+def _crossing(a: Grid, b: Grid, number: Crossing, exactly: bool) -> Estimate:
     """Where the first statistic passes the second: on a straight line of the log ratio, with an interval that needs no such line.
 
-    It reaches over the gap between the two settings, and over the propagated error of the two log ratios where that reaches further.
+    It reaches over the gap between the two settings, and over the propagated error of the two log ratios where that reaches further. Of
+    curves that are known exactly it is the root of `root.between`.
     """
     gaps = {}
     for x in (x for x in a if x in b):
@@ -117,6 +118,12 @@ def _crossing(a: Grid, b: Grid, number: Crossing) -> Estimate:
     if len(turns) != 1:
         raise Absent("inconclusive", f"the two cross {len(turns)} times on the grid of {number.key}")
     ((x, y),) = turns
-    found = between(x, y, gaps[x], gaps[y], logarithmic(sorted(gaps)))
+    log = logarithmic(sorted(gaps))
+    if exactly:
+        crossed = root.between(x, y, {at: gap for at, (gap, _) in gaps.items()}, log)
+        if crossed is None:
+            raise Absent("inconclusive", f"two settings of {number.key} do not say how the curves bend")
+        return Estimate(crossed, x > 0, grid=(x, y))
+    found = between(x, y, gaps[x], gaps[y], log)
     low, high = min(found.low, x), max(found.high, y)
     return Estimate(Interval(found.at, None, (low, high)), low > 0, grid=found.grid)

@@ -20,7 +20,8 @@ NOTE = (
     "Variance of one N-sample estimate over the baseline's, with its 95 % interval (delete-one-segment jackknife of the logarithm, "
     "Student t). "
     "Paired: seed, block size and blocks agree, so both saw the same random numbers and segments are left out together; "
-    "independent: they do not, and the two errors are added."
+    "independent: they do not, and the two errors are added in squares. N differs: no run of the baseline has the same number of samples, "
+    "and the ratio is one of unequal work."
 )
 
 
@@ -44,7 +45,7 @@ def table(groups: Sequence[Group], baseline: str, variances: Variances) -> Table
     if not len(frame):
         return None
     body = [_printed(row) for row in frame.to_dict("records")]
-    return Table("relative_variance", f"Variance relative to {baseline}", HEADINGS, body, frame, [NOTE], words=3)
+    return Table("relative_variance", f"Variance relative to {baseline}", HEADINGS, body, frame, [NOTE], 3, ("model", "baseline", "errors"))
 
 
 def _rows(group: Group, baseline: str, variances: Variances) -> Iterator[dict[str, Any]]:
@@ -127,7 +128,6 @@ def ratio_of(own: Result, a: Traces | str, base: Result, b: Traces | str) -> tup
 
 
 def _printed(row: dict[str, Any]) -> list[str]:
-    low, high = row["relative_variance_ci_low"], row["relative_variance_ci_high"]
-    ends = rounding.ABSENT if low is None else f"[{low:.4g}, {high:.4g}]"
-    ratio = rounding.concise(row["relative_variance"], row["relative_variance_se"])
-    return [row["model"], row["label"], row["baseline"], ratio, ends, row["errors"], row["notes"]]
+    ratio, se, low, high = (row[f"relative_variance{part}"] for part in ("", "_se", "_ci_low", "_ci_high"))
+    ends = rounding.ends(None if low is None else (low, high), se)
+    return [row["model"], row["label"], row["baseline"], rounding.concise(ratio, se), ends, row["errors"], row["notes"]]

@@ -56,6 +56,11 @@ def beside(value: float, se: float | None) -> str:
     return "0" if value == 0 else re.sub(r"\(\d+\)", "", concise(value, se))
 
 
+def ends(ci: tuple[float, float] | None, se: float | None) -> str:
+    """An interval, to the digit that its value is given to: ``[1.21, 1.26]``."""
+    return ABSENT if ci is None else f"[{beside(ci[0], se)}, {beside(ci[1], se)}]"
+
+
 def given(value: float) -> str:
     """A number that somebody wrote down, as they did: ``0.24904``."""
     return _plain(f"{value:.12g}")

@@ -18,6 +18,8 @@ from gsx.report.table import Table
 from gsx.report.tables import columns
 
 HEADINGS = ("experiment", "finding", "origin", "claimed", "measured [95 % interval]", "exact", "verdict")
+#: Columns of text that sort by a number.
+SORTED_BY = {"claimed": "claimed_low", "measured [95 % interval]": "measured", "exact": "exact"}
 TITLE = "Scoreboard: published findings, and expectations of our own"
 #: What there is of each origin.
 COUNTED = {"published": "{} published finding{}", "ours": "{} expectation{} of our own", "": "{} number{} held against nothing"}
@@ -33,7 +35,8 @@ def scoreboard(paths: Sequence[Path]) -> Table | None:
     body = [_read(study, judged) for study, judged in rows]
     frame = pd.DataFrame([_full(study, judged) for study, judged in rows], dtype=object)
     notes = [*RULES, *said, told(counts(frame))] if rows else said
-    return Table("scoreboard", TITLE, HEADINGS, body, frame, notes, words=3)
+    order = {heading: list(frame[column]) for heading, column in SORTED_BY.items()} if rows else {}
+    return Table("scoreboard", TITLE, HEADINGS, body, frame, notes, 3, ("experiment", "origin", "verdict"), order)
 
 
 def counts(frame: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -66,9 +69,16 @@ def _notes(study: Study) -> list[str]:
 
 
 def _read(study: Study, judged: Judged) -> list[str]:
-    exact = "" if judged.exact is None else rounding.concise(judged.exact) + (" ≠" if judged.agrees is False else "")
     verdict = judged.verdict + (f" ({judged.reason})" if judged.reason else "")
-    return [study.experiment.folder, judged.finding.says, judged.finding.origin, _claimed(judged), _measured(judged), exact, verdict]
+    return [
+        study.experiment.folder,
+        judged.finding.says,
+        judged.finding.origin,
+        _claimed(judged),
+        _measured(judged),
+        _exact(judged),
+        verdict,
+    ]
 
 
 def _claimed(judged: Judged) -> str:
@@ -103,8 +113,16 @@ def _measured(judged: Judged) -> str:
     return f"{prefix}{rounding.beside(found.value, unit)}{_ends(found, unit)}{grid}"
 
 
+def _exact(judged: Judged) -> str:
+    found = judged.exact
+    if found is None:
+        return ""
+    holds = "" if judged.holds is None else ", holds" if judged.holds else ", fails"
+    return rounding.concise(found.value, found.se) + (" ≠" if judged.agrees is False else "") + holds
+
+
 def _ends(found: Interval, error: float | None) -> str:
-    return "" if found.ci is None else " [" + ", ".join(rounding.beside(end, error) for end in found.ci) + "]"
+    return "" if found.ci is None else f" {rounding.ends(found.ci, error)}"
 
 
 def _full(study: Study, judged: Judged) -> dict[str, Any]:
@@ -117,6 +135,8 @@ def _full(study: Study, judged: Judged) -> dict[str, Any]:
     row |= {"claimed_low": low, "claimed_high": high, "tolerance": finding.tolerance, "measure": judged.measure}
     row |= columns("measured", judged.measured)
     row |= dict(zip(("between_low", "between_high"), judged.grid or (None, None), strict=True))
-    row |= {"exact": judged.exact, "agrees": "" if judged.agrees is None else "yes" if judged.agrees else "no"}
+    exact = judged.exact
+    row |= {"exact": exact and exact.value, "exact_error": exact and exact.se}
+    row |= {key: {None: "", True: "yes", False: "no"}[told] for key, told in (("agrees", judged.agrees), ("holds", judged.holds))}
     row |= {"verdict": judged.verdict, "reason": judged.reason, "size": study.experiment.size}
     return row | {"num_replicates": judged.num_replicates, "seed": judged.seed}

@@ -177,9 +177,11 @@ class Study:
             table = RunDirectory(self.folder / cell.folder).read_coordinates()
             reference = np.array(table.columns["reference"] if table else [])[columns(layout, number)]
             value = float(((mean - reference) ** 2).sum()) + (value if number.name == "mse" else 0.0)
+        elif number.name == "variance_times_evaluations":
+            value *= result.cost.evaluations
         elif number.name not in ("variance", "mean"):
             raise Absent("inconclusive", "no exact value")
-        return Estimate.exactly(value, number.name != "mean", stored["error"])
+        return Estimate.exactly(value, number.name in POSITIVE, stored["error"])
 
 
 def columns(layout: Layout, number: Statistic) -> slice:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -21,6 +21,8 @@ class Table:
     frame: pd.DataFrame
     notes: Sequence[str] = ()
     words: int = 1  # the first columns, which are text
+    choices: Sequence[str] = ()  # headings whose values a page lets its reader choose from
+    order: Mapping[str, Sequence[float | None]] = field(default_factory=dict)  # by heading, what the rows of a text sort by
 
     def csv(self) -> str:
         return tables.csv(self.frame)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,13 @@ from gsx.report.trained import Trained
 _FREE = ("estimator", "num_samples", "tune", "seeds", "seed", "device", "plugins", "probe", "probe_every", "probe_replicates", "reference")
 _SILENT = ("name", "evaluate_every")
 _NAMED = {"num_samples": "N"}
+#: By which settings trainings are told apart first, and what is a long value.
+_ROOMS = ("data", "model", "optimizer")
+LONG = 24
 _BINARIZED = {"threshold": ", binarized by threshold", "stochastic": ", binarized at random, once", "none": ", not binarized"}
+
+#: What is optimised, in the order of a table.
+_OBJECTIVES = ("elbo", "bound", "exact_loss", "loss")
 
 #: What a relaxation is trained with is another objective.
 LOSS_NOTE = "The loss is that of the training's own estimates: of a relaxation, of relaxed variables, and no bound on anything."
@@ -56,6 +63,12 @@ class Trajectory:
         of = zip(names, wanted[: len(names)], strict=True)
         number = {name: settings["num_samples"] for name, settings in of if FAMILY.get(name) != "exact"}
         return {name: n for name, n in number.items() if isinstance(n, int)}
+
+    @property
+    def seconds(self) -> dict[int, float]:
+        """How long each seed took, as far as it has come."""
+        clock = self.curve[self.curve["metric"] == "seconds"]
+        return {int(seed): float(value) for seed, value in clock.groupby("seed")["value"].max().items() if math.isfinite(value)}
 
     @property
     def batch(self) -> int | None:
@@ -98,6 +111,7 @@ def table(courses: Sequence[Course]) -> Table | None:
     """How each training ended, a row each, with intervals over its seeds; None where there is none."""
     ended = [(course, trajectory) for course in courses for trajectory in course.trajectories]
     metrics = list(dict.fromkeys(metric for _, trajectory in ended for metric in trajectory.summary if _is_objective(metric)))
+    metrics.sort(key=lambda metric: _OBJECTIVES.index(metric.partition(".")[0]))
     if not ended:
         return None
     body, rows = [], []
@@ -114,17 +128,32 @@ def table(courses: Sequence[Course]) -> Table | None:
         )
         for metric, found in told.items():
             row |= tables.columns(metric, Interval.from_json(found or None))
-        rows.append(row | {"training": trajectory.name})
-    headings = ["model", "estimator", "N", "steps", "seeds", *(metric.replace(".", ", ") for metric in metrics)]
-    notes = ["At the end of each training: mean over seeds, with its standard error. N: samples per estimate."]
+        took = trajectory.seconds.values()
+        seconds = sum(took) / len(took) if took else None
+        body[-1].append(rounding.ABSENT if seconds is None else f"{seconds:.0f}")
+        rows.append(row | {"seconds": seconds, "training": trajectory.name})
+    headings = [
+        "model",
+        "estimator",
+        "N",
+        "steps",
+        "seeds",
+        *(metric.replace("_", " ").replace(".", ", ") for metric in metrics),
+        "s / seed",
+    ]
+    notes = [
+        "At the end of each training: mean over seeds, with its standard error. N: samples per estimate; s / seed: mean wall time in "
+        "seconds, with whatever else the machine did. Beside its model is what tells a training from the others; the rest is in its "
+        "configuration."
+    ]
     notes += [f"{course.label}: {data}." for course in courses if (data := course.trajectories[0].data)]
     if "loss.train" in metrics and any(FAMILY.get(trajectory.estimator) == "relaxation" for _, trajectory in ended):
         notes.append(LOSS_NOTE)
-    return Table("trainings", "Trainings", headings, body, pd.DataFrame(rows, dtype=object), notes, words=2)
+    return Table("trainings", "Trainings", headings, body, pd.DataFrame(rows, dtype=object), notes, 2, ("model", "estimator"))
 
 
 def _is_objective(metric: str) -> bool:
-    return metric.partition(".")[0] in ("elbo", "bound", "exact_loss", "loss")
+    return metric.partition(".")[0] in _OBJECTIVES
 
 
 def _setting(trajectory: Trajectory) -> dict[str, Any]:
@@ -140,11 +169,33 @@ def _courses(found: list[Trajectory]) -> list[Course]:
     courses = []
     for model in sorted({key[0] for key in members}):
         keys = sorted(key for key in members if key[0] == model)
-        told = labels.differences([_setting(members[key][0]) for key in keys])
+        told = labels.differences(_telling([_setting(members[key][0]) for key in keys]))
         for key, differing in zip(keys, told, strict=True):
             text = " ".join(filter(None, [model, ", ".join(differing)]))
             courses.append(Course(text, escape.slug(text), tuple(_labelled(members[key]))))
     return courses
+
+
+def _telling(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each the fewest settings that tell all of them apart, one after the other: that which parts most, and what is short to say."""
+    told = [{key: _short(value) for key, value in one.items()} for one in settings]
+    kept: list[str] = []
+
+    def parts(key: str) -> tuple[int, bool, int, int, str]:
+        apart = len({canonical_json([one.get(name) for name in (*kept, key)]) for one in settings})
+        longest = max(len(canonical_json(one.get(key))) for one in told)
+        room = key.partition(".")[0]
+        return -apart, longest > LONG, _ROOMS.index(room) if room in _ROOMS else len(_ROOMS), len(key), key
+
+    while len({canonical_json([one.get(key) for key in kept]) for one in settings}) < len(settings):
+        kept.append(min({key for one in settings for key in one} - set(kept), key=parts))
+    return [{key: one[key] for key in kept if key in one} for one in told]
+
+
+def _short(value: Any) -> Any:
+    """A list of many equal numbers by how many they are."""
+    many = isinstance(value, list) and len(value) > 3 and all(one == value[0] for one in value)
+    return f"{len(value)} times {canonical_json(value[0])}" if many else value
 
 
 def _labelled(found: list[Trajectory]) -> Iterator[Trajectory]:

@@ -12,9 +12,11 @@ import yaml
 
 from gsx.cli import main
 from gsx.cli.completion import suggestions
+from gsx.cli.exact import _named
 from gsx.cli.run import QUIET
+from gsx.experiment import Experiment
 from gsx.records import IntegrityError
-from gsx.store import read_experiment
+from gsx.store import PlannedCell, read_experiment
 from tests.cli.conftest import Inside
 
 STEP = {
@@ -125,6 +127,14 @@ def test_exact_values_are_told_where_there_are_some(own: Path, inside: Inside) -
     (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
     shutil.rmtree(own / "outputs")
     assert "exact values" not in inside("reproduce", "toy", "--quick", CONF)[2]
+
+
+def test_exact_values_are_asked_of_the_cells_that_findings_name() -> None:
+    cells = [PlannedCell(name, name, {"estimator": {"name": name}, "num_samples": 2}) for name in ("reinforce", "rloo")]
+    for number, named in (("variance_times_evaluations", ["rloo"]), ("bias_sq", ["rloo"]), ("cosine", [])):
+        finding = {"says": "a number", "kind": "measured", "measured": of("rloo", number)}
+        experiment = Experiment.of(TOY | {"findings": [finding]}, "toy")
+        assert [cell.folder for cell in _named(experiment, experiment.steps[0], cells)] == named
 
 
 def test_nothing_exact_is_asked_of_trained_parameters(own: Path, inside: Inside) -> None:

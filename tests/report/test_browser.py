@@ -4,10 +4,12 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from gsx.report import build, html, report
 from gsx.report.collect import collect
+from gsx.report.table import Table
 from tests.report import factory, trainings
 from tests.report.browser import CHROMIUM, Browser
 from tests.report.test_html import HOSTILE, hostile
@@ -113,10 +115,10 @@ def test_what_has_no_value_comes_last_both_ways(page: Browser) -> None:
 
 def test_filtering(page: Browser) -> None:
     total = len(column(page, "estimator"))
-    focus(page, "#text")
+    focus(page, "#filter-runs [name=text]")
     page.type("st_gumbel τ=0.5")
     assert [label.split(",")[0] for label in column(page, "estimator")] == ["st_gumbel τ=0.5"]
-    assert page.script("document.getElementById('shown').textContent") == f"1 of {total} runs"
+    assert page.script("document.querySelector('#filter-runs output').textContent") == f"1 of {total} runs"
     page.script("document.querySelector('form button[type=reset]').click()")
     page.settle()
     assert len(column(page, "estimator")) == total
@@ -293,6 +295,85 @@ def test_five_hundred_runs(browser: Browser, tmp_path: Path) -> None:
     assert busy(browser) - before < 1
     numbers = [float(value) for value in column(browser, "variance")]
     assert len(numbers) == 500 and numbers == sorted(numbers)
+    assert browser.complaints == []
+
+
+def board(verdicts: list[str]) -> str:
+    """A page with a scoreboard of a row for each verdict; the larger number is the shorter text."""
+    measured = [10.0 ** (i % 5 - 2) * (i + 1) for i in range(len(verdicts))]
+    body = [
+        [f"study {i % 2}", f"finding {i}", f"arms / rloo = {number:g} [0, 1e9]", word]
+        for i, (number, word) in enumerate(zip(measured, verdicts, strict=True))
+    ]
+    headings = ["experiment", "finding", "measured", "verdict"]
+    notes = ["how", "to", "judge", "3 findings: as told."]
+    table = Table("scoreboard", "Findings", headings, body, pd.DataFrame(), notes, 2, ("experiment", "verdict"), {"measured": measured})
+    return html.page([], {}, [table], [], [], [], [])
+
+
+def test_findings_are_counted_filtered_and_sorted_by_number(browser: Browser, tmp_path: Path) -> None:
+    verdicts = ["reproduced"] * 9 + ["not reproduced"] * 3 + ["inconclusive (no interval)"] * 2
+    file = tmp_path / "report.html"
+    file.write_text(board(verdicts), encoding="utf-8")
+    browser.open(file.as_uri())
+
+    def shown(heading: str) -> list[str]:
+        return browser.script(f"({COLUMN.replace('#all', '#rows-scoreboard')})({heading!r}, '#rows-scoreboard tbody tr')")
+
+    cards = browser.script("[...document.querySelectorAll('#findings button.card')].map((c) => c.textContent.replace(/\\s+/g, ' ').trim())")
+    assert cards == ["9✓ reproduced", "3✗ not reproduced", "2? inconclusive"]
+    focus(browser, "#findings .card[data-value=inconclusive]")
+    assert "without an interval" in browser.script("document.activeElement.title")  # what it means of a finding, not of a run
+    browser.press("Enter")
+    assert shown("finding") == ["finding 12", "finding 13"] and "(no interval)" in shown("verdict")[0]
+    assert browser.script("document.querySelector('#filter-scoreboard output').textContent") == "2 of 14 rows"
+    focus(browser, "#filter-scoreboard [data-key=c0]")
+    browser.script("(s => { s.value = 'study 1'; s.dispatchEvent(new Event('input', {bubbles: true})); })(document.activeElement)")
+    assert shown("finding") == ["finding 13"]
+    focus(browser, "#filter-scoreboard [type=reset]")
+    browser.press("Enter")
+    focus(browser, "#rows-scoreboard thead th:nth-child(3) button")
+    browser.press("Enter")
+    numbers = [float(text) for text in shown("measured")]
+    assert len(numbers) == 14 and numbers == sorted(numbers) != sorted(numbers, key=str)
+    assert browser.script("document.querySelector('#findings details').open") is False
+    focus(browser, "#findings summary")
+    assert browser.script("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    browser.press("Enter")
+    assert browser.script("document.querySelector('#findings details').open") is True
+    assert browser.complaints == []
+
+
+def test_few_findings_are_counted_without_buttons(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(board(["reproduced", "not reproduced"]), encoding="utf-8")
+    browser.open(file.as_uri())
+    count = "(what) => document.querySelectorAll(`#findings ${what}`).length"
+    assert [browser.script(f"({count})({what!r})") for what in ("div.card", "button.card", "form")] == [2, 0, 0]
+    assert browser.complaints == []
+
+
+def test_a_figure_changes_to_the_dark(browser: Browser, study: str) -> None:
+    browser.open(study)
+    style = "getComputedStyle(document.querySelector"
+    told = f"[{style}('.paper > svg')).filter, {style}('.paper')).backgroundColor]"
+    browser.script("document.documentElement.dataset.theme = 'light'")
+    assert browser.script(told) == ["none", "rgb(255, 255, 255)"]
+    browser.script("document.documentElement.dataset.theme = 'dark'")
+    assert browser.script(told) == ["invert(0.91) hue-rotate(180deg)", "rgb(23, 23, 23)"]
+
+
+def test_the_curves_of_a_training_are_drawn(browser: Browser, lessons: str) -> None:
+    browser.open(lessons)
+    browser.script("document.querySelector('#trainings tbody a').click()")
+    browser.settle()
+    assert browser.script("document.querySelectorAll('#run svg.curves').length") == 2
+    inside = """[...document.querySelectorAll('#run svg.curves')].every((svg) => {
+        const [outer, lines] = [svg.getBoundingClientRect(), [...svg.querySelectorAll('path, text')].map((p) => p.getBoundingClientRect())];
+        return lines.length >= 5 && lines.every((b) => b.width > 0 && b.left >= outer.left - 1 && b.right <= outer.right + 1
+            && b.top >= outer.top - 1 && b.bottom <= outer.bottom + 1);
+    })"""
+    assert browser.script(inside) is True
     assert browser.complaints == []
 
 

@@ -8,15 +8,18 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from gsx.cli.cell import plan
 from gsx.cli.compose import composing
 from gsx.records import Interval, Layout
-from gsx.report import build, report, rerun
+from gsx.report import build, looks, report, rerun
+from gsx.report.canvas import GREY
 from gsx.report.html import bars, page, svg
-from gsx.report.html.page import _json, _numeric_columns, _order
+from gsx.report.html.page import _asset, _json
+from gsx.report.html.shown import numeric_columns, order
 from gsx.report.table import Table
 from tests.report import factory
 
@@ -189,32 +192,54 @@ def test_a_bar_lies_where_its_numbers_lie() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "order"),
+    ("text", "key"),
     [
         ("1.234(5)e-3", "1.234e-3"),
         ("−2(3)e-8", "-2e-8"),
         ("[0.5, 2]", "0.5"),
         ("3 ± 1", "3"),
         ("12%", "12"),
+        ("2.18(3)e8 to 2.18(3)e7", "2.18e8"),
+        ("1 tonne", ""),
         ("4x4 categoricals", ""),
         ("N=2", ""),
         ("", ""),
     ],
 )
-def test_what_a_cell_sorts_by(text: str, order: str) -> None:
-    assert _order(text) == order
+def test_what_a_cell_sorts_by(text: str, key: str) -> None:
+    assert order(text) == key
 
 
 def test_any_table_is_shown_with_its_badges() -> None:
     body = [["ARMS", "4.2(1)e-6", "reproduced", "–"], ["<b>RLOO</b>", "10(2)", "not reproduced", "2"]]
     table = Table("scoreboard", "Scoreboard", ["finding", "measured", "verdict", "exact"], body, pd.DataFrame(), ["a <note>"])
-    assert _numeric_columns(table) == {1, 3}
+    assert numeric_columns(table) == {1, 3}
     text = page([], {}, [table], [], [], [], [])
     seen = Outline(text)
     badges = [(a["class"], a["title"]) for tag, a in seen.tags if tag == "span" and str(a.get("class")).startswith("badge")]
     assert any(kind == "badge good" and title.startswith("reproduced: ") for kind, title in badges)
     assert any(kind == "badge bad" and title.startswith("not reproduced: ") for kind, title in badges)
     assert "<b>RLOO</b>" in seen.text and "a <note>" in seen.text and text.index("findings-title") < text.index("runs-title")
+
+
+def test_every_colour_of_a_figure_can_be_seen_in_the_dark() -> None:
+    """What the style sheet does to a figure in the dark, by the formulas of CSS filters: drawings need a contrast of 3, text one of 4.5."""
+    (share,) = set(map(float, re.findall(r"--print: invert\((.*?)\) hue-rotate\(180deg\)", _asset("style.css"))))
+    turn = np.array([[-0.574, 1.43, 0.144], [0.426, 0.43, 0.144], [0.426, 1.43, -0.856]])
+
+    def dark(colour: str) -> np.ndarray:
+        rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+        return np.clip(turn @ (rgb + share * (1 - 2 * rgb)), 0, 1)
+
+    def light(rgb: np.ndarray) -> float:
+        return float(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+
+    def contrast(colour: str) -> float:
+        return (light(dark(colour)) + 0.05) / (light(dark("#ffffff")) + 0.05)
+
+    assert [round(255 * x) for x in dark("#ffffff")] == [23, 23, 23] and "--paper: #171717" in _asset("style.css")
+    assert all(contrast(colour) > 3 for colour in looks.COLOURS.values())
+    assert contrast("#000000") > 4.5 and contrast(GREY) > 4.5
 
 
 # ------------------------------------------------------------------------------------------------------------------- the command

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import shlex
 from pathlib import Path
@@ -16,11 +17,12 @@ from gsx.cli.report import command
 from gsx.cli.train import plan as plan_training
 from gsx.records import Parameters
 from gsx.report import build, report, rerun, trainings
+from gsx.report.html import curves
 from gsx.store import TrainingDirectory, write_parameters
 from tests.fuzz.test_reports import planned
 from tests.report import factory
 from tests.report.test_html import HOSTILE, Outline
-from tests.report.trainings import vae, write
+from tests.report.trainings import Row, vae, write
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -266,3 +268,73 @@ def test_no_finding_is_measured_behind_a_link(tmp_path: Path) -> None:
     folder.symlink_to(tmp_path / "away")
     report([tmp_path / "outputs"], tmp_path / "r")
     assert ",missing," in scoreboard.read_text()
+
+
+# ---------------------------------------------------------------------------------------------------------------------- curves
+
+
+def test_a_page_has_the_curves_and_the_wall_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "MOST_FIGURES", 1)
+    rows: list[Row] = []
+    for seed in (0, 3):
+        for i in range(301):
+            rows.append((seed, 10 * i, "test", "", "elbo", -100.0 + i / 100, math.nan))
+            rows.append((seed, 10 * i, "train", "rloo", "variance", 10.0 ** (2 - i / 100), 0.1))
+            rows.append((seed, 10 * i, "", "", "seconds", (seed + 1) * i / 10, math.nan))
+    write(tmp_path / "outputs", "rloo", rows, seeds=(0, 3))
+    seen, pages = made(tmp_path)
+    (page,) = pages.values()
+    told = dict(page["Training"]["pairs"])
+    assert told["wall time"] == "150 s, by seed: 30 s, 120 s"
+    assert told["figure"][1] in {attributes.get("id") for _, attributes in seen.tags}
+    first, second = page["Curves"]["curves"]
+    assert first["title"] == "ELBO, test, a line for each of 2 seeds"
+    assert second["title"] == "gradient variance, rloo, log scale, a line for each of 2 seeds"
+    assert [label[3] for label in first["labels"]] == ["-100", "0", "step 3000", "-97"]
+    assert [label[3] for label in second["labels"]] == ["0.1", "0", "step 3000", "100"]
+    for drawing, down in ((first, False), (second, True)):
+        axis, *lines = drawing["lines"]
+        assert axis.startswith("M") and len(lines) == 2
+        for line in lines:
+            at = [tuple(map(float, pair.split())) for pair in line[1:].split("L")]
+            x, y = [a for a, _ in at], [b for _, b in at]
+            assert len(at) <= curves.MOST_POINTS and x == sorted(x) and y == sorted(y, reverse=not down)
+            assert x[-1] == curves.WIDTH - curves.RIGHT and {min(y), max(y)} <= {curves.TOP, curves.HEIGHT - curves.BOTTOM} | {y[0]}
+            assert y[-1] == (curves.HEIGHT - curves.BOTTOM if down else curves.TOP)  # the end is never left out
+
+
+@pytest.mark.parametrize("values", [[math.nan, math.inf, 1.0], [-1e308, 1e308, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [1.0]])
+def test_curves_of_whatever_there_is(tmp_path: Path, values: list[float]) -> None:
+    rows: list[Row] = [(0, step, "train", "", "loss", value, math.nan) for step, value in enumerate(values)]
+    rows += [(0, step, "train", "rloo", "variance", value, math.nan) for step, value in enumerate(values)]
+    write(tmp_path / "outputs", "rloo", rows, seeds=(0,))
+    _, pages = made(tmp_path)
+    (page,) = pages.values()
+    drawn = page.get("Curves", {"curves": []})["curves"]
+    level = values == [1.0, 1.0, 1.0]
+    assert len(drawn) == (2 if level else 1 if values == [0.0, 0.0, 0.0] else 0)
+    assert not re.search("nan|inf", json.dumps(drawn))
+
+
+# ---------------------------------------------------------------------------------------------------------------------- labels
+
+
+def test_trainings_are_told_apart_by_the_fewest_settings() -> None:
+    """Five differ; two are enough, and those of the model are taken before others. What only some have may tell them apart, too."""
+    adam = {"optimizer.name": "adam", "optimizer.betas": [0.9, 0.999]}
+    one = {"dtype": "float32", "model.logits": [0.0], "model.target": 0.45, "steps": 10} | adam
+    other = one | {"model.target": 0.499}
+    many = other | {"dtype": "float64", "model.logits": [0.0] * 200, "optimizer.name": "rmsprop", "steps": 20}
+    del many["optimizer.betas"]
+    short = {"model.logits": [0.0]}
+    assert trainings._telling([one, other, many]) == [
+        short | {"model.target": 0.45},
+        short | {"model.target": 0.499},
+        {"model.logits": "200 times 0.0", "model.target": 0.499},
+    ]
+    assert trainings._telling([one]) == [{}]
+    assert trainings._telling([{"a": 1, "data.name": "digits"}, {"a": 2, "data.name": "mnist"}]) == [
+        {"data.name": "digits"},
+        {"data.name": "mnist"},
+    ]
+    assert trainings._telling([{}, {"only": 1}]) == [{}, {"only": 1}]

@@ -74,6 +74,15 @@ def test_rounded_text_reads_back_within_its_last_digit() -> None:
         assert abs(int(error) * unit - Decimal(se)) <= (unit / 2 if len(mantissa) < 8 else unit)
 
 
+def test_signs_that_latex_has_no_letter_for() -> None:
+    assert escape.latex("2.5e-5 ± 1e-6, 0.3 ≠, [0, ∞] τ²") == r"2.5e-5 $\pm$ 1e-6, 0.3 $\neq$, [0, $\infty$] $\tau$$^2$"
+
+
+def test_the_ends_of_an_interval_have_the_digits_of_its_value() -> None:
+    assert rounding.ends((5.222e-5, 5.586e-5), 9e-7) == "[5.22e-5, 5.59e-5]"
+    assert rounding.ends((0.0, math.inf), None) == "[0, ∞]" and rounding.ends(None, 1.0) == rounding.ABSENT
+
+
 def test_latex_numbers_are_siunitx() -> None:
     assert rounding.latex(0.001234, 0.000005) == r"\num{1.234(5)e-3}"
     assert rounding.latex(None) == "--"
@@ -116,6 +125,11 @@ def test_a_label_names_what_differs_and_nothing_else(tmp_path) -> None:
     assert labels.labels(mixed) == ["concrete N=1", "rloo N=2"]
     seeds = results(tmp_path, concrete(0.5), concrete(0.5, seed=1), {"estimator": "reinforce"})
     assert labels.labels(seeds) == ["concrete seed=0", "concrete seed=1", "reinforce"]
+    # A block follows from the number of replicates, and is told where that does not tell them apart.
+    sizes = [dataclasses.replace(alone[0], config=alone[0].config | {"num_replicates": r, "block_size": r // 64}) for r in (4096, 8192)]
+    assert labels.labels(sizes) == ["concrete R=4096", "concrete R=8192"]
+    blocks = [dataclasses.replace(alone[0], config=alone[0].config | {"block_size": size}) for size in (16, 32)]
+    assert labels.labels(blocks) == ["concrete block_size=16", "concrete block_size=32"]
     engines = [dataclasses.replace(alone[0], engine=engine) for engine in ("structured", "vmap")]
     assert labels.labels(engines) == ["concrete engine=structured", "concrete engine=vmap"]
 

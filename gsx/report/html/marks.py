@@ -34,7 +34,10 @@ FINDINGS = {
     "not reproduced": Mark("✗", "bad", "measured and published differ by more than error and tolerance"),
     "as expected": Mark("✓", "good", "as we expect it, within error and tolerance; nobody published it"),
     "not as expected": Mark("✗", "bad", "otherwise than we expect it, by more than error and tolerance; nobody published it"),
+    "inconclusive": Mark("?", "warn", "measured too coarsely to decide, or without an interval"),
     "measured": Mark("●", "calm", "a number that is held against nothing"),
+    "missing": Mark("○", "bad", "not measured, or its result is gone"),
 }
 
-MARKS = VERDICTS | STATES | FINDINGS
+#: Of a run and of a training; a finding has words of its own, and `inconclusive` means another thing there.
+MARKS = VERDICTS | STATES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,10 +12,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from gsx.report import escape, notes, rounding, tables
+from gsx.report import escape, notes, tables
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell, counted
-from gsx.report.html import bars, details, marks, runs, svg, trainings
+from gsx.report.html import bars, details, marks, runs, shown, svg, trainings
 from gsx.report.table import Table
 from gsx.report.trained import Trained
 from gsx.report.trainings import Course
@@ -79,15 +78,16 @@ def page(
         estimators=sorted({row.estimator for row in rows if row.estimator}),
         findings=findings,
         others=others,
-        order=_order,
-        numeric_columns=_numeric_columns,
+        shown=shown.of,
+        SEARCHED=shown.SEARCHED,
+        MOST_NOTES=shown.MOST_NOTES,
         line=escape.line,
         drawings=drawings,
         left=left,
         duplicates=duplicates,
         footnotes=tables.footnotes(cell for _, cell in table),
         bar=bars,
-        data=_json(details.embedded(rows, known) | trainings.embedded(taught, known)),
+        data=_json(details.embedded(rows, known) | trainings.embedded(taught, known, [(d.anchor, d.plot) for d in drawings])),
     )
 
 
@@ -118,20 +118,3 @@ def _json(data: Any) -> str:
     """For a script element, which ends at the first `</script` whatever is around it: no <, >, & and nothing beyond ASCII is left."""
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-_NUMBER = r"[+-]?\d+(?:\.\d+)?"
-_CELL = re.compile(rf"\[?({_NUMBER})(?:\(\d+\))?(e[+-]?\d+)?(?:\s*(?:±|,).*)?[\]%×]?\Z")
-
-
-def _order(text: str) -> str:
-    """What a cell of a table sorts by where it is a number, with its error, 1.234(5)e-3, or an interval; nothing where it is neither."""
-    found = _CELL.match(text.replace("−", "-"))
-    return (found[1] + (found[2] or "")) if found else ""
-
-
-def _numeric_columns(table: Table) -> set[int]:
-    """Those that hold numbers and nothing else; a column in doubt is text."""
-    cells = [[escape.line(row[i]) for row in table.body] for i in range(table.words, len(table.headings))]
-    told = [[text for text in column if text not in ("", rounding.ABSENT)] for column in cells]
-    return {table.words + i for i, column in enumerate(told) if column and all(map(_order, column))}

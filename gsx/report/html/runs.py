@@ -106,5 +106,5 @@ def number(interval: Interval | None, bar: Bar | None = None) -> Number:
         return Number(rounding.ABSENT, None)
     # The store vouches for the file, not for whoever wrote it.
     se = interval.se if isinstance(interval.se, (int, float)) else None
-    ends = f"[{interval.ci[0]:.4g}, {interval.ci[1]:.4g}]" if interval.ci else ""
+    ends = rounding.ends(interval.ci, se) if interval.ci else ""
     return Number(rounding.concise(interval.value, se), interval.value, bar, ends)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,8 @@ import pandas as pd
 
 from gsx.records import Interval, Training
 from gsx.report import escape, labels, rounding
-from gsx.report.html import commands
+from gsx.report.canvas import Plot
+from gsx.report.html import commands, curves
 from gsx.report.html.commands import Known
 from gsx.report.html.marks import STATES
 from gsx.report.html.runs import anchored
@@ -18,12 +20,14 @@ from gsx.report.html.sections import KINDS, Section, mapping, pairs, provenance
 from gsx.report.table import Table
 from gsx.report.trained import Ends, Trained
 from gsx.report.training_caption import NAMES
-from gsx.report.trainings import Course
+from gsx.report.trainings import Course, Trajectory
 
 #: The column whose cell opens the page.
 OPENS = "estimator"
 #: Values of single seeds that a cell has room for.
 MOST_SEEDS = 6
+#: How the figures that are about trainings are called.
+FIGURES = ("training-", "trajectory-")
 #: Metrics that are told after what was optimised.
 _OF_GRADIENTS = ("variance", "snr", "bias_sq", "cosine")
 
@@ -34,15 +38,18 @@ class Row:
     of: Trained
     model: str
     label: str
+    trajectory: Trajectory | None
 
 
 def rows(courses: Sequence[Course], found: Sequence[Trained]) -> list[Row]:
     """In the order of the table of trainings; then those that have left nothing to read."""
     anchors: set[str] = set()
-    told = [(t.of, course.label, t.label) for course in courses for t in course.trajectories]
-    told += [(trained, "", trained.name) for trained in found if trained.training is None]
+    told: list[tuple[Trained, str, str, Trajectory | None]]
+    told = [(t.of, course.label, t.label, t) for course in courses for t in course.trajectories]
+    told += [(trained, "", trained.name, None) for trained in found if trained.training is None]
     return [
-        Row(anchored(f"training-{escape.slug(of.name)}", anchors), of, escape.line(model), escape.line(label)) for of, model, label in told
+        Row(anchored(f"training-{escape.slug(of.name)}", anchors), of, escape.line(model), escape.line(label), trajectory)
+        for of, model, label, trajectory in told
     ]
 
 
@@ -60,19 +67,28 @@ def table(ended: Table | None, rows: Sequence[Row]) -> Table:
         headings.append("notes")
         body = [[*cells, row.of.reason or ""] for cells, row in zip(body, rows, strict=True)]
     words = ended.words if ended else 2
-    return Table(
-        "trainings", "How they ended", headings, body, ended.frame if ended else pd.DataFrame(), ended.notes if ended else (), words
-    )
+    frame, notes, choices = (ended.frame, ended.notes, ended.choices) if ended else (pd.DataFrame(), (), ())
+    return Table("trainings", "How they ended", headings, body, frame, notes, words, choices)
 
 
-def embedded(rows: Sequence[Row], known: Known) -> dict[str, Any]:
-    return {row.anchor: _details(row, known) for row in rows}
+def embedded(rows: Sequence[Row], known: Known, drawings: Sequence[tuple[str, Plot]]) -> dict[str, Any]:
+    """`drawings`: the figures of the page, by their anchors."""
+    figures: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for anchor, plot in drawings:
+        for run in plot.frame["run"].unique() if plot.name.startswith(FIGURES) else ():
+            figures[run].append((plot.title, anchor))
+    return {row.anchor: _details(row, known, figures[row.of.name]) for row in rows}
 
 
-def _details(row: Row, known: Known) -> dict[str, Any]:
+def _details(row: Row, known: Known, figures: Sequence[tuple[str, str]]) -> dict[str, Any]:
     trained = row.of
     state = f"{trained.state}: {STATES[trained.state].meaning}"
-    sections = [pairs("Training", {"training": trained.name, "state": state, "reason": trained.reason})]
+    told: dict[str, Any] = {"training": trained.name, "state": state, "reason": trained.reason}
+    told |= {"wall time": _took(row.trajectory)} if row.trajectory else {}
+    told |= {f"figure{f' {i}' if len(figures) > 1 else ''}": figure for i, figure in enumerate(figures, 1)}
+    sections = [pairs("Training", told)]
+    if row.trajectory and (drawn := curves.of(row.trajectory)):
+        sections.append({"title": "Curves", "curves": drawn})
     if trained.training is not None:
         sections += _told(trained, trained.training, known)
     if trained.state in ("failed", "partial"):
@@ -98,10 +114,18 @@ def _told(trained: Trained, training: Training, known: Known) -> Iterator[Sectio
     yield provenance(training.provenance, {"training_id": training.training_id})
 
 
+def _took(trajectory: Trajectory) -> str:
+    """How long all seeds took, and each: what else the machine did is in it."""
+    seconds = [f"{value:.0f} s" for value in trajectory.seconds.values()]
+    more = ", …" if len(seconds) > MOST_SEEDS else ""
+    each = f", by seed: {', '.join(seconds[:MOST_SEEDS])}{more}" if len(seconds) > 1 else ""
+    return f"{sum(trajectory.seconds.values()):.0f} s{each}" if seconds else ""
+
+
 def _metric(name: str) -> str:
     """`variance.train.rloo` as "gradient variance, train, rloo"."""
     metric, *around = name.split(".", 2)
-    return escape.line(", ".join([NAMES.get(metric, metric), *around]))
+    return escape.line(", ".join([{**NAMES, "bias_sq": "bias²"}.get(metric, metric), *around]))
 
 
 def _ended(found: Any) -> tuple[str, str, str]:
@@ -111,8 +135,8 @@ def _ended(found: Any) -> tuple[str, str, str]:
         return rounding.ABSENT, "", ""
     numbers = [x for x in singles if isinstance(x, float)] if isinstance(singles, list) else []
     shown = [rounding.beside(x, interval.se) for x in numbers[:MOST_SEEDS]] + ["…"] * (len(numbers) > MOST_SEEDS)
-    ends = ", ".join(rounding.beside(end, interval.se) for end in interval.ci or ())
-    return rounding.concise(interval.value, interval.se), f"[{ends}]" if ends else "", ", ".join(shown)
+    ends = rounding.ends(interval.ci, interval.se) if interval.ci else ""
+    return rounding.concise(interval.value, interval.se), ends, ", ".join(shown)
 
 
 def _seeds(trained: Trained, training: Training) -> Iterator[list[str]]:

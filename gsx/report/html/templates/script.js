@@ -39,7 +39,7 @@ function sortable(table) {
     if (next !== "none") {
       heading.setAttribute("aria-sort", next);
       const sign = next === "ascending" ? 1 : -1;
-      const numeric = heading.classList.contains("number");
+      const numeric = "numeric" in heading.dataset;
       const keyed = original.map((row) => {
         const cell = row.cells[column];
         return [numeric ? parseFloat(cell.dataset.v) : cell.textContent.trim(), row];
@@ -55,35 +55,31 @@ function sortable(table) {
 }
 
 // ------------------------------------------------------------------------------------------------------------------ filtering
-function filters() {
-  const form = document.querySelector(".filters");
-  if (!form) return;  // there are trainings only
-  const rows = [...document.getElementById("all").tBodies[0].rows];
+function filter(form) {
+  const rows = [...document.getElementById(form.dataset.table).tBodies[0].rows];
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const selects = [...form.querySelectorAll("select")];
-  const cards = [...document.querySelectorAll("button.card")];
+  const cards = [...document.querySelectorAll(`button.card[data-form="${form.id}"]`)];
+  const count = form.querySelector("output");
+  const selectOf = (card) => selects.find((select) => select.dataset.key === card.dataset.filter);
   const update = () => {
     const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = selects.filter((select) => select.value);
-    let count = 0;
+    let shown = 0;
     rows.forEach((row, i) => {
       row.hidden = !(chosen.every((select) => row.dataset[select.dataset.key] === select.value) && words.every((word) => texts[i].includes(word)));
-      count += !row.hidden;
+      shown += !row.hidden;
     });
-    const text = `${count} of ${rows.length} runs`;
-    const shown = document.getElementById("shown");
-    if (shown.textContent !== text) shown.textContent = text;
-    for (const card of cards) {
-      const select = selects.find((other) => other.dataset.key === card.dataset.filter);
-      card.setAttribute("aria-pressed", String(select.value === card.dataset.value));
-    }
+    const text = `${shown} of ${rows.length} ${form.dataset.what}`;
+    if (count.textContent !== text) count.textContent = text;
+    for (const card of cards) card.setAttribute("aria-pressed", String(selectOf(card).value === card.dataset.value));
   };
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(update));
   for (const card of cards) {
     card.addEventListener("click", () => {
-      const select = selects.find((other) => other.dataset.key === card.dataset.filter);
+      const select = selectOf(card);
       select.value = select.value === card.dataset.value ? "" : card.dataset.value;
       update();
     });
@@ -99,6 +95,19 @@ function element(tag, attributes, ...children) {
   return made;
 }
 
+function curves({ title, width, height, lines, labels }) {
+  const drawn = (tag, attributes, ...children) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  };
+  const svg = drawn("svg", { class: "curves", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
+  for (const d of lines) svg.append(drawn("path", { d }));
+  for (const [x, y, anchor, text] of labels) svg.append(drawn("text", { x, y, "text-anchor": anchor }, text));
+  return element("figure", {}, element("figcaption", {}, title), svg);
+}
+
 function panel(section) {
   const box = element("section", { class: "panel" }, element("h3", {}, section.title));
   if (section.pairs) {
@@ -112,6 +121,8 @@ function panel(section) {
     box.append(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": section.title }, table));
     box.classList.toggle("wide", section.head.length > 3);
   }
+  for (const drawing of section.curves ?? []) box.append(curves(drawing));
+  if (section.curves) box.classList.add("wide");
   if (section.text) box.append(element("p", {}, section.text));
   for (const code of section.code ?? []) {
     const line = element("div", { class: "command" }, element("code", {}, code));
@@ -179,6 +190,6 @@ function detailPages() {
 addEventListener("DOMContentLoaded", () => {
   themeButton();
   document.querySelectorAll("table.sortable").forEach(sortable);
-  filters();
+  document.querySelectorAll("form.filters").forEach(filter);
   detailPages();
 });
