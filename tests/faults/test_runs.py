@@ -87,7 +87,9 @@ def test_a_job_that_raises_and_one_that_returns_nan(empty: Path, inside: Inside,
     assert code == 1 and "3 cells: 2 ran, 1 failed" in out and "nonfinite" in out
     (failed,) = (line for line in out.splitlines() if line.startswith("failed: "))
     path, _, reason = failed.removeprefix("failed: ").partition(": ")
-    assert (empty / path).name == "error.txt" and (empty / path).exists() and reason == "RuntimeError: the model fails"
+    assert (
+        (empty / path).name == "error.txt" and (empty / path).exists() and reason == "RuntimeError: the model fails (fragile.py, line 28)"
+    )
     code, out, _ = inside("status")
     assert code == 1 and "1 done, 1 nonfinite, 1 failed" in out
 

@@ -105,8 +105,8 @@ ConfigStore.instance().store(group="hydra/sweeper", name="mine", node=node)
 def test_a_sweeper_that_searches_knows_what_failed_elsewhere(launcher: str, environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "hydra_plugins").mkdir()
     (tmp_path / "hydra_plugins" / "mine.py").write_text(SWEEPER)
-    (tmp_path / "held.py").write_text(HELD.replace('Path("hold").exists()', "z.numel() > 16"))
-    (tmp_path / "held.py").write_text((tmp_path / "held.py").read_text().replace("time.sleep(0.2)", "raise SystemExit"))
+    code = HELD.replace('Path("hold").exists()', "z.numel() > 16").replace("time.sleep(0.2)", "raise SystemExit")
+    (tmp_path / "held.py").write_text(code)
     words = ("run", "-m", *HELD_RUN, "engine=batched", f"hydra/launcher={launcher}", "hydra/sweeper=mine", "-q")
     done = gsx(*words, "block_size=1,64", cwd=tmp_path, code=1, PYTHONPATH=str(tmp_path))
     assert done.stdout.count("failed: outputs") == 1 and "SystemExit" in done.stdout and len(finished(tmp_path)) == 1
