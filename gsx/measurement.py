@@ -35,7 +35,7 @@ from gsx.resume import Place, Wanted
 from gsx.routes import choose
 from gsx.shards import own
 from gsx.shared_reference import shared_reference
-from gsx.store import RunDirectory, find_shards
+from gsx.store import MOVE_AWAY, RunDirectory, find_shards
 from gsx.tune import tune
 
 #: The groups of a configuration, each with the key that chooses in it.
@@ -190,13 +190,15 @@ class Measurement:
 
     def complete(self, run: Path) -> Result | None:
         """The finished result of this very measurement in the folder of a run, with the files it declares and the draws that are wanted, or
-        None. For a shard its own part will do.
+        None. For a shard its own part will do, and the whole may be damaged.
 
-        IntegrityError where damaged.
+        IntegrityError where damaged; a table that is missing is made anew from the moments.
         """
-        whole = self._complete(RunDirectory(run))
-        if whole is not None or self.shard is None:
-            return whole
+        if self.shard is None:
+            return self._complete(RunDirectory(run))
+        with contextlib.suppress(IntegrityError):
+            if (whole := self._complete(RunDirectory(run))) is not None:
+                return whole
         folder = self.folder(run)
         stored = folder.read_result()
         if stored is None or stored.result_id != self.result_id or stored.part is None or stored.part.shard != self.shard:
@@ -204,18 +206,20 @@ class Measurement:
         return stored if folder.holds_moments(stored) else None
 
     def _complete(self, folder: RunDirectory) -> Result | None:
-        stored = folder.read_result()
-        if stored is None or stored.status != "complete" or stored.result_id != self.result_id or folder.read_coordinates() is None:
+        stored = folder.read_stored()
+        if stored is None or stored.result.status != "complete" or stored.result.result_id != self.result_id or folder.lacks(stored):
             return None
+        result = stored.result
         # An identity stands for all that numbers depend on; what the file says else, nobody vouches for.
-        if (stored.model, stored.estimator) != (self.model.name, self.estimator.name):
-            raise IntegrityError(f"{folder.path}: holds a result of {stored.estimator} on {stored.model}; force=true starts anew")
-        wanted = min(self.configuration.draws, stored.num_replicates)
-        if wanted and ((kept := folder.read_draws()) is None or len(kept["replicate"]) < wanted):
+        if (result.model, result.estimator) != (self.model.name, self.estimator.name):
+            raise IntegrityError(f"{folder.path}: holds a result of {result.estimator} on {result.model}; {MOVE_AWAY}")
+        wanted = min(self.configuration.draws, result.num_replicates)
+        table, kept = folder.read_coordinates(stored), folder.read_draws(stored)
+        if table is None or (wanted and (kept is None or len(kept["replicate"]) < wanted)):
             return None
-        if not self.exact and not folder.holds_moments(stored):
+        if not self.exact and not folder.holds_moments(result):
             return None
-        return dataclasses.replace(stored, config=self.config)
+        return dataclasses.replace(result, config=self.config)
 
     def _discard(self, run: Path) -> None:
         """Forget what was there: of a run its shards too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -13,10 +14,10 @@ from gsx.conclusion import combined, conclude
 from gsx.records import Cost, IntegrityError, Layout, MissingData, Reference, Result, Segments, Shard
 from gsx.shards import Share, furthest
 from gsx.store import RunDirectory, StoredShard, check_alike, find_shards
-from gsx.store.shards import advice
+from gsx.store.shards import advice, few
 
 #: The way out of what is wrong with all shards at once.
-ADVICE = "gsx run with force=true starts anew"
+ADVICE = "move the shards' folders away, and gsx run shard=k/n ... computes each anew"
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,19 @@ def merge(run: RunDirectory) -> Merged | None:
     if not folders:
         return None
     with run.lock():
-        whole = run.read_result()
-        if whole is not None and whole.status == "complete" and run.read_coordinates() is not None and run.read_segments() is not None:
-            return Merged("complete", f"R={whole.num_replicates}")
+        with contextlib.suppress(IntegrityError):  # what is damaged there, whole shards make anew
+            whole = run.read_result()
+            if whole is not None and whole.status == "complete" and run.read_coordinates() is not None and run.holds_moments(whole):
+                return Merged("complete", f"R={whole.num_replicates}")
         results = {shard: result for shard, folder in folders.items() if (result := folder.read_result()) is not None}
         missing = []
         for of in sorted({shard.of for shard in folders}):
-            lacking = [str(number) for number in range(of) if Shard(number, of) not in results]
+            lacking = [number for number in range(of) if Shard(number, of) not in results]
             if not lacking:
                 result = _joined(run, folders, {shard: result for shard, result in results.items() if shard.of == of})
                 return Merged("merged", f"{of} shards, R={result.num_replicates}")
-            missing.append(f"{', '.join(lacking)} of {of}")
-    return Merged("incomplete", f"missing: {'; '.join(missing)}")
+            missing.append(f"missing {len(lacking)} of {of}: {few(lacking)}")
+    return Merged("incomplete", "; ".join(missing))
 
 
 def _joined(run: RunDirectory, folders: Mapping[Shard, RunDirectory], results: Mapping[Shard, Result]) -> Result:

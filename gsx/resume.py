@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gsx.records import IntegrityError, Segments, Shard
 from gsx.shards import Share, furthest
-from gsx.store import RunDirectory, StoredSegments, check_fingerprint, find_shards
+from gsx.store import MOVE_AWAY, RunDirectory, StoredSegments, check_fingerprint, find_shards
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def beginning(place: Place) -> tuple[Segments, float] | None:
     run, own, wanted, shares = place.run, place.own, place.wanted, []
     if (stored := own.read_segments()) is not None:
         if stored.result_id != wanted.moments_id:
-            raise IntegrityError(f"{own.path}: holds the moments of another measurement; force=true starts anew")
+            raise IntegrityError(f"{own.path}: holds the moments of another measurement; {MOVE_AWAY}")
         check_fingerprint(stored.fingerprint, wanted.fingerprint)
         if int(stored.segments.blocks.max(initial=0)) > wanted.most:
-            raise IntegrityError(f"{own.path}: holds more blocks than this run has; force=true starts anew")
+            raise IntegrityError(f"{own.path}: holds more blocks than this run has; {MOVE_AWAY}")
         shares.append(Share(wanted.shard, stored))
     parts = {Shard(): run} | find_shards(run.path)
     shares += [Share(shard, found) for shard, folder in parts.items() if folder != own and (found := _fitting(folder, shard, wanted))]

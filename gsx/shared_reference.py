@@ -13,7 +13,7 @@ from gsx.provenance import provenance
 from gsx.records import ConfigurationError, IntegrityError, Reference, Segments
 from gsx.reference import ReferenceSettings, reference_gradient
 from gsx.replication import Progress
-from gsx.store import RunDirectory, check_fingerprint
+from gsx.store import MOVE_AWAY, RunDirectory, check_fingerprint
 
 
 def shared_reference(
@@ -50,7 +50,7 @@ def shared_reference(
         try:
             stored, unfinished = folder.read_reference(), folder.read_segments()
             if not {stored and stored.reference.id, unfinished and unfinished.result_id} <= {None, identity}:
-                raise IntegrityError(f"{folder.path}: holds another reference; force=true starts anew")
+                raise IntegrityError(f"{folder.path}: holds another reference; {MOVE_AWAY}; no run is touched")
         except IntegrityError:
             if not force:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -54,8 +55,12 @@ class Cell:
 
     def result(self) -> Result | None:
         """What there is; of a shard the result of the whole will do."""
-        whole = RunDirectory(self.folder).read_result()
-        return whole if self.shard is None or self._is_in(whole) else RunDirectory(self.place).read_result()
+        if self.shard is None:
+            return RunDirectory(self.folder).read_result()
+        with contextlib.suppress(IntegrityError):  # the whole is not what was asked for
+            if self._is_in(whole := RunDirectory(self.folder).read_result()):
+                return whole
+        return RunDirectory(self.place).read_result()
 
     def _is_in(self, result: Result | None) -> bool:
         return result is not None and result.result_id == self.result_id and result.status == "complete"

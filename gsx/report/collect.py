@@ -126,9 +126,11 @@ def _read(directory: RunDirectory) -> Cell:
     try:
         directory.check_links()
         error = directory.read_error()
-        result = directory.read_result()
-        if result is not None:
-            _check(result)
+        stored = directory.read_stored()
+        result = None if stored is None else stored.result
+        if stored is not None:
+            directory.check(stored)
+            _check(stored.result)
     except UNREADABLE as fault:
         return Cell(name, "unreadable", reason(str(fault), directory) or type(fault).__name__, None, directory)
     told = reason(error, directory) if error else None

@@ -16,7 +16,7 @@ from gsx.store.experiment import (
 )
 from gsx.store.files import atomic_write, environment_fault
 from gsx.store.find import find_links, find_runs, find_shards, find_trainings
-from gsx.store.folder import MOST_DEATHS, Folder
+from gsx.store.folder import MOST_DEATHS, MOVE_AWAY, Folder
 from gsx.store.reference import StoredReference
 from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments, check_fingerprint
@@ -29,6 +29,7 @@ from gsx.store.verify import Checked, verify
 
 __all__ = [
     "MOST_DEATHS",
+    "MOVE_AWAY",
     "PLANNED",
     "SETTLED",
     "STATES",

@@ -83,6 +83,12 @@ def parse_arrays(stream: BinaryIO) -> Arrays:
     return arrays
 
 
+def check_index(stream: BinaryIO) -> bool:
+    """True of an npz that is not torn, whatever it holds. ValueError."""
+    with _archive(stream) as archive:
+        return bool(archive.namelist())
+
+
 def _archive(stream: BinaryIO) -> zipfile.ZipFile:
     """ValueError where the file is no zip: its index stands at the end, so that a torn one has none."""
     try:

@@ -10,6 +10,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from gsx.store.files import declared_bytes
+
 Columns = Mapping[str, np.ndarray]
 
 
@@ -24,11 +26,8 @@ def format_draws(columns: Columns) -> tuple[bytes, dict[str, Any]]:
 
 
 def parse_draws(stream: BinaryIO, declared: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """ValueError unless the table is as declared; of a result from before draws were declared nothing is, and it is believed."""
-    data = stream.read()
-    if declared and hashlib.sha256(data).hexdigest() != declared["sha256"]:
-        raise ValueError("the draws are not those that result.json was written with")
-    header, *rows = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+    """ValueError unless the table is as declared."""
+    header, *rows = csv.reader(io.StringIO(declared_bytes(stream, declared).decode(), newline=""), strict=True)
     if header[:1] != ["replicate"] or "cost" not in header or len(set(header)) != len(header):
         raise ValueError("its columns are not those of draws")
     numbers = np.array([[float(field) for field in row] for row in rows]).reshape(len(rows), len(header))

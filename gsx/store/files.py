@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
-from gsx.records import EnvironmentFault, IntegrityError
+from gsx.records import EnvironmentFault, GsxError, IntegrityError
 
 MAX_TEXT = 64 << 20  #: bytes of a JSON, CSV or text file
 
-ADVICE = "force=true starts anew"  #: the way out that an IntegrityError names, where a file has no other
+#: The way out that an IntegrityError names, where a file has no other: of what is damaged, and of nothing that is whole.
+ADVICE = "remove it, and the same command makes it anew"
 
 #: What helps where a disk refuses.
 _WAYS_OUT = {
@@ -85,7 +87,10 @@ def remove(*paths: Path) -> None:
             raise environment_fault(path, "cannot be removed", error) from error
 
 
-def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault:
+def environment_fault(path: Path, what: str, error: OSError) -> GsxError:
+    """What the disk has refused, and what helps. A folder in the place of a file is no fault of the disk, but an IntegrityError."""
+    if isinstance(error, IsADirectoryError):
+        return IntegrityError(f"{path}: a folder where a file belongs; remove it")
     advice = ""
     if error.errno == errno.ENOTDIR:
         file = next((above for above in path.parents if above.exists()), path)
@@ -96,7 +101,7 @@ def environment_fault(path: Path, what: str, error: OSError) -> EnvironmentFault
 
 
 def refused_link(path: Path) -> IntegrityError:
-    """What is behind a link is somebody's whom the folder that it lies in does not speak for; force=true would not make it a file."""
+    """What is behind a link is somebody's whom the folder that it lies in does not speak for."""
     return IntegrityError(f"{path}: is a symbolic link, and none is followed; put what it points to in its place, or remove it")
 
 
@@ -124,6 +129,14 @@ def read(path: Path, limit: int, parse: Callable[[BinaryIO], T], advice: str = A
         raise environment_fault(path, "cannot be read", error) from error
     except Exception as error:  # a parser fed hostile bytes raises anything: struct.error, tokenize.TokenError, RecursionError, ...
         raise IntegrityError(f"{path}: {one_line(_said(error))}; {advice}") from error
+
+
+def declared_bytes(stream: BinaryIO, declared: Mapping[str, Any]) -> bytes:
+    """ValueError unless they are those that another file declares; where it is from before it declared any, they are believed."""
+    data = stream.read()
+    if declared and hashlib.sha256(data).hexdigest() != declared["sha256"]:
+        raise ValueError("does not match the sha256 that is declared of it" if data else "an empty file")
+    return data
 
 
 def _said(error: Exception) -> str:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsx.records import Killed
-from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, read, refused_link, remove
+from gsx.records import IntegrityError, Killed, Shard
+from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, one_line, read, refused_link, remove
 from gsx.store.lock import deaths, hold, holder
 
 #: A sweep that is repeated so often has met its end in the same cell each time; it leaves that cell out.
 MOST_DEATHS = 3
+
+
+#: The way out where a folder holds what is whole, and of something else.
+MOVE_AWAY = "move the folder away, and the same command starts anew"
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,14 @@ class Folder:
     def read_error(self) -> str | None:
         """Why it failed, or None. IntegrityError where error.txt is no text file of a sane size, EnvironmentFault."""
         return read(self._error, MAX_TEXT, lambda stream: stream.read().decode())
+
+
+def check_address(folder: Path, identity: str) -> None:
+    """IntegrityError where a folder that is named by content holds another; one that a user named may hold anything."""
+    named = folder.parent if Shard.of_folder(folder.name) else folder
+    address = re.search(r"-([0-9a-f]{12})$", named.name)
+    if address and not identity.startswith(address[1]):
+        raise IntegrityError(f"{folder}: holds {one_line(identity[:12])}, which is not what its name says; {MOVE_AWAY}")
 
 
 def age(*paths: Path) -> str:

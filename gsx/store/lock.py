@@ -39,7 +39,7 @@ def hold(folder: Path, progress: int, wait: bool = False) -> Iterator[None]:
     try:
         _acquire(lock, folder, wait)
     except OSError as error:
-        raise environment_fault(folder, "cannot be locked", error) from error
+        raise environment_fault(folder / ".lock", "cannot be locked", error) from error
     try:
         for leftover in folder.glob(".*.tmp"):  # of a holder that was killed while it wrote
             with contextlib.suppress(OSError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from gsx.records import STATISTICS, VERDICTS, Result
 from gsx.store.schema import Each, Rule, check, count, number
@@ -61,8 +61,14 @@ STOPPING: dict[str, Rule] = {"target_se": number, "relative_se": (number, None),
 FACTS: dict[str, Rule] = {"needs_cost_gradient": bool, "unbiased": bool, "distributions": [str]}
 
 
-def parse_result(stream: BinaryIO) -> tuple[Result, dict[str, dict[str, Any] | None]]:
-    """The result, and what it declares about `coordinates` and `draws`, its tables: None where there is none."""
+class StoredResult(NamedTuple):
+    """What a result.json holds: the result, and what is declared of its tables, `coordinates` and `draws`: None where there is none."""
+
+    result: Result
+    declared: dict[str, dict[str, Any] | None]
+
+
+def parse_result(stream: BinaryIO) -> StoredResult:
     body = parse_json(stream)
     result = Result.from_json(body)
     check(body, SCHEMA)
@@ -82,6 +88,10 @@ def parse_result(stream: BinaryIO) -> tuple[Result, dict[str, dict[str, Any] | N
         raise ValueError(f"status {result.status!r} is none of {', '.join(STATUSES)}")
     if result.verdict.status not in VERDICTS:
         raise ValueError(f"verdict {result.verdict.status!r} is none of {', '.join(VERDICTS)}")
+    for group in ("model", "estimator"):
+        chosen = result.config.get(group)
+        if isinstance(chosen, dict) and chosen.get("name") != body[group]:
+            raise ValueError(f"names the {group} {body[group]!r}, and its configuration {chosen.get('name')!r}")
     declared = {"coordinates": body["coordinates"], "draws": body.get("draws", {})}
     check(declared["draws"], (dict, None), "draws")
-    return result, declared
+    return StoredResult(result, declared)

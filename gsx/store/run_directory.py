@@ -10,18 +10,21 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from gsx.records import IntegrityError, Layout, Reference, Result, Segments, result_id
-from gsx.store.arrays import MAX_ARRAYS, parse_arrays, write_arrays
+from gsx.records import IntegrityError, Layout, Reference, Result, Segments, Shard, result_id
+from gsx.store.arrays import MAX_ARRAYS, check_index, parse_arrays, write_arrays
 from gsx.store.draws import Columns, format_draws, parse_draws
-from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, create_folder, read, remove
-from gsx.store.folder import Folder
+from gsx.store.files import MAX_TEXT, atomic_write, create_folder, declared_bytes, read, remove
+from gsx.store.folder import Folder, check_address
 from gsx.store.reference import StoredReference, pack_reference, parse_reference
-from gsx.store.result import parse_result
+from gsx.store.result import StoredResult, parse_result
 from gsx.store.segments import StoredSegments, pack_segments, parse_segments
 from gsx.store.strict_json import parse_json, sealed_json
 from gsx.store.table import CoordinateTable, format_table, parse_table
 
 T = TypeVar("T")
+
+#: The way out of a damaged reference, which many runs may share.
+ANOTHER_REFERENCE = "remove reference.json, and the same command computes the reference anew; no run is touched"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,20 @@ class RunDirectory(Folder):
     def _draws(self) -> Path:
         return self.path / "draws.csv"
 
+    # -- what to do where one is damaged: the least that helps
+
+    @property
+    def _computed(self) -> str:
+        shard = Shard.of_folder(self.path.name)
+        if shard is None:
+            return "the same command computes it anew"
+        return f"gsx run shard={shard} ... computes it anew; the other shards stay"
+
+    @property
+    def _made(self) -> str:
+        """The same, of what follows from the moments."""
+        return self._computed.replace("computes it anew", "makes it anew from segments.npz") if self._segments.exists() else self._computed
+
     # -- segments.npz
 
     def write_segments(
@@ -62,7 +79,7 @@ class RunDirectory(Folder):
 
     def read_segments(self) -> StoredSegments | None:
         """The last checkpoint, or None. IntegrityError, EnvironmentFault."""
-        return read(self._segments, 2 * MAX_ARRAYS, parse_segments)
+        return read(self._segments, 2 * MAX_ARRAYS, parse_segments, f"remove it, and {self._computed}")
 
     def holds_moments(self, result: Result) -> bool:
         """Whether the moments that this result was made from are there. IntegrityError where those that are there are others or damaged."""
@@ -74,9 +91,9 @@ class RunDirectory(Folder):
         kept = (segments, dataclasses.replace(segments, cosine_mean=None))
         counts = (segments.blocks.sum(), segments.count.sum())
         if (result.blocks, result.num_replicates) != counts or all(one.digest() != result.moments_sha256 for one in kept):
-            raise IntegrityError(f"{self._segments}: not the moments that result.json was made from; {ADVICE}")
+            raise IntegrityError(f"{self._segments}: not the moments that result.json was made from; remove it, and {self._computed}")
         if result_id(stored.result_id, result.config.get("num_replicates", 0)) != result.result_id:
-            raise IntegrityError(f"{self._segments}: of another measurement than result.json; {ADVICE}")
+            raise IntegrityError(f"{self._segments}: of another measurement than result.json; remove it, and {self._computed}")
         return True
 
     # -- result.json, coordinates.csv and draws.csv
@@ -100,28 +117,46 @@ class RunDirectory(Folder):
         if result.status != "failed":
             remove(self._error)
 
+    def read_stored(self) -> StoredResult | None:
+        """The result without its arrays, and what it declares of its tables; or None. IntegrityError, EnvironmentFault."""
+        return read(self._result, MAX_TEXT, parse_result, f"remove it, and {self._made}")
+
     def read_result(self) -> Result | None:
         """The result without its arrays, or None. IntegrityError, EnvironmentFault."""
-        parsed = read(self._result, MAX_TEXT, parse_result)
-        return None if parsed is None else parsed[0]
+        stored = self.read_stored()
+        return None if stored is None else stored.result
 
-    def read_coordinates(self) -> CoordinateTable | None:
+    def read_coordinates(self, stored: StoredResult | None = None) -> CoordinateTable | None:
         """The table that belongs to result.json, or None where either was never written. IntegrityError, EnvironmentFault."""
-        return self._declared("coordinates", self._table, parse_table)
+        return self._declared(stored or self.read_stored(), "coordinates", self._table, parse_table)
 
-    def read_draws(self) -> dict[str, np.ndarray] | None:
+    def read_draws(self, stored: StoredResult | None = None) -> dict[str, np.ndarray] | None:
         """The columns of the draws.csv that belongs to result.json, or None where none were kept. IntegrityError, EnvironmentFault."""
-        return self._declared("draws", self._draws, parse_draws)
+        return self._declared(stored or self.read_stored(), "draws", self._draws, parse_draws)
 
-    def _declared(self, name: str, path: Path, parse: Callable[[BinaryIO, dict[str, Any]], T]) -> T | None:
-        """A table as result.json declares it; None where it declares none, or is from before it declared this one."""
-        parsed = read(self._result, MAX_TEXT, parse_result)
-        if parsed is None or (declared := parsed[1][name]) is None:
+    def _declared(self, stored: StoredResult | None, name: str, path: Path, parse: Callable[[BinaryIO, dict[str, Any]], T]) -> T | None:
+        """A table as result.json declares it; None where it is missing or not declared."""
+        if stored is None or (declared := stored.declared[name]) is None:
             return None
-        table = read(path, MAX_TEXT, lambda stream: parse(stream, declared))
-        if table is None and declared:
-            raise IntegrityError(f"{path}: missing, and result.json declares it; {ADVICE}")
-        return table
+        return read(path, MAX_TEXT, lambda stream: parse(stream, declared), f"remove it, and {self._made}")
+
+    def lacks(self, stored: StoredResult) -> Path | None:
+        """The first table that is declared and missing."""
+        tables = {"coordinates": self._table, "draws": self._draws}
+        return next((path for name, path in tables.items() if stored.declared[name] and not path.exists()), None)
+
+    def check(self, stored: StoredResult) -> None:
+        """IntegrityError unless a result lies where it belongs, and its tables and moments beside it, which are not torn. The bits of the
+        moments are not looked at, so that ten thousand runs take seconds.
+        """
+        check_address(self.path, stored.result.result_id)
+        if (path := self.lacks(stored)) is not None:
+            raise IntegrityError(f"{path}: missing, and result.json declares it; {self._made}")
+        self._declared(stored, "coordinates", self._table, declared_bytes)
+        self._declared(stored, "draws", self._draws, declared_bytes)
+        whole = read(self._segments, 2 * MAX_ARRAYS, check_index, f"remove it, and {self._computed}")
+        if whole is None and stored.result.status == "complete" and stored.result.engine != "exact":
+            raise IntegrityError(f"{self._segments}: missing, and result.json was made from it; {self._computed}")
 
     def discard(self) -> None:
         """Forget the run: what force=true does. EnvironmentFault."""
@@ -142,10 +177,11 @@ class RunDirectory(Folder):
 
     def read_reference(self) -> StoredReference | None:
         """The reference, or None where it was not finished. IntegrityError, EnvironmentFault."""
-        body = read(self.path / "reference.json", MAX_TEXT, parse_json)
+        body = read(self.path / "reference.json", MAX_TEXT, parse_json, ANOTHER_REFERENCE)
         if body is None:
             return None
-        stored = read(self.path / "reference.npz", 2 * MAX_ARRAYS, lambda stream: parse_reference(body, parse_arrays(stream)))
+        path = self.path / "reference.npz"
+        stored = read(path, 2 * MAX_ARRAYS, lambda stream: parse_reference(body, parse_arrays(stream)), ANOTHER_REFERENCE)
         if stored is None:
-            raise IntegrityError(f"{self.path / 'reference.npz'}: missing, and reference.json declares it; {ADVICE}")
+            raise IntegrityError(f"{path}: missing, and reference.json declares it; {ANOTHER_REFERENCE}")
         return stored

@@ -28,12 +28,14 @@ def count(value: object) -> bool:
 
 def check(value: Any, rule: Rule, at: str = "") -> None:
     """TypeError that says where a value breaks its rule; ``at`` is the place of the value."""
-    if not _obeys(value, rule):
-        raise TypeError(f"{at!r} is no {_name(rule)}")
+    alternatives = rule if isinstance(rule, tuple) else (rule,)
+    for rule in alternatives:
+        if _obeys(value, rule):
+            break
+    else:
+        raise TypeError(f"{at!r} is no {_name(alternatives)}")
     inside = f"{at}." if at else ""
-    if isinstance(rule, tuple):
-        check(value, next(one for one in rule if _obeys(value, one)), at)
-    elif isinstance(rule, list):
+    if isinstance(rule, list):
         for position, entry in enumerate(value):
             check(entry, rule[0], f"{at}[{position}]")
     elif isinstance(rule, Each):

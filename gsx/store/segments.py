@@ -13,7 +13,7 @@ import numpy as np
 
 from gsx.records import IntegrityError, Segments, canonical_json
 from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, parse_arrays, plain, text_of
-from gsx.store.files import ADVICE, one_line
+from gsx.store.files import one_line
 from gsx.store.strict_json import parse_layout
 
 
@@ -89,8 +89,12 @@ def parse_segments(stream: BinaryIO) -> StoredSegments:
     return stored
 
 
-def check_fingerprint(stored: Mapping[str, str], current: Mapping[str, str]) -> None:
-    """IntegrityError that lists what differs between the machine and versions of some stored segments and the present ones."""
+#: The way out where a checkpoint is whole, and from elsewhere.
+ELSEWHERE = "what is stored is whole, and goes on where it began; here force=true starts anew"
+
+
+def check_fingerprint(stored: Mapping[str, str], current: Mapping[str, str], advice: str = ELSEWHERE) -> None:
+    """IntegrityError that lists what differs between the machine and versions of a checkpoint and the present ones."""
     differing = [
         f"{one_line(key)} was {one_line(stored[key]) if key in stored else 'not recorded'}, "
         f"is {one_line(current[key]) if key in current else 'not recorded'}"
@@ -98,4 +102,4 @@ def check_fingerprint(stored: Mapping[str, str], current: Mapping[str, str]) -> 
         if stored.get(key) != current.get(key)
     ]
     if differing:
-        raise IntegrityError(f"the machine or the versions changed: {'; '.join(differing)}; {ADVICE}")
+        raise IntegrityError(f"the machine or the versions changed: {'; '.join(differing)}; {advice}")

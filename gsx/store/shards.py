@@ -46,7 +46,7 @@ def check_alike(run: Path, shards: Iterable[StoredShard]) -> None:
             first, fingerprint = seen.setdefault("fingerprint", (shard, stored.fingerprint))
             assert isinstance(fingerprint, dict)
             try:
-                check_fingerprint(fingerprint, stored.fingerprint)
+                check_fingerprint(fingerprint, stored.fingerprint, advice(shard))
             except IntegrityError as error:
                 raise IntegrityError(f"{one.path}: beside {first.folder}, {error}") from None
         for name, fact in facts.items():
@@ -56,7 +56,8 @@ def check_alike(run: Path, shards: Iterable[StoredShard]) -> None:
 
 
 def advice(shard: Shard) -> str:
-    return f"gsx run shard={shard} with force=true starts it anew"
+    """The way out where a shard, and no other, is not what it should be."""
+    return f"move its folder away, and gsx run shard={shard} ... computes it anew; the other shards stay"
 
 
 def progress(shards: Mapping[Shard, RunDirectory]) -> str:
@@ -66,12 +67,14 @@ def progress(shards: Mapping[Shard, RunDirectory]) -> str:
         begun = {shard.number: folder for shard, folder in shards.items() if shard.of == of}
         ended = {number for number, folder in begun.items() if (folder.path / "result.json").exists()}
         rest = {"begun": begun.keys() - ended, "missing": set(range(of)) - begun.keys()}
-        where = "; ".join(f"{state} {_few(numbers)}" for state, numbers in rest.items() if numbers)
+        where = "; ".join(f"{state} {few(numbers)}" for state, numbers in rest.items() if numbers)
         told.append(f"{len(ended)} of {of} shards" + (f" ({where})" if where else ""))
         if len(ended) == of:
             told[-1] += "; gsx merge joins them"
     return "; ".join(told)
 
 
-def _few(numbers: set[int]) -> str:
-    return " ".join([*map(str, sorted(numbers)[:6]), *["..."] * (len(numbers) > 6)])
+def few(numbers: Iterable[int]) -> str:
+    """The first of them: a stranger's folder may speak of thousands."""
+    told = sorted(numbers)
+    return ", ".join([*map(str, told[:6]), *["..."] * (len(told) > 6)])

@@ -58,9 +58,11 @@ def _of_run(run: RunDirectory) -> Standing:
     held = next(filter(None, (folder.holder for folder in (run, *shards.values()))), None)
     try:
         run.check_links()
-        if (result := run.read_result()) is not None and result.status == "complete":
-            state = "nonfinite" if result.verdict.status == "nonfinite" else "done"
-            return Standing(run.path, state, f"{result.num_replicates:,} replicates")
+        if (stored := run.read_stored()) is not None:
+            run.check(stored)
+        if stored is not None and stored.result.status == "complete":
+            state = "nonfinite" if stored.result.verdict.status == "nonfinite" else "done"
+            return Standing(run.path, state, f"{stored.result.num_replicates:,} replicates")
         return _unfinished(run, _blocks(run, shards), held, shards)
     except IntegrityError as fault:
         return _broken(run, fault, held)
@@ -71,6 +73,7 @@ def _of_training(folder: TrainingDirectory) -> Standing:
     try:
         folder.check_links()
         if (training := folder.read()) is not None and training.status == "complete":
+            folder.check(training)
             return Standing(folder.path, "done", f"{training.steps:,} steps, {len(training.seeds)} seeds")
         return _unfinished(folder, _steps(folder), held)
     except IntegrityError as fault:

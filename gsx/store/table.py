@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gsx.records import Coordinates
+from gsx.store.files import declared_bytes
 
 TABLE_COLUMNS = ("parameter", "index", *Coordinates.COLUMNS)
 TABLE_WHOLE = 10_000  #: coordinates up to which coordinates.csv holds them all
@@ -64,10 +65,7 @@ def format_table(coordinates: Coordinates) -> tuple[bytes, dict[str, Any]]:
 
 
 def parse_table(stream: BinaryIO, declared: dict[str, Any]) -> CoordinateTable:
-    data = stream.read()
-    if hashlib.sha256(data).hexdigest() != declared["sha256"]:
-        raise ValueError("the table is not the one that result.json was written with")
-    header, *rows = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+    header, *rows = csv.reader(io.StringIO(declared_bytes(stream, declared).decode(), newline=""), strict=True)
     if tuple(header) != TABLE_COLUMNS or len(rows) != declared["rows"]:
         raise ValueError("its columns or its rows are not those that result.json declares")
     fields = zip(*rows, strict=True) if rows else [()] * len(header)

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gsx.records import IntegrityError, Parameters, Point, Training, canonical_json
-from gsx.store.arrays import FORMAT_VERSION, MAX_ARRAYS, Arrays, array_of, parse_arrays, plain, text_of, write_arrays
-from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, create_folder, read, remove
-from gsx.store.folder import Folder
+from gsx.store.arrays import FORMAT_VERSION, MAX_ARRAYS, Arrays, array_of, check_index, parse_arrays, plain, text_of, write_arrays
+from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, create_folder, declared_bytes, read, remove
+from gsx.store.folder import Folder, check_address
 from gsx.store.result import STATUSES, pair
 from gsx.store.schema import Each, Rule, check, count, number
 from gsx.store.strict_json import parse_json, sealed_json
@@ -55,6 +55,12 @@ class TrainingDirectory(Folder):
         remove(self.path / "training.json", self.path / "curve.csv", self._error)
         remove(*self.path.glob("state-seed*.npz"), *self.path.glob("parameters-seed*.npz"))
 
+    @property
+    def made_anew(self) -> str:
+        """The way out where a file is damaged that follows from the checkpoints."""
+        how = "makes it anew from the checkpoints" if self.seeds_begun() else "trains anew"
+        return f"remove training.json, and the same command {how}"
+
     # -- checkpoints
 
     def write_state(self, state: State) -> None:
@@ -63,7 +69,8 @@ class TrainingDirectory(Folder):
 
     def read_state(self, seed: int) -> State | None:
         """The last checkpoint of a seed, or None. IntegrityError, EnvironmentFault."""
-        return read(self._state(seed), 2 * MAX_ARRAYS, lambda stream: parse_state(stream, seed))
+        advice = "remove it, and the same command trains this seed anew; the other seeds stay"
+        return read(self._state(seed), 2 * MAX_ARRAYS, lambda stream: parse_state(stream, seed), advice)
 
     def seeds_begun(self) -> list[int]:
         """The seeds that have a checkpoint."""
@@ -89,26 +96,34 @@ class TrainingDirectory(Folder):
 
     def read(self) -> Training | None:
         """The training with its curve, without its parameters, or None. IntegrityError, EnvironmentFault."""
-        parsed = read(self.path / "training.json", MAX_TEXT, parse_training)
+        parsed = read(self.path / "training.json", MAX_TEXT, parse_training, self.made_anew)
         if parsed is None:
             return None
         training, declared, _ = parsed
-        curve = read(self.path / "curve.csv", MAX_TEXT, lambda stream: parse_curve(stream, declared))
+        curve = read(self.path / "curve.csv", MAX_TEXT, lambda stream: parse_curve(stream, declared), self.made_anew)
         if curve is None:
-            raise IntegrityError(f"{self.path / 'curve.csv'}: missing, and training.json declares it; {ADVICE}")
+            raise IntegrityError(f"{self.path / 'curve.csv'}: missing, and training.json declares it; {self.made_anew}")
         return dataclasses.replace(training, curve=curve)
+
+    def check(self, training: Training) -> None:
+        """IntegrityError unless a complete training lies where it belongs, and parameters beside it, at which no more is looked."""
+        check_address(self.path, training.training_id)
+        for path in map(self._parameters, self.digests()):
+            if read(path, 2 * MAX_ARRAYS, check_index, self.made_anew) is None:
+                raise IntegrityError(f"{path}: missing, and training.json declares it; {self.made_anew}")
 
     def digests(self) -> dict[int, str]:
         """What training.json declares the parameters at the end of each seed to be. IntegrityError, EnvironmentFault."""
-        parsed = read(self.path / "training.json", MAX_TEXT, parse_training)
+        parsed = read(self.path / "training.json", MAX_TEXT, parse_training, self.made_anew)
         training, _, declared = parsed or (None, None, {})
         return {seed: declared[str(seed)] for seed in (training.seeds if training else ()) if str(seed) in declared}
 
-    def read_parameters(self, seed: int | None = None, advice: str = ADVICE) -> Parameters | None:
+    def read_parameters(self, seed: int | None = None, advice: str | None = None) -> Parameters | None:
         """The parameters at the end of a seed, the first one's by default, or None. IntegrityError, EnvironmentFault.
 
-        ``advice`` is for the user who meets a damaged one: whose training this is may start it anew, whoever only reads it may not.
+        ``advice`` is for the user who meets a damaged one: whose training this is makes it anew, whoever only reads it may not.
         """
+        advice = advice or self.made_anew
         parsed = read(self.path / "training.json", MAX_TEXT, parse_training, advice)
         if parsed is None:
             return None
@@ -211,10 +226,7 @@ def format_curve(curve: Sequence[Point]) -> bytes:
 
 
 def parse_curve(stream: BinaryIO, declared: Mapping[str, Any]) -> tuple[Point, ...]:
-    data = stream.read()
-    if hashlib.sha256(data).hexdigest() != declared["sha256"]:
-        raise ValueError("the curve is not the one that training.json was written with")
-    header, *rows = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+    header, *rows = csv.reader(io.StringIO(declared_bytes(stream, declared).decode(), newline=""), strict=True)
     if tuple(header) != Point._fields or len(rows) != declared["rows"]:
         raise ValueError("its columns or its rows are not those that training.json declares")
     return tuple(

@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from gsx.records import EnvironmentFault, IntegrityError, Shard
 from gsx.store.experiment import StoredExperiment, read_experiment
-from gsx.store.files import ADVICE, one_line, refused_link
+from gsx.store.files import one_line, refused_link
 from gsx.store.find import find_links, find_runs, find_shards, find_trainings, holds_results, walk
+from gsx.store.folder import MOVE_AWAY, check_address
 from gsx.store.lock import holder
 from gsx.store.run_directory import RunDirectory
 from gsx.store.shards import StoredShard, check_alike, read_shards
@@ -99,16 +100,14 @@ def _problems(folder: Path, results: bool) -> list[str]:
 
 def _run(folder: Path, faults: _Faults) -> None:
     run = RunDirectory(folder)
-    result = faults.of(run.read_result)
-    for read in (run.read_coordinates, run.read_draws, run.read_error):
-        faults.of(read)
-    if result is None:
+    faults.of(run.read_error)
+    stored = faults.of(run.read_stored)
+    if stored is None:
         faults.of(run.read_segments)
         return
-    _address(folder, result.result_id, faults)
-    there = faults.of(functools.partial(run.holds_moments, result))
-    if there is False and result.status == "complete" and result.engine != "exact":
-        faults.add(f"{folder / 'segments.npz'}: missing, and result.json was made from it; {ADVICE}")
+    faults.of(functools.partial(run.holds_moments, stored.result))
+    for look in (run.check, run.read_coordinates, run.read_draws):
+        faults.of(functools.partial(look, stored))
 
 
 def _shards(folder: Path, faults: _Faults) -> None:
@@ -123,35 +122,27 @@ def _whole(shards: Mapping[Shard, RunDirectory]) -> Iterator[StoredShard]:
                 yield from read_shards({shard: run})
 
 
-def _address(folder: Path, identity: str, faults: _Faults) -> None:
-    """A folder that is named by content must hold it; one that a user named may hold anything."""
-    named = folder.parent if Shard.of_folder(folder.name) else folder
-    address = re.search(r"-([0-9a-f]{12})$", named.name)
-    if address and not identity.startswith(address[1]):
-        faults.add(f"{folder}: holds {one_line(identity[:12])}, which is not what its name says; {ADVICE}")
-
-
 # ------------------------------------------------------------------------------------------------------------ everything else
 
 
 def _reference(folder: Path, faults: _Faults) -> None:
     if (stored := faults.of(RunDirectory(folder).read_reference)) is not None:
-        _address(folder, stored.reference.id, faults)
+        faults.of(functools.partial(check_address, folder, stored.reference.id))
 
 
 def _training(folder: Path, faults: _Faults) -> None:
     training = TrainingDirectory(folder)
     stored = faults.of(training.read)
     if stored is not None:
-        _address(folder, stored.training_id, faults)
+        faults.of(functools.partial(check_address, folder, stored.training_id))
     for path in sorted(folder.glob("parameters-seed*.npz")):
-        faults.of(functools.partial(read_parameters, path))
+        faults.of(functools.partial(read_parameters, path, training.made_anew))
     for seed in () if stored is None else stored.seeds:
         faults.of(functools.partial(training.read_parameters, seed))
     for seed in training.seeds_begun():
         state = faults.of(functools.partial(training.read_state, seed))
         if state is not None and stored is not None and state.training_id != stored.training_id:
-            faults.add(f"{folder}: holds the checkpoint of another training for seed {seed}; {ADVICE}")
+            faults.add(f"{folder}: holds the checkpoint of another training for seed {seed}; {MOVE_AWAY}")
 
 
 def _plans(folder: Path, faults: _Faults) -> None:

@@ -25,7 +25,7 @@ from gsx.program import Program
 from gsx.provenance import fingerprint, provenance
 from gsx.records import ConfigurationError, IntegrityError, Interval, Parameters, Point, Training
 from gsx.statistics import student_t_quantile
-from gsx.store import State, TrainingDirectory, check_fingerprint
+from gsx.store import MOVE_AWAY, State, TrainingDirectory, check_fingerprint
 from gsx.training import events
 from gsx.training.configuration import TrainingConfiguration, at_probe
 from gsx.training.evaluate import ExactLoss
@@ -206,7 +206,7 @@ class Session:
         states = [state for seed in self.configuration.all_seeds if (state := folder.read_state(seed)) is not None]
         for state in states:
             if state.training_id != self.training_id:
-                raise IntegrityError(f"{folder.path}: holds checkpoints of another training; force=true starts anew")
+                raise IntegrityError(f"{folder.path}: holds checkpoints of another training; {MOVE_AWAY}")
             check_fingerprint(state.fingerprint, self.fingerprint)
         return states
 

@@ -18,6 +18,7 @@ import pytest
 from gsx.store import RunDirectory
 from tests.cli.conftest import Inside
 from tests.cli.process import HELD, finished, flip, gsx, one_line, running, wait_for
+from tests.store.factory import reseal
 
 #: A few seconds of work; every block counts, because bernoulli_toy's are equally dear.
 LONG = "num_replicates=1e7"
@@ -115,7 +116,8 @@ def test_busy_interrupted_damaged_resumed(tmp_path: Path) -> None:
     whole = flip(run / "segments.npz", b"mean.npy", NPY)
     assert "wait for it, or repeat the command" in busy.stderr
     damaged = gsx(*words, cwd=tmp_path, code=6)
-    assert str(run / "segments.npz") in damaged.stderr and "force=true" in damaged.stderr and damaged.stdout == ""
+    assert f"{run / 'segments.npz'}: " in damaged.stderr and "; remove it, and the same command computes it anew" in damaged.stderr
+    assert damaged.stdout == ""
     assert finished(tmp_path) == []
 
     (run / "segments.npz").write_bytes(whole)
@@ -161,31 +163,65 @@ def test_another_machine_does_not_go_on(complete: Path, empty: Path, inside: Ins
     one_line(err)
 
 
-def test_a_damaged_result(complete: Path, empty: Path, inside: Inside) -> None:
-    """Found, named, not overwritten; and replaced when asked."""
+@pytest.mark.parametrize(("name", "marker"), [("result.json", b'"variance": {'), ("coordinates.csv", b"logits")])
+def test_damage_that_the_moments_mend(name: str, marker: bytes, complete: Path, empty: Path, inside: Inside) -> None:
+    """Found, named, not overwritten, and not called done; made anew from the moments when that one file is removed."""
     shutil.copytree(complete, empty / "outputs")
     (run,) = finished(empty)
     before = result(empty)
-    flip(run / "result.json", b'"variance": {', 20)
-    damaged = (run / "result.json").read_bytes()
+    flip(run / name, marker, 20)
+    damaged = (run / name).read_bytes()
     for words in (SMALL, (*SMALL, "--dry-run")):
         code, out, err = inside(*words)
         assert code == 6 and out == ""
-        assert "result.json" in one_line(err) and "force=true starts anew" in err
-    assert (run / "result.json").read_bytes() == damaged
-    assert inside(*SMALL, "force=true")[0] == 0
+        assert f"{name}: " in one_line(err) and err.endswith("; remove it, and the same command makes it anew from segments.npz\n")
+    assert (run / name).read_bytes() == damaged
+    for what in (damaged, damaged[:50], b""):
+        (run / name).write_bytes(what)
+        code, out, _ = inside("status")
+        assert code == 1 and "1 damaged" in out and f"{name}: " in out
+    (run / name).unlink()
+    assert inside("status")[0] == 1
+    assert inside(*SMALL)[0] == 0
     assert result(empty)["moments_sha256"] == before["moments_sha256"]
+    assert inside("status")[0] == inside("verify")[0] == 0
+
+
+@pytest.mark.parametrize("how", ["torn", "lost"])
+def test_a_result_without_its_moments_is_not_done(how: str, complete: Path, empty: Path, inside: Inside) -> None:
+    shutil.copytree(complete, empty / "outputs")
+    (path,) = empty.rglob("segments.npz")
+    before, whole = result(empty), path.read_bytes()
+    path.write_bytes(whole[:-100])
+    if how == "lost":
+        path.unlink()
+    code, out, _ = inside("status")
+    assert code == 1 and "segments.npz: " in out and out.endswith("1 damaged\n")
+    code, _, err = inside(*SMALL)
+    assert (code, "remove it, and the same command computes it anew" in err) == ((0, False) if how == "lost" else (6, True))
+    path.unlink(missing_ok=True)
+    assert inside(*SMALL)[0] == inside("status")[0] == 0 and result(empty)["moments_sha256"] == before["moments_sha256"]
+
+
+def test_a_result_of_another_model_than_its_configuration_is_not_done(complete: Path, empty: Path, inside: Inside) -> None:
+    shutil.copytree(complete, empty / "outputs")
+    (run,) = finished(empty)
+    reseal(run / "result.json", lambda body: body.update(model="bernoulli_ising"))
+    code, out, _ = inside("status")
+    assert code == 1 and "names the model 'bernoulli_ising', and its configuration 'bernoulli_toy'" in out
+    assert inside(*SMALL)[0] == inside("verify")[0] == 6
 
 
 def test_a_damaged_reference(complete: Path, empty: Path, inside: Inside) -> None:
-    """The advice of the message must work here too."""
+    """The advice of the message must work, and no run is lost by it."""
     shutil.copytree(complete, empty / "outputs")
     (reference,) = empty.rglob("reference.npz")
     flip(reference, b"gradient.npy", NPY)
     code, _, err = inside(*SMALL, "estimator=concrete")
-    assert code == 6 and "reference.npz" in err and "force=true starts anew" in err
-    code, _, err = inside(*SMALL, "estimator=concrete", "force=true")
-    assert code == 0, err
+    assert code == 6 and "reference.npz" in err and "; remove reference.json, and the same command" in err and "no run is touched" in err
+    (reference.parent / "reference.json").unlink()
+    code, _, err = inside(*SMALL, "estimator=concrete")
+    assert code == 0 and inside("verify")[0] == 0, err
 
 
 def test_a_damaged_neighbour(complete: Path, empty: Path, inside: Inside) -> None:

@@ -31,7 +31,7 @@ def test_a_sweep_over_shards_is_one_run(inside: Inside, empty: Path) -> None:
     code, out, err = inside("run", "-q", *SMALL, "shard=1/3")
     assert code == 0 and "shard       1/3, 672 of R=2048 replicates" in out and out.splitlines()[-1].endswith("shard-1-of-3")
     code, out, err = inside("merge")
-    assert (code, err) == (1, "") and out.split()[0] == "incomplete" and out.endswith("missing: 0, 2 of 3\n")
+    assert (code, err) == (1, "") and out.split()[0] == "incomplete" and out.endswith("missing 2 of 3: 0, 2\n")
     assert [line.split()[0] for line in inside(*sweep, "--dry-run")[1].splitlines()] == ["new", "complete", "new", "total"]
     parts = [
         int(re.findall(r"evaluations=(\d+)", inside("run", *SMALL, f"shard={k}/3", "force=true", "--dry-run")[1])[0]) for k in range(3)

@@ -27,7 +27,7 @@ def test_more_blocks_than_a_run_has_are_not_its_own(tmp_path: Path) -> None:
     measure("bernoulli_toy", "reinforce", directory=large, num_replicates=2048, **SETTINGS)
     small.mkdir()
     shutil.copy(large / "segments.npz", small)
-    with pytest.raises(IntegrityError, match="more blocks than this run has; force=true"):
+    with pytest.raises(IntegrityError, match="more blocks than this run has; move the folder away"):
         measure("bernoulli_toy", "reinforce", directory=small, num_replicates=1024, **SETTINGS)
     right = measure("bernoulli_toy", "reinforce", num_replicates=1024, **SETTINGS)
     forced = measure("bernoulli_toy", "reinforce", directory=small, num_replicates=1024, force=True, **SETTINGS)
@@ -70,7 +70,7 @@ def test_another_reference_is_not_compared_with(tmp_path: Path) -> None:
     shutil.rmtree(mine)
     shutil.copytree(other, mine)
     (run / "result.json").unlink()
-    with pytest.raises(IntegrityError, match="holds another reference; force=true"):
+    with pytest.raises(IntegrityError, match="holds another reference; move the folder away"):
         measure("bernoulli_toy", "reinforce", directory=run, num_replicates=1024)
     assert measure("bernoulli_toy", "reinforce", directory=run, num_replicates=1024, force=True).verdict.status != "biased"
 

@@ -58,7 +58,7 @@ def test_each_state_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["status", str(root)]) == 1
     out = capsys.readouterr().out
     assert f"{root / 'ill' / 'error.txt'}, 3 h old: ValueError: the reason" in out
-    assert f"{root / 'torn' / 'result.json'}: no JSON from line 1, column 2 on; force=true" in out
+    assert f"{root / 'torn' / 'result.json'}: no JSON from line 1, column 2 on; remove it, and the same command computes it anew" in out
     for what in ("step one of gsx reproduce e --quick", "step two of gsx reproduce e --quick was not reached"):
         assert f"{root / 'experiment.json'}, 2 d old: {what}" in out
 
@@ -106,7 +106,7 @@ CELLS = {f"toy-{letter * 12}": letter * 64 for letter in "abc"}
 def test_what_a_sweep_has_not_begun_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "outputs"
     begun, *never = [root / "default" / name for name in CELLS]
-    written(begun)
+    written(begun, result_id=CELLS[begun.name])
     for _ in range(2):  # given again, it replaces its plan
         write_sweep([(root / "default" / name, identity) for name, identity in CELLS.items()], "gsx run -m x=1,2,3")
         write_sweep([(never[0], CELLS[never[0].name])], "gsx run -m x=2,4")
@@ -217,4 +217,4 @@ def test_all_shards_there_are_to_be_merged(tmp_path: Path, capsys: pytest.Captur
         RunDirectory(tmp_path / "toy" / f"shard-{number}-of-2").write_result(make_result(status="partial", part=part))
     (tmp_path / "toy" / "shard-3-of-4").mkdir()
     assert main(["status", str(tmp_path)]) == 1
-    assert "2 of 2 shards; gsx merge joins them; 0 of 4 shards (begun 3; missing 0 1 2)" in capsys.readouterr().out
+    assert "2 of 2 shards; gsx merge joins them; 0 of 4 shards (begun 3; missing 0, 1, 2)" in capsys.readouterr().out

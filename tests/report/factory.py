@@ -101,7 +101,7 @@ def make(
         config=config,
         estimator=estimator,
         model=model,
-        engine="vmap",
+        engine="vmap" if with_segments else "exact",  # which alone leaves no moments
         num_samples=samples,
         num_replicates=replicates,
         blocks=GROUPS,

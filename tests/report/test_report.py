@@ -4,12 +4,14 @@ import csv
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gsx.records import ConfigurationError, Interval, Layout
 from gsx.report import Report, build, notes, report
+from gsx.report.collect import collect
 from gsx.store import RunDirectory, find_runs, write_sweep
 from tests.report import factory
 
@@ -106,6 +108,25 @@ def test_independent_where_the_seeds_differ(tmp_path: Path, undrawn: None) -> No
     errors = {row["label"]: (row["errors"], row["notes"]) for row in read(tmp_path / "report/tables/relative_variance.csv")}
     assert errors["rloo"] == ("independent", "")
     assert errors["arm"] == ("", "no moments"), gone
+
+
+def torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("name", ["result.json", "coordinates.csv", "segments.npz"])
+@pytest.mark.parametrize("damage", [torn, emptied, Path.unlink])
+def test_what_is_damaged_is_not_used(damage: Callable[[Path], None], name: str, tmp_path: Path) -> None:
+    path = factory.make(tmp_path, "arm") / name
+    assert [len(group.complete) for group in collect([tmp_path])[0]] == [1]
+    damage(path)
+    groups, (cell,), _ = collect([tmp_path])
+    assert groups == [] and cell.state == ("partial" if (damage, name) == (Path.unlink, "result.json") else "unreadable")
+    assert cell.state == "partial" or (cell.reason is not None and cell.reason.startswith(f"{name}: ") and "anew" in cell.reason)
 
 
 def test_the_csv_beside_a_figure_holds_what_was_stored(study) -> None:

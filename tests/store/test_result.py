@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gsx.records import EnvironmentFault, canonical_json
+from gsx.records import EnvironmentFault, IntegrityError, canonical_json
 from gsx.store import RunDirectory, atomic_write, run_directory
 from tests.store.factory import make_coordinates, make_layout, make_result, refused, reseal, written
 
@@ -73,7 +73,10 @@ def test_a_result_never_stands_beside_the_table_of_another(tmp_path: Path, monke
     monkeypatch.undo()
     written(tmp_path)
     (tmp_path / "coordinates.csv").unlink()
-    refused(run.read_coordinates, tmp_path / "coordinates.csv", "missing")
+    stored = run.read_stored()
+    assert stored is not None and run.read_coordinates() is None
+    with pytest.raises(IntegrityError, match=r"coordinates.csv: missing, .*; the same command makes it anew from segments.npz"):
+        run.check(stored)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,6 @@ def test_fingerprints_must_agree() -> None:
         check_fingerprint({**FINGERPRINT, "gpu": "H100\n\x1b[2J"}, {**FINGERPRINT, "torch": "2.10.0", "os": "Linux"})
     assert str(caught.value) == (
         "the machine or the versions changed: gpu was H100  [2J, is not recorded; os was not recorded, is Linux; "
-        "torch was 2.9.1, is 2.10.0; force=true starts anew"
+        "torch was 2.9.1, is 2.10.0; what is stored is whole, and goes on where it began; here force=true starts anew"
     )
     assert caught.value.exit_code == 6

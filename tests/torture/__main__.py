@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from gsx.cli.columns import aligned
 from tests.torture import company, damage, kills, limits
+from tests.torture.command import stop
 from tests.torture.outcome import Outcome
 
 FAULTS: dict[str, Callable[[Path, float], list[Outcome]]] = {
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=FAULTS, metavar="FAULT", help=f"only these: {', '.join(FAULTS)}")
     chosen = parser.parse_args()
     started = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="gsx-torture-") as folder:
 
         def tried(name: str) -> list[Outcome]:
@@ -45,7 +48,13 @@ def main() -> int:
                 print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
 
         with ThreadPoolExecutor(2) as pool:  # two at a time, on two cores
-            outcomes = [outcome for found in pool.map(tried, chosen.only or FAULTS) for outcome in found]
+            try:
+                outcomes = [outcome for found in pool.map(tried, chosen.only or FAULTS) for outcome in found]
+            except KeyboardInterrupt:  # its folder goes, and the disks in it
+                pool.shutdown(wait=False, cancel_futures=True)
+                stop()
+                print("interrupted", flush=True)
+                return 130
     print(aligned([("fault", "what happened", "lost"), *(outcome.row() for outcome in outcomes)]))
     losses = [loss for outcome in outcomes for loss in outcome.losses]
     for loss in losses:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,17 @@ class Ended:
         return "Traceback" not in self.err and self.err.rstrip().rpartition("\n")[2].startswith("gsx: ")
 
 
+_running: set[subprocess.Popen[str]] = set()
+_stopped = threading.Event()
+
+
+def stop() -> None:
+    """End the commands that run, and let no other begin: whoever waits for one is at its end soon."""
+    _stopped.set()
+    for process in tuple(_running):
+        process.kill()
+
+
 @contextlib.contextmanager
 def begun(words: tuple[str, ...], cwd: Path, limits: str = "", **env: str) -> Iterator[subprocess.Popen[str]]:
     """A command while it runs, under limits that the shell sets (`ulimit -f 8;`)."""
@@ -39,10 +51,14 @@ def begun(words: tuple[str, ...], cwd: Path, limits: str = "", **env: str) -> It
     # A background job ignores Ctrl-C, and so would all that it starts.
     options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes}
     with subprocess.Popen(shell, cwd=cwd, env=environment(**env), text=True, **options) as process:  # type: ignore[call-overload]
+        _running.add(process)
         try:
+            if _stopped.is_set():
+                raise RuntimeError("stopped")
             yield process
         finally:
             process.kill()
+            _running.remove(process)
 
 
 def ended(words: tuple[str, ...], cwd: Path, limits: str = "", **env: str) -> Ended:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from gsx.records import IntegrityError
-from gsx.store import PlannedCell, PlannedStep, RunDirectory, StoredExperiment, TrainingDirectory, read_experiment, write_experiment
+from gsx.store import (
+    PlannedCell,
+    PlannedStep,
+    RunDirectory,
+    StoredExperiment,
+    TrainingDirectory,
+    read_experiment,
+    standings,
+    write_experiment,
+)
 from tests.torture.command import answers, ended, verified
 from tests.torture.outcome import Outcome
 
@@ -114,7 +124,7 @@ def _text(read: Callable[[], object]) -> str:
 
 
 def _met_by_run(root: Path, tries: int) -> Outcome:
-    """The command that wrote a file finds it damaged: it says so and stops, or its answer is right; and force=true mends it."""
+    """The command that wrote a file finds it damaged: it says so and stops, or its answer is right; and what it advises mends it."""
     outcome, rng, right = Outcome("damaged files, the same command"), random.Random(4), answers(root)
     commands = (SMALL, LARGER, OTHER, TRAINING)
     for attempt in range(tries):
@@ -134,9 +144,13 @@ def _met_by_run(root: Path, tries: int) -> Outcome:
             outcome.saw(f"{how}: right answer")
         else:
             outcome.saw(f"{how}: refused")
-            outcome.expect(end.code == 6 and end.plain and "force=true" in end.err, f"{what}: {end.code}: {end.err.strip()[-300:]}")
-            end = ended((*words, "force=true"), cwd)
-            outcome.expect(end.code == 0, f"{what}, force=true: {end.code}: {end.err.strip()[-300:]}")
+            outcome.expect(end.code == 6 and end.plain, f"{what}: {end.code}: {end.err.strip()[-300:]}")
+            states = {one.path.name: one.state for one in standings([cwd / "outputs"])}
+            seen = how not in ("torn", "empty") or states.get(path.parent.name) != "done"
+            outcome.expect(seen, f"{what}: done, says gsx status")
+            outcome.expect(_advised(end.err), f"{what}: no advice: {end.err.strip()[-300:]}")
+            end = ended(words, cwd)
+            outcome.expect(end.code == 0, f"{what}, as advised: {end.code}: {end.err.strip()[-300:]}")
         (folder,) = {line.split()[-1] for line in end.out.splitlines() if line.startswith("folder")} or {""}
         name = Path(folder).name
         try:
@@ -145,6 +159,19 @@ def _met_by_run(root: Path, tries: int) -> Outcome:
             outcome.expect(False, f"{what}: {type(fault).__name__} {fault}")
         shutil.rmtree(cwd)
     return outcome
+
+
+def _advised(said: str) -> bool:
+    """Do what the line advises: a file is removed, or a folder moved away; whether it advised anything."""
+    found = re.search(r"gsx: (/.*?): .*; (remove|move) (it|the folder|\w+\.json)\b", said.rstrip().rpartition("\n")[2])
+    if found is None:
+        return False
+    path = Path(found[1])
+    if found[2] == "move":
+        shutil.rmtree(path)
+    else:
+        (path if found[3] == "it" else path.parent / found[3]).unlink()
+    return True
 
 
 def _answer(cwd: Path, name: str) -> str:
