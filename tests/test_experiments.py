@@ -25,27 +25,33 @@ NAMES = list(experiments(FOLDERS))
 SIZES = ("full", "quick")
 
 
+@functools.cache
+def base(groups: tuple[str, ...]) -> dict[str, Any]:
+    """What a choice of groups composes to; to be called within `composing`."""
+    return plain(compose("config", overrides=list(groups)))
+
+
 def planned(experiment: Experiment, step: str) -> list[dict[str, Any]]:
     """The configurations of a step of runs, each key of which is there to be set.
 
-    Hydra composes each choice of groups once, gsx checks the first cell of each, and the others differ by values only: every cell by
-    both would take minutes.
+    Hydra composes each choice of groups once for all experiments, gsx checks the first cell of each, and the others differ by values only:
+    every cell by both would take minutes.
     """
     (arguments,) = (one.arguments(f"name={experiment.folder}") for one in experiment.steps if one.name == step)
-    bases: dict[tuple[str, ...], dict[str, Any]] = {}
+    checked = set()
     configs = []
     with composing():
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
         for overrides in cells([word for word in arguments if word != "-m"], "-m" in arguments)[0]:
             groups = tuple(override for override in overrides if (config_folder() / override.partition("=")[0]).is_dir())
-            config = copy.deepcopy(bases.get(groups) or plain(compose("config", overrides=list(groups))))
+            config = copy.deepcopy(base(groups))
             for override in parser.parse_overrides([override for override in overrides if override not in groups]):
                 *path, key = override.key_or_group.split(".")
                 place = functools.reduce(lambda place, name: place[name], path, config)
                 assert key in place, f"{experiment.name}: {override.input_line}: unknown key"
                 place[key] = override.value()
-            if groups not in bases:
-                bases[groups] = config
+            if groups not in checked:
+                checked.add(groups)
                 # What an earlier step leaves behind is not there yet.
                 Configuration.of({**config, "model": {**config["model"], "checkpoint": None}})
             configs.append(config)

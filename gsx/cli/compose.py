@@ -160,8 +160,7 @@ def cells(overrides: list[str], multirun: bool, config_name: str = "config") -> 
         check_hydra(config.hydra)
         multirun = multirun or str(config.hydra.mode) == "RunMode.MULTIRUN"
         if not multirun:
-            compose(config_name, overrides=overrides)  # refuses a sweep without -m
-            return [overrides], False
+            return [overrides], False  # as the one cell is composed, a sweep without -m is refused
         if not str(config.hydra.sweeper._target_).endswith(".BasicSweeper"):
             return [], True
         sweeps = [f"{key}={value}" for key, value in (config.hydra.sweeper.get("params") or {}).items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -33,6 +34,12 @@ def require(holds: bool, otherwise: str) -> None:
     """Broken, with what is wrong, unless it holds."""
     if not holds:
         raise Broken(otherwise)
+
+
+@functools.cache
+def _distributions(model: Model) -> list[Distribution]:
+    """Of each site; once, as every check of every estimator asks for them."""
+    return [site.q for site in sites(Program(model)).values()]
 
 
 @dataclass(frozen=True)
@@ -82,12 +89,11 @@ class Subject:
 
     def supports(self, model: Model) -> bool:
         estimator = self.make(None)
-        return all(estimator.supports(site.q, model) is None for site in sites(Program(model)).values())
+        return all(estimator.supports(q, model) is None for q in _distributions(model))
 
     def is_for(self, model: Model) -> bool:
         """Whether the model's distributions are among its own, and of several samples exactly where it wants several.
 
         (To any other estimator several samples are one draw of another distribution, and nothing new.)
         """
-        found = [site.q for site in sites(Program(model)).values()]
-        return all(isinstance(q, self.kind.distributions) and (q.copies > 1) == self.kind.multi_sample for q in found)
+        return all(isinstance(q, self.kind.distributions) and (q.copies > 1) == self.kind.multi_sample for q in _distributions(model))

@@ -1,4 +1,4 @@
-"""The installed command, as a user's shell starts it."""
+"""The command in a process of its own, and as a user's shell starts it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.cli import forked
 
 #: The console script beside this Python.
 GSX = Path(sys.executable).parent / "gsx"
@@ -70,12 +72,21 @@ def running(*words: str, cwd: Path, **env: str) -> Iterator[subprocess.Popen[str
 
 
 def gsx(*words: str, cwd: Path, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; it must end with this exit code, and never with a traceback."""
+    """Run a command to its end, in a process of its own; it must end with this exit code, and never with a traceback."""
+    return _ended(forked.run(words, cwd, environment(**env)), code)
+
+
+def installed(*words: str, cwd: Path, code: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
+    """The same, from the console script on: where Python's start is tested too."""
     with running(*words, cwd=cwd, **env) as process:
         out, err = process.communicate(timeout=300)
-    assert process.returncode == code, f"gsx {' '.join(words)} ended with {process.returncode}, not {code}\n{out}\n{err}"
-    assert "Traceback" not in err
-    return subprocess.CompletedProcess(words, code, out, err)
+    return _ended(subprocess.CompletedProcess(words, process.returncode, out, err), code)
+
+
+def _ended(done: subprocess.CompletedProcess[str], code: int) -> subprocess.CompletedProcess[str]:
+    assert done.returncode == code, f"gsx {' '.join(done.args)} ended with {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
 
 
 def one_line(err: str) -> str:

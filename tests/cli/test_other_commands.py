@@ -15,7 +15,7 @@ import gsx as package
 from gsx.cli import COMMANDS, main
 from gsx.cli.compose import config_folder
 from gsx.experiment import load
-from tests.cli.process import GSX, environment, gsx
+from tests.cli.process import GSX, environment, gsx, installed
 from tests.report import factory
 
 SHELLS = ("bash", "zsh", "fish")
@@ -27,7 +27,7 @@ def names(group: str) -> set[str]:
 
 
 def test_help_and_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert gsx("--version", cwd=tmp_path).stdout == f"gsx {package.__version__}\n"
+    assert installed("--version", cwd=tmp_path).stdout == f"gsx {package.__version__}\n"
     for words in ([], ["--help"], ["-h"]):
         assert main(words) == 0
         said = capsys.readouterr()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gsx.cli import main
-from tests.cli.process import gsx, one_line
+from tests.cli.process import gsx, installed, one_line
 
 CONCRETE = "estimator=concrete"
 
@@ -118,7 +118,7 @@ def test_refused_in_one_line(line: str, empty: Path, capsys: pytest.CaptureFixtu
     [f"run -m {CONCRETE} estimator.temperature=0.5,1,0 num_replicates=64", "run reference.kind=quadrature"],
 )
 def test_refused_by_the_installed_command(line: str, empty: Path) -> None:
-    done = gsx(*line.split(), cwd=empty, code=2)
+    done = installed(*line.split(), cwd=empty, code=2)
     one_line(done.stderr)
     assert done.stdout == "" and list(empty.iterdir()) == []
 

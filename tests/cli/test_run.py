@@ -17,7 +17,7 @@ import torch
 
 from gsx.cli import main
 from tests.cli.conftest import Inside
-from tests.cli.process import finished, gsx
+from tests.cli.process import finished, gsx, installed
 
 KEYS = {
     "schema_version", "result_id", "status", "config", "estimator", "model", "engine", "num_samples", "num_replicates", "blocks",
@@ -49,7 +49,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
         kept = [path for path in folder.rglob("*") if path.is_file() and ".hydra" not in path.parts and path.suffix != ".yaml"]
         return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in kept}
 
-    run = gsx("run", "estimator=concrete", "device=cpu", cwd=folder)
+    run = installed("run", "estimator=concrete", "device=cpu", cwd=folder)
     sweep = gsx(*SWEEP, cwd=folder)
     before = files()
     again = gsx("run", "estimator=concrete", "device=cpu", cwd=folder)
