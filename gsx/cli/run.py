@@ -26,7 +26,7 @@ from gsx.cli.launchers import for_launcher
 from gsx.cli.progress import duration, progress, silent
 from gsx.cli.signals import ending_with_a_checkpoint
 from gsx.provenance import typed_command
-from gsx.records import Busy
+from gsx.records import Busy, EnvironmentFault
 from gsx.store import RunDirectory, write_sweep
 
 #: Set by ``-q``; an environment variable, because launchers start processes of their own.
@@ -128,7 +128,12 @@ def carry_out(work: Work) -> int:
         _say("complete already; force=true starts anew")
     else:
         os.environ[CELLS] = str(len(work.cells))
-        elsewhere = hand_over(job, work.arguments, complete=functools.partial(complete, work.cells))
+        try:
+            elsewhere = hand_over(job, work.arguments, complete=functools.partial(complete, work.cells))
+        except EnvironmentFault:  # a full disk that Hydra has met
+            if work.sweep and work.cells:
+                closing(work.cells, work.sweep, _failed, _folders)
+            raise
     return closing(work.cells, work.sweep, _failed, _folders) if work.cells else searched(_failed, elsewhere)
 
 
