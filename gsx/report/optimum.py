@@ -92,7 +92,8 @@ def draw(data: pd.DataFrame) -> Figure:
         for n, curve in part.sort_values("x").groupby("num_samples"):
             drawn = curve["kind"] == "point"  # elsewhere the line breaks
             missing = curve.loc[curve["kind"] == "missing", "x"].astype(float)
-            axes.plot(missing, 0 * missing, "x", color=shades[n], transform=axes.get_xaxis_transform(), clip_on=False, zorder=5)
+            if len(missing):  # nothing, drawn beyond the panel, would upset the layout
+                axes.plot(missing, 0 * missing, "x", color=shades[n], transform=axes.get_xaxis_transform(), clip_on=False, zorder=5)
             at, value, low, high = (curve[column].astype(float) for column in ("x", "value", "ci_low", "ci_high"))
             axes.plot(at, value.where(drawn), color=shades[n], marker=look(curve["estimator"].iloc[0]).marker)
             axes.fill_between(at, low, high, where=drawn, color=shades[n], alpha=0.25, linewidth=0)

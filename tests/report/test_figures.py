@@ -474,6 +474,18 @@ def test_a_style_has_its_width_and_legible_letters(style: str, toys: Path, gauss
         assert box.y0 >= -room and box.y1 <= figure.get_figheight() + room, plot.name
 
 
+def test_panels_take_the_room_that_there_is(tmp_path: Path) -> None:
+    for tau, samples in itertools.product((0.1, 0.5, 2.0), (1, 64)):
+        for name in ("concrete", "st_gumbel"):
+            factory.make(tmp_path, name, settings={"temperature": tau}, samples=samples, variance=0.01 / tau / samples, bias=0.03 * tau)
+    with styles.use("page"):
+        for plot in (*frontier.plots(groups_of(tmp_path)[0]), *sweeps.over_samples(groups_of(tmp_path)[0])):
+            figure = plot.draw(plot.frame)
+            figure.draw_without_rendering()
+            shown = [axes.get_position() for axes in figure.axes if axes.get_visible()]
+            assert sum(box.width * box.height for box in shown) > 0.4, plot.name
+
+
 def test_no_figure_is_higher_than_its_page(tmp_path: Path) -> None:
     for order, name in enumerate(sorted(LOOKS)[: comparison.MOST_ROWS]):
         factory.make(tmp_path, name, variance=0.01 * 1.3**order, with_segments=False, with_coordinates=False)
