@@ -126,11 +126,9 @@ def _read(directory: RunDirectory) -> Cell:
     try:
         directory.check_links()
         error = directory.read_error()
-        stored = directory.read_stored()
-        result = None if stored is None else stored.result
-        if stored is not None:
-            directory.check(stored)
-            _check(stored.result)
+        result = directory.read_checked()
+        if result is not None:
+            _check(result)
     except UNREADABLE as fault:
         return Cell(name, "unreadable", reason(str(fault), directory) or type(fault).__name__, None, directory)
     told = reason(error, directory) if error else None
@@ -185,7 +183,8 @@ def _grouped(cells: list[Cell], gone: list[Cell]) -> list[Group]:
         settings = [_setting(result_of(members[key][0])) for key in keys]
         for key, setting, differing in zip(keys, settings, labels.differences(settings), strict=True):
             text = " ".join(filter(None, [model, ", ".join(differing)]))
-            there, planned = ([cell for cell in members[key] if (cell.state == "missing") is state] for state in (False, True))
+            there = [cell for cell in members[key] if cell.state != "missing"]
+            planned = [cell for cell in members[key] if cell.state == "missing"]
             # Named among those that are there, whose own names do not hang on what is missing.
             named = tuple(_named([*there, *planned], f" on {text}")[len(there) :]) if planned else ()
             groups.append(Group(text, escape.slug(text), model, setting, _ordered(there), named))

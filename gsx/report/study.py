@@ -58,12 +58,9 @@ class Study:
         directory = RunDirectory(self.folder / name)
         try:
             directory.check_links()
-            stored = directory.read_stored()
-            if stored is not None:
-                directory.check(stored)
+            result = directory.read_checked()
         except (GsxError, OSError) as fault:
             raise Absent("missing", f"{name}: unreadable: {str(fault).replace(f'{self.folder}/', '')}") from fault
-        result = None if stored is None else stored.result
         if result is None or result.result_id != identity or result.status != "complete":
             raise Absent(
                 "missing", f"{name}: {'no result' if result is None else 'unfinished' if result.status != 'complete' else 'stale'}"

@@ -17,6 +17,7 @@ from gsx.store.experiment import (
 from gsx.store.files import atomic_write, environment_fault
 from gsx.store.find import find_links, find_runs, find_shards, find_trainings
 from gsx.store.folder import MOST_DEATHS, MOVE_AWAY, Folder
+from gsx.store.parameters import read_parameters, write_parameters
 from gsx.store.reference import StoredReference
 from gsx.store.run_directory import RunDirectory
 from gsx.store.segments import StoredSegments, check_fingerprint
@@ -24,7 +25,8 @@ from gsx.store.shards import StoredShard, check_alike
 from gsx.store.standing import PLANNED, SETTLED, STATES, Standing, said, standings
 from gsx.store.sweep import StoredSweep, read_sweep, write_sweep
 from gsx.store.table import TABLE_COLUMNS, CoordinateTable
-from gsx.store.training import State, TrainingDirectory, read_parameters, write_parameters
+from gsx.store.training import TrainingDirectory
+from gsx.store.training_state import State
 from gsx.store.verify import Checked, verify
 
 __all__ = [

@@ -39,6 +39,13 @@ def plain(name: str, array: np.ndarray) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
+def check_version(arrays: Arrays) -> None:
+    """ValueError where they are of another format."""
+    version = int(array_of(arrays, "format_version", "<i8", ()))
+    if version != FORMAT_VERSION:
+        raise ValueError(f"format version {version}, this gsx reads {FORMAT_VERSION}")
+
+
 def write_arrays(path: Path, arrays: Arrays) -> None:
     """An npz as `numpy.savez` writes it, straight to disk. ConfigurationError where it would be too large to be read again."""
     if (size := sum(array.nbytes for array in arrays.values())) > MAX_ARRAYS:

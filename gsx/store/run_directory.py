@@ -51,15 +51,16 @@ class RunDirectory(Folder):
 
     @property
     def _computed(self) -> str:
-        shard = Shard.of_folder(self.path.name)
-        if shard is None:
-            return "the same command computes it anew"
-        return f"gsx run shard={shard} ... computes it anew; the other shards stay"
+        return self._anew("computes it anew")
 
     @property
     def _made(self) -> str:
         """The same, of what follows from the moments."""
-        return self._computed.replace("computes it anew", "makes it anew from segments.npz") if self._segments.exists() else self._computed
+        return self._anew("makes it anew from segments.npz") if self._segments.exists() else self._computed
+
+    def _anew(self, does: str) -> str:
+        shard = Shard.of_folder(self.path.name)
+        return f"the same command {does}" if shard is None else f"gsx run shard={shard} ... {does}; the other shards stay"
 
     # -- segments.npz
 
@@ -125,6 +126,14 @@ class RunDirectory(Folder):
         """The result without its arrays, or None. IntegrityError, EnvironmentFault."""
         stored = self.read_stored()
         return None if stored is None else stored.result
+
+    def read_checked(self) -> Result | None:
+        """The same, held against what lies beside it, as `check` does."""
+        stored = self.read_stored()
+        if stored is None:
+            return None
+        self.check(stored)
+        return stored.result
 
     def read_coordinates(self, stored: StoredResult | None = None) -> CoordinateTable | None:
         """The table that belongs to result.json, or None where either was never written. IntegrityError, EnvironmentFault."""

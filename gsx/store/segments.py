@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from gsx.records import IntegrityError, Segments, canonical_json
-from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, parse_arrays, plain, text_of
+from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, check_version, parse_arrays, plain, text_of
 from gsx.store.files import one_line
 from gsx.store.strict_json import parse_layout
 
@@ -56,9 +56,7 @@ def pack_segments(stored: StoredSegments) -> Arrays:
 
 
 def _unpack_segments(arrays: Arrays) -> StoredSegments:
-    version = int(array_of(arrays, "format_version", "<i8", ()))
-    if version != FORMAT_VERSION:
-        raise ValueError(f"format version {version}, this gsx reads {FORMAT_VERSION}")
+    check_version(arrays)
     if foreign := sorted(name for name in arrays if name not in _SEGMENT_MEMBERS and not name.startswith(_EXTRA)):
         raise ValueError(f"array {foreign[0]!r} does not belong here")
     fingerprint = json.loads(text_of(arrays, "fingerprint"))

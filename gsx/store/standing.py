@@ -58,11 +58,9 @@ def _of_run(run: RunDirectory) -> Standing:
     held = next(filter(None, (folder.holder for folder in (run, *shards.values()))), None)
     try:
         run.check_links()
-        if (stored := run.read_stored()) is not None:
-            run.check(stored)
-        if stored is not None and stored.result.status == "complete":
-            state = "nonfinite" if stored.result.verdict.status == "nonfinite" else "done"
-            return Standing(run.path, state, f"{stored.result.num_replicates:,} replicates")
+        if (result := run.read_checked()) is not None and result.status == "complete":
+            state = "nonfinite" if result.verdict.status == "nonfinite" else "done"
+            return Standing(run.path, state, f"{result.num_replicates:,} replicates")
         return _unfinished(run, _blocks(run, shards), held, shards)
     except IntegrityError as fault:
         return _broken(run, fault, held)

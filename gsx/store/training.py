@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
-import json
-import math
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from gsx.records import IntegrityError, Parameters, Point, Training, canonical_json
-from gsx.store.arrays import FORMAT_VERSION, MAX_ARRAYS, Arrays, array_of, check_index, parse_arrays, plain, text_of, write_arrays
-from gsx.store.files import ADVICE, MAX_TEXT, atomic_write, create_folder, declared_bytes, read, remove
+from gsx.records import IntegrityError, Parameters, Training
+from gsx.store.arrays import MAX_ARRAYS, check_index, write_arrays
+from gsx.store.curve import format_curve, parse_curve
+from gsx.store.files import MAX_TEXT, atomic_write, create_folder, read, remove
 from gsx.store.folder import Folder, check_address
+from gsx.store.parameters import read_parameters, write_parameters
 from gsx.store.result import STATUSES, pair
 from gsx.store.schema import Each, Rule, check, count, number
 from gsx.store.strict_json import parse_json, sealed_json
+from gsx.store.training_state import State, pack_state, parse_state
 
 _SEEDS = 4096  #: no training has more
-
-
-@dataclass(frozen=True)
-class State:
-    """A checkpoint of one seed: everything that goes on from here depends on it, and the curve so far."""
-
-    training_id: str
-    fingerprint: dict[str, str]
-    seed: int
-    step: int
-    seconds: float
-    arrays: Arrays
-    curve: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
@@ -135,104 +118,6 @@ class TrainingDirectory(Folder):
         if parameters is None or parameters.digest != digests[str(seed)]:
             raise IntegrityError(f"{self._parameters(seed)}: missing, or not what training.json declares; {advice}")
         return parameters
-
-
-# ------------------------------------------------------------------------------------------------------------------- parameters
-
-_PARAMETER = "param."
-
-
-def write_parameters(path: Path, parameters: Parameters) -> None:
-    arrays = {_PARAMETER + name: plain(name, array) for name, array in parameters.arrays.items()}
-    write_arrays(path, {"format_version": np.array(FORMAT_VERSION, dtype="<i8"), **arrays})
-
-
-def read_parameters(path: Path, advice: str = ADVICE) -> Parameters | None:
-    """Named arrays of finite floats, or None where there is no such file. IntegrityError, which ends with advice; EnvironmentFault."""
-    return read(path, 2 * MAX_ARRAYS, lambda stream: parse_parameters(parse_arrays(stream)), advice)
-
-
-def parse_parameters(arrays: Arrays) -> Parameters:
-    _check_version(arrays)
-    found = {name.removeprefix(_PARAMETER): array for name, array in arrays.items() if name.startswith(_PARAMETER)}
-    if len(found) != len(arrays) - 1 or not found:
-        raise ValueError("holds other things than parameters")
-    for name, array in found.items():
-        if array.dtype not in (np.dtype("<f4"), np.dtype("<f8")) or not np.isfinite(array).all():
-            raise ValueError(f"parameter {name!r} is no array of finite floats")
-    return Parameters(found)
-
-
-def _check_version(arrays: Arrays) -> None:
-    version = int(array_of(arrays, "format_version", "<i8", ()))
-    if version != FORMAT_VERSION:
-        raise ValueError(f"format version {version}, this gsx reads {FORMAT_VERSION}")
-
-
-# ------------------------------------------------------------------------------------------------------------------- checkpoints
-
-_STATE = "state."
-_TYPES = {"step": "<i8", "value": "<f8", "se": "<f8"}
-
-
-def pack_state(state: State) -> Arrays:
-    """ValueError for an array that cannot be read without pickle."""
-    columns = {name: np.array([getattr(point, name) for point in state.curve]) for name in Point._fields if name != "seed"}
-    return {
-        "format_version": np.array(FORMAT_VERSION, dtype="<i8"),
-        "training_id": np.array(state.training_id),
-        "fingerprint": np.array(canonical_json(state.fingerprint)),
-        "seed": np.array(state.seed, dtype="<i8"),
-        "step": np.array(state.step, dtype="<i8"),
-        "seconds": np.array(state.seconds, dtype="<f8"),
-        **{f"curve.{name}": plain(name, column.astype(_TYPES.get(name, "U"))) for name, column in columns.items()},
-        **{_STATE + name: plain(name, array) for name, array in state.arrays.items()},
-    }
-
-
-def parse_state(stream: BinaryIO, seed: int) -> State:
-    arrays = parse_arrays(stream)
-    _check_version(arrays)
-    fingerprint = json.loads(text_of(arrays, "fingerprint"))
-    if not isinstance(fingerprint, dict) or not all(isinstance(value, str) for value in fingerprint.values()):
-        raise ValueError("the fingerprint is no table of texts")
-    if int(array_of(arrays, "seed", "<i8", ())) != seed:
-        raise ValueError(f"is the checkpoint of another seed than {seed}")
-    step, seconds = int(array_of(arrays, "step", "<i8", ())), float(array_of(arrays, "seconds", "<f8", ()))
-    if step < 0 or not 0 <= seconds < math.inf:
-        raise ValueError(f"step is {step}, seconds is {seconds}")
-    rows = arrays["curve.step"].size
-    columns: list[Sequence[Any]] = [[seed] * rows]
-    for name in Point._fields[1:]:
-        column = arrays[f"curve.{name}"]
-        if column.shape != (rows,) or column.dtype.kind != np.dtype(_TYPES.get(name, "U")).kind:
-            raise ValueError(f"curve.{name} is {column.dtype} {column.shape}")
-        columns.append(column.tolist())
-    curve = tuple(Point(*row) for row in zip(*columns, strict=True))
-    states = {name.removeprefix(_STATE): array for name, array in arrays.items() if name.startswith(_STATE)}
-    return State(text_of(arrays, "training_id"), fingerprint, seed, step, seconds, states, curve)
-
-
-# ------------------------------------------------------------------------------------------------------------------------- curve
-
-
-def format_curve(curve: Sequence[Point]) -> bytes:
-    """curve.csv in the order given; a NaN is an empty field."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Point._fields)
-    writer.writerows([*point[:5], *("" if math.isnan(x) else repr(float(x)) for x in point[5:])] for point in curve)
-    return text.getvalue().encode()
-
-
-def parse_curve(stream: BinaryIO, declared: Mapping[str, Any]) -> tuple[Point, ...]:
-    header, *rows = csv.reader(io.StringIO(declared_bytes(stream, declared).decode(), newline=""), strict=True)
-    if tuple(header) != Point._fields or len(rows) != declared["rows"]:
-        raise ValueError("its columns or its rows are not those that training.json declares")
-    return tuple(
-        Point(int(seed), int(step), split, estimator, metric, *(float(x) if x else math.nan for x in numbers))
-        for seed, step, split, estimator, metric, *numbers in rows
-    )
 
 
 SCHEMA: Rule = {

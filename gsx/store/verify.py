@@ -17,10 +17,11 @@ from gsx.store.files import one_line, refused_link
 from gsx.store.find import find_links, find_runs, find_shards, find_trainings, holds_results, walk
 from gsx.store.folder import MOVE_AWAY, check_address
 from gsx.store.lock import holder
+from gsx.store.parameters import read_parameters
 from gsx.store.run_directory import RunDirectory
 from gsx.store.shards import StoredShard, check_alike, read_shards
 from gsx.store.sweep import is_sweep, read_sweep
-from gsx.store.training import TrainingDirectory, read_parameters
+from gsx.store.training import TrainingDirectory
 
 #: The files of a folder of results; what else lies there is not ours.
 _FILES = re.compile(

@@ -16,7 +16,8 @@ import pytest
 from gsx.records import Busy, IntegrityError, Parameters, Point, Training
 from gsx.store import State, TrainingDirectory, find_runs, find_trainings, read_parameters, write_parameters
 from gsx.store.arrays import write_arrays
-from gsx.store.training import format_curve, pack_state
+from gsx.store.curve import format_curve
+from gsx.store.training_state import pack_state
 
 CURVE = (
     Point(0, 0, "train", "", "elbo", -12.25, 0.5),
