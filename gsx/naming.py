@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: Letters of a message: the key is at one of its ends, the rule at the other.
-LONGEST = 1000
+LONGEST_MESSAGE = 1000
 
 
 def snake_case(name: str) -> str:
@@ -43,7 +43,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
-def in_one_line(text: str, longest: int = LONGEST) -> str:
+def in_one_line(text: str, longest: int = LONGEST_MESSAGE) -> str:
     """The same, with whatever breaks its lines as spaces, and an endless value, or line, without its middle."""
     line = re.sub(r"\S{300,}", lambda word: f"{word[0][:100]}[...]{word[0][-20:]}", printable(" ".join(text.split())))
     return line if len(line) <= longest else f"{line[: longest // 2]} [...] {line[-longest // 2 :]}"

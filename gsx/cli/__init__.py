@@ -48,8 +48,7 @@ usage: gsx COMMAND [ARGUMENTS]
 
 gsx COMMAND --help says more; gsx --version prints the version.
 exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 4 a check failed,
-  5 environment, 6 integrity, 7 busy, 130 interrupted, 129 by a closed
-  terminal, 143 by SIGTERM"""
+  5 environment, 6 integrity, 7 busy, 130 interrupted, 129 by a closed terminal, 143 by SIGTERM"""
 
 #: What torch, the linker and Python's threads say where memory is short.
 _NO_MEMORY = re.compile("out of memory|can(no|')t allocate memory|can't start new thread|failed to map segment", re.IGNORECASE)

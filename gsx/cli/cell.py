@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -16,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from gsx.cli.compose import composed, plain, told_folder
 from gsx.cli.failures import contained, reason
+from gsx.cli.folder_name import broken_name, chosen, folder_name, telling_words
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import GsxError, IntegrityError, Result, Shard
-from gsx.registry import Room, find, schema
 from gsx.store import RunDirectory
 
 T = TypeVar("T")
@@ -82,7 +81,7 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
     if isinstance(measurement, Exception):
         return _broken(given, text, measurement)
     configuration, blocks = measurement.configuration, measurement.plan
-    folder = told_folder(overrides, sweep=not alone) or Path.cwd() / "outputs" / configuration.name / folder_name(measurement)
+    folder = told_folder(overrides, sweep=not alone) or Path.cwd() / "outputs" / configuration.name / _name(measurement)
     RunDirectory(folder).check_links()  # Hydra writes there first
     asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
     if not measurement.exact and blocks.num_replicates != asked:
@@ -118,18 +117,8 @@ def _state(measurement: Measurement, folder: Path, alone: bool) -> str:
 
 def _broken(given: dict[str, Any], text: str, error: Exception) -> Cell:
     """What cannot be measured has no identity; its error is kept under what was asked for."""
-    folder = Path.cwd() / "outputs" / str(given["name"]) / broken_name(text)
+    folder = Path.cwd() / "outputs" / str(given["name"]) / broken_name(given)
     return Cell(" ".join(chosen(given)), folder, "", "broken", "?", 0, 0, [], given, None, text, "", reason(error))
-
-
-def broken_name(text: str) -> str:
-    words = map(_safe, chosen(json.loads(text)))
-    return f"{'-'.join(words)[:100]}-broken-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-def chosen(given: Mapping[str, Any]) -> list[str]:
-    """The names of the model and of the estimator that are asked for."""
-    return [str(given[group].get("name")) for group in ("model", "estimator")]
 
 
 @functools.lru_cache(maxsize=4)
@@ -151,36 +140,16 @@ def unless_broken(make: Callable[[], T], given: Mapping[str, Any]) -> T | Except
         return error
 
 
-def folder_name(measurement: Measurement) -> str:
-    """``<readable-slug>-<result_id[:12]>``: model and estimator with what is not as usual about them, and N."""
-    words = [*telling_words(measurement.config, measurement.configuration.plugins), f"n{measurement.estimator.num_samples}"]
-    return f"{'-'.join(words)[:100]}-{measurement.result_id[:12]}"
-
-
-def telling_words(config: Mapping[str, Any], plugins: list[str]) -> list[str]:
-    """The model and the estimator, each with what is not as usual about it."""
-    words = []
-    rooms: tuple[tuple[Room, str], ...] = (("models", "model"), ("estimators", "estimator"))
-    for room, group in rooms:
-        settings = config[group]
-        usual = schema(find(room, settings["name"], plugins))
-        words.append(settings["name"])
-        words += [f"{key}_{_safe(value)}" for key, value in settings.items() if key in usual and value != usual[key].default]
-        if "checkpoint" in settings:
-            words.append(f"at_{settings['checkpoint'][:8]}")
-    return words
-
-
-def _safe(value: Any) -> str:
-    text = f"{value:g}" if isinstance(value, float) else "_".join(map(_safe, value)) if isinstance(value, list) else str(value)
-    return "".join(c if c.isalnum() or c in "._" else "_" for c in text)
+def _name(measurement: Measurement) -> str:
+    words = telling_words(measurement.config, measurement.configuration.plugins, measurement.estimator.num_samples)
+    return folder_name(words, measurement.result_id)
 
 
 def _folder_of(*, _root_: DictConfig) -> str:
     given = plain(_root_)
     text = json.dumps(given, sort_keys=True)
     measurement = unless_broken(lambda: prepared(text), given)
-    return broken_name(text) if isinstance(measurement, Exception) else folder_name(measurement)
+    return broken_name(given) if isinstance(measurement, Exception) else _name(measurement)
 
 
 # Sub-process launchers import this module afresh and need the resolver too.

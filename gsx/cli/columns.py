@@ -13,7 +13,7 @@ from collections.abc import Sequence
 Rows = Sequence[Sequence[str]]
 
 
-def width() -> int | None:
+def terminal_width() -> int | None:
     """Of the terminal that standard output is; None where it is none, and everything is to be told whole."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gsx.cli.failures import contained
 from gsx.cli.kinds import MOST_SECONDS, Kinds
 from gsx.cli.progress import duration
+from gsx.cli.summary import rounded
 from gsx.forecast import Forecast, forecast, reference_seconds
 from gsx.measurement import Measurement
 from gsx.records import IntegrityError
@@ -35,7 +36,7 @@ class Bill:
 
     def __str__(self) -> str:
         counted = f"evaluations={self.evaluations} gradient_evaluations={self.gradient_evaluations} random_numbers={self.random_numbers}"
-        took = "=?" if self.seconds is None else f"~{two_digits(self.seconds)}"
+        took = "=?" if self.seconds is None else f"~{rounded(self.seconds, 2)}"
         return f"{counted} seconds{took} checkpoint~{size(self.checkpoint_bytes)} memory~{size(self.memory_bytes)}"
 
 
@@ -129,11 +130,6 @@ def total(bills: Sequence[Bill], cells: Sequence[Cell], clerk: Clerk) -> str:
         text += f", {duration(sum(known))} of it for references" if known and sum(known) >= 0.5 else ""
         text += "" if len(timed) == len(bills) else f", and {len(bills) - len(timed)} cells that were not timed"
     return text
-
-
-def two_digits(value: float) -> str:
-    """Without an exponent, where a million will do."""
-    return f"{float(f'{value:.2g}'):g}"
 
 
 def size(bytes_: float) -> str:

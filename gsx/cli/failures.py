@@ -20,8 +20,8 @@ log = logging.getLogger("gsx")
 
 #: What gsx and plug-ins stand on: an error that is raised there is a matter of whoever called it.
 _BENEATH = sys.stdlib_module_names | {"torch", "numpy", "tqdm", "filelock"}
-#: So many characters of what code has raised are told; error.txt has them all.
-_TOLD = 120
+#: So many characters of what code has raised are told, which an endless word without its middle leaves room for; error.txt has them all.
+_TOLD = 160
 
 
 class JobFailed(GsxError):
@@ -61,7 +61,7 @@ def reason(error: Exception) -> str:
         return in_one_line(str(error))
     if out_of_memory(error):
         return "out of memory"
-    if _by_the_system(error):
+    if _refused(error):
         return in_one_line(by_the_system(error))
     _, file, line = _origin(error)
     what = str(error) if isinstance(error, EndsTheProcess) else _raised(error)
@@ -82,8 +82,8 @@ def _origin(error: BaseException) -> tuple[str, str, int]:
     return next((call for call in reversed(calls) if call[0] not in _BENEATH), ("gsx", "", 0))
 
 
-def _by_the_system(error: Exception) -> TypeGuard[OSError]:
-    """Whether gsx was refused something: of a file or a socket that a plug-in wanted, nothing here is the cause."""
+def _refused(error: Exception) -> TypeGuard[OSError]:
+    """Whether gsx itself was refused something: of a file or a socket that a plug-in wanted, nothing here is the cause."""
     return isinstance(error, OSError) and _origin(error)[0] == "gsx"
 
 
@@ -91,7 +91,7 @@ def fatal(error: Exception, place: Path) -> Exception:
     """What the command ends with, where this was its only job."""
     if isinstance(error, GsxError) or out_of_memory(error):
         return error
-    if _by_the_system(error):
+    if _refused(error):
         return EnvironmentFault(reason(error))
     return JobFailed(f"{reason(error)}; the traceback is in {os.path.relpath(place)}/error.txt")
 

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from gsx.cli.arguments import Parser
-from gsx.cli.columns import aligned, folded, width
+from gsx.cli.columns import aligned, folded, terminal_width
 from gsx.cli.compose import config_folder
 from gsx.experiment import experiments, load
 from gsx.records import ConfigurationError
@@ -34,7 +34,7 @@ def command(arguments: list[str]) -> int:
         import_plugins(chosen.plugins)
     if chosen.bibtex:
         return _bibtex(chosen.plugins)
-    room = width()
+    room = terminal_width()
     for what in [chosen.what] if chosen.what else LISTS:
         if not chosen.what:
             print(f"{what}:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsx.cli.arguments import Parser
-from gsx.cli.columns import fitted, width
+from gsx.cli.columns import fitted, terminal_width
 from gsx.naming import printable
 from gsx.report import STYLES, report
 from gsx.report.index import states
@@ -24,7 +24,7 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--style", choices=STYLES, default="page", help="where the figures will stand, which sets width and letters (page)")
     chosen = parser.parse_args(arguments)
     done = report(chosen.paths, chosen.out, html=chosen.html, style=chosen.style)
-    room = width()
+    room = terminal_width()
     print(done.table if room is None else printable(fitted(done.table, room)), end="\n\n")
     first = "report.html" if chosen.html else "report.md"
     print(f"{states(done.counts, done.trainings)}; {len(done.files)} files in {chosen.out}, beginning with {chosen.out / first}")

@@ -17,10 +17,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from gsx.cli import failures
-from gsx.cli.cell import Cell, broken_name, plan, prepared
+from gsx.cli.cell import Cell, plan, prepared
 from gsx.cli.closing import closing, complete, searched
 from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain
 from gsx.cli.dry_run import HYDRA_SECONDS, show
+from gsx.cli.folder_name import broken_name
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
 from gsx.cli.progress import duration, progress, silent
@@ -155,8 +156,8 @@ def job(config: DictConfig) -> float | None:
     run, sweep = folder.path, context.mode == RunMode.MULTIRUN
     try:
         with failures.contained():
-            given = json.dumps(plain(config), sort_keys=True)
-            measurement = prepared(given)
+            given = plain(config)
+            measurement = prepared(json.dumps(given, sort_keys=True))
             if measurement.configuration.plugins:  # one that raised may have been mended since
                 RunDirectory(run.parent / broken_name(given)).forget_error()
             folder = measurement.folder(run)

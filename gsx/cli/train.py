@@ -12,27 +12,20 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from gsx.cli import failures
-from gsx.cli.cell import broken_name, chosen, telling_words, unless_broken
 from gsx.cli.closing import counted, exit_code
-from gsx.cli.compose import cells, composed, composing
+from gsx.cli.compose import cells, composing
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET
+from gsx.cli.train_cell import CONFIG, Cell, plan
 from gsx.cli.train_dry_run import show
 from gsx.cli.train_summary import describe, table
 from gsx.naming import printable
 from gsx.records import Busy, ConfigurationError
 from gsx.store import TrainingDirectory
-from gsx.training import Session, TrainingConfiguration
-
-log = logging.getLogger("gsx")
-
-CONFIG = "train"
 
 
 def command(arguments: list[str]) -> int:
@@ -126,61 +119,6 @@ def _log_shown() -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training as it is before anything runs."""
-
-    made: Session | Exception  # or what a plug-in raised instead
-    folder: Path
-    state: str  # complete | unfinished | new | broken: its own code raised before there was anything to train
-    result_id: str
-    config: dict[str, Any]  # as the training will hold it
-    what: str  # "model estimator"
-    broken: Path  # where its error is kept as long as it cannot be made
-
-    @property
-    def session(self) -> Session:
-        """Raises what a plug-in has raised."""
-        if isinstance(self.made, Exception):
-            raise self.made
-        return self.made
-
-    @property
-    def shown(self) -> str:
-        """The folder as the user would type it."""
-        return os.path.relpath(self.folder)
-
-    def line(self) -> str:
-        if isinstance(self.made, Exception):
-            what = failures.reason(self.made)
-        else:
-            what = f"steps={self.made.configuration.steps} seeds={self.made.configuration.seeds}"
-        return f"{self.state:<11}{self.shown}  {what}"
-
-
-def plan(overrides: list[str]) -> Cell:
-    """Check a training and look where it stands. Whatever is wrong with its configuration is raised here, before any work.
-
-    A plug-in that raises fails when the training's turn comes.
-    """
-    given = composed(overrides, CONFIG)
-    session = unless_broken(lambda: Session(TrainingConfiguration.of(given)), given)
-    broken = Path.cwd() / "outputs" / str(given["name"]) / f"train-{broken_name(json.dumps(given, sort_keys=True))}"
-    if isinstance(session, Exception):
-        return Cell(session, broken, "broken", "", given, " ".join(chosen(given)), broken)
-    configuration = session.configuration
-    words = ["train", *telling_words(session.config, configuration.plugins), f"n{session.config['num_samples']}"]
-    folder = Path.cwd() / "outputs" / configuration.name / f"{'-'.join(words)[:100]}-{session.training_id[:12]}"
-    TrainingDirectory(folder).check_links()
-    state = "new"
-    if not configuration.force:
-        if session.complete(TrainingDirectory(folder)):
-            state = "complete"
-        elif any(folder.glob("state-seed*.npz")):
-            state = "unfinished"
-    return Cell(session, folder, state, session.training_id, session.config, f"{session.model.name} {session.chosen}", broken)
 
 
 def _run(cell: Cell, quiet: bool, place: str) -> str:

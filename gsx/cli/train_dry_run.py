@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gsx.cli.dry_run import HYDRA_SECONDS, size, two_digits
+from gsx.cli.dry_run import HYDRA_SECONDS, size
 from gsx.cli.kinds import MOST_SECONDS, Kinds
 from gsx.cli.progress import duration
+from gsx.cli.summary import rounded
 from gsx.probe import Counts
 from gsx.records import IntegrityError
 from gsx.store import TrainingDirectory
@@ -17,7 +18,7 @@ from gsx.training.configuration import TrainingConfiguration
 from gsx.training.forecast import Forecast, forecast, together
 
 if TYPE_CHECKING:
-    from gsx.cli.train import Cell
+    from gsx.cli.train_cell import Cell
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Bill:
         took = "seconds=?"
         if self.seconds is not None:
             probes, evaluations = (f"{100 * share:.0f}%" for share in self.shares)
-            took = f"seconds~{two_digits(self.seconds)} seed_seconds~{two_digits(self.longest)} probes~{probes} evaluating~{evaluations}"
+            took = f"seconds~{rounded(self.seconds, 2)} seed_seconds~{rounded(self.longest, 2)} probes~{probes} evaluating~{evaluations}"
         stored = f"checkpoints~{size(self.stored_bytes)} memory~{size(self.memory_bytes)}"
         return f"{counted} probe_evaluations={self.probes.evaluations} {took} {stored}"
 

@@ -80,7 +80,7 @@ ACTS = {
     "raise GeneratorExit": "GeneratorExit, which would end the whole process",
     "raise BrokenPipeError('a socket')": "BrokenPipeError: a socket",
     "json.loads('{')": "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
-    "raise ValueError('x' * 9999)": f"ValueError: {'x' * 88}[...]{'x' * 20}",
+    "raise ValueError('x' * 9999)": f"ValueError: {'x' * 100}[...]{'x' * 20}",
 }
 
 
@@ -132,11 +132,6 @@ def test_a_plugin_ends_nothing_but_its_own_training(empty: Path, inside: Inside,
 def test_a_plugin_ends_the_process_of_a_seed(empty: Path, inside: Inside, rude: tuple[str, ...]) -> None:
     code, _, err = inside("train", *rude, "workers=2", "seeds=2", "steps=30", "+estimator.act=0")
     assert code == 1 and one_line(err).startswith("SystemExit: 0 (rude.py, line ")
-
-
-def test_what_is_told_ends(inside: Inside) -> None:
-    code, _, err = inside("run", "estimator=concrete", f"estimator.temperature={'x' * 5000}")
-    assert code == 2 and one_line(err).startswith("estimator.temperature=xxx") and 1000 < len(err) < 1100
 
 
 def folders(tmp_path: Path) -> list[Path]:
@@ -199,9 +194,9 @@ def test_progress_forgives_a_death(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert caplog.messages == ["this one: its process was killed (2 of 3 times, then a sweep leaves it out)"]
 
 
-@pytest.mark.parametrize("words", [("run",), ("run", "-m")])
-def test_a_file_that_may_not_grow(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """Not even Hydra's files: one line that says which, what is safe and what to do."""
+@pytest.mark.parametrize(("words", "told"), [(("run",), ""), (("run", "-m"), "1 cells: 1 missing\n")])
+def test_a_file_that_may_not_grow(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    """Not even Hydra's files: one line that says which, what is safe and what to do; a sweep tells of its cells first."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (512, before[1]))
     try:
@@ -209,6 +204,6 @@ def test_a_file_that_may_not_grow(tmp_path: Path, words: tuple[str, ...]) -> Non
             out, err = process.communicate(timeout=60)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert process.returncode == 5 and out == ""
+    assert process.returncode == 5 and out[out.rfind("\n", 0, -1) + 1 :] == told
     said = one_line(err)
     assert "cannot be written: File too large; what is stored is whole" in said and "ulimit -f" in said and str(tmp_path) in said

@@ -14,7 +14,7 @@ import pytest
 from gsx.cli.cell import plan, prepared
 from gsx.cli.compose import composed, composing
 from gsx.cli.report import command
-from gsx.cli.train import plan as plan_training
+from gsx.cli.train_cell import plan as plan_training
 from gsx.records import Parameters
 from gsx.report import build, report, rerun, trainings
 from gsx.report.html import curves

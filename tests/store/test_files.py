@@ -61,7 +61,7 @@ def test_an_interrupt_leaves_no_litter_and_stays_an_interrupt(tmp_path: Path, mo
 
 def test_folders_that_cannot_be_are_environment_faults(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentFault, match="absent/a.txt: cannot be written"):
+    with pytest.raises(EnvironmentFault, match=r"absent/a\.txt: cannot be written"):
         atomic_write(tmp_path / "absent" / "a.txt", b"new")
     advice = f"{tmp_path / 'file'}: is a file where a folder should be; move it away, or work elsewhere"
     run = RunDirectory(tmp_path / "file" / "run")
