@@ -65,7 +65,7 @@ REFUSED: dict[str, list[str]] = {
     "run name=../evil": ["name=", "../evil", "folder"],
     "run name=..": ["name=", "..", "folder"],
     f"run name={'n' * 256}": ["name=nnn", "...: must be the name of a folder, of at most 255 bytes"],
-    f"train name={'é' * 128}": ["name=ééé", "...: must be the name of a folder, of at most 255 bytes"],
+    f"train name='{'é' * 128}'": ["name=ééé", "...: must be the name of a folder, of at most 255 bytes"],
     "run model=binary_vae data=breast_cancer": ["data=breast_cancer", "has no pixels", "binary_vae", "digits, mnist, fashion_mnist"],
     "run plugins=[nope]": ["plugins=nope", "cannot be imported"],
     # the reference
