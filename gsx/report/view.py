@@ -34,7 +34,9 @@ class View:
 
 
 def _scaled(values: pd.Series, log: bool) -> pd.Series:
+    """What is not finite stands nowhere."""
     numbers = values.astype(float)
+    numbers = numbers.where(np.isfinite(numbers))
     return np.log10(numbers.where(numbers > 0)) if log else numbers
 
 
@@ -45,7 +47,8 @@ def view(panel: pd.DataFrame) -> View | None:
     the first quarter may lie outside, if it is far away: curves are read where they end up.
     """
     log = panel["metric"].iloc[0] in LOGARITHMIC
-    points = panel[panel["kind"].isin(["point", "seed"])].dropna(subset=["value"])
+    points = panel[panel["kind"].isin(["point", "seed"])]
+    points = points[_scaled(points["value"], log).notna()]
     if points.empty:
         return None
     scaled = points[["value", "ci_low", "ci_high"]].apply(_scaled, log=log)
@@ -60,7 +63,7 @@ def view(panel: pd.DataFrame) -> View | None:
     low, high = low - pad, high + pad
     inside = scaled["value"].between(low, high)
     cut = few & inside & ((scaled["ci_low"] < low) | (scaled["ci_high"] > high))
-    low, high = (10.0**low, 10.0**high) if log else (low, high)
+    low, high = (10.0 ** max(low, -307), 10.0 ** min(high, 308)) if log else (low, high)  # within float64
     return View(low, high, log, early=not inside.all(), cut=bool(cut.any()))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gsx.cli.launchers import EXTRAS
-from tests.cli.process import HELD, finished, gsx, running, wait_for
+from tests.cli.process import HELD, finished, gsx, installed, running, wait_for
 from tests.launchers.slurm import lacking, one_node
 
 HELD_RUN = ("plugins=[held]", "model.name=held", "~model.logits", "~model.target", "~model.power", "num_replicates=640", "block_size=1")
@@ -108,7 +108,7 @@ def test_a_sweeper_that_searches_knows_what_failed_elsewhere(launcher: str, envi
     code = HELD.replace('Path("hold").exists()', "z.numel() > 16").replace("time.sleep(0.2)", "raise SystemExit")
     (tmp_path / "held.py").write_text(code)
     words = ("run", "-m", *HELD_RUN, "engine=batched", f"hydra/launcher={launcher}", "hydra/sweeper=mine", "-q")
-    done = gsx(*words, "block_size=1,64", cwd=tmp_path, code=1, PYTHONPATH=str(tmp_path))
+    done = installed(*words, "block_size=1,64", cwd=tmp_path, code=1, PYTHONPATH=str(tmp_path))
     assert done.stdout.count("failed: outputs") == 1 and "SystemExit" in done.stdout and len(finished(tmp_path)) == 1
 
 
