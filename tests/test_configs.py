@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from gsx import data, yardstick
-from gsx.cli.compose import composed, composing, config_folder
+from gsx.cli.compose import composed, composing
+from gsx.cli.config_folder import config_folder
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import ConfigurationError, MissingData, Result

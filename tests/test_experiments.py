@@ -14,7 +14,8 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from gsx.cli.compose import cells, composing, config_folder, plain
+from gsx.cli.compose import cells, composing, plain
+from gsx.cli.config_folder import config_folder
 from gsx.configuration import Configuration
 from gsx.experiment import Experiment, check_cells, experiments, load
 from gsx.experiment.definition import last_of_each, override_value

@@ -68,7 +68,7 @@ def suggestions(line: str) -> list[str]:
 
 
 def _experiments() -> list[str]:
-    from gsx.cli.compose import config_folders
+    from gsx.cli.config_folder import config_folders
     from gsx.experiment import experiments
 
     return [*experiments(config_folders()), "all", "--quick", "--dry-run"]

@@ -1,9 +1,8 @@
-"""Configurations from overrides, by Hydra; its errors in one line each."""
+"""Configurations from overrides, by Hydra."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,33 +16,18 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import InterpolationToMissingValueError, OmegaConfBaseException
+from omegaconf.errors import InterpolationToMissingValueError
 
-import gsx
 from gsx.cli import presets
+from gsx.cli.config_folder import config_folder, config_folders
+from gsx.cli.hydra_errors import one_line_errors
 from gsx.cli.trusted import check_hydra
 from gsx.experiment import load
-from gsx.naming import did_you_mean
-from gsx.records import ConfigurationError, GsxError
+from gsx.records import ConfigurationError
 
 #: Hydra 1.4 knows no version_base; 1.3 warns without one.
 HYDRA = {"version_base": "1.3"} if hydra.__version__.startswith("1.3") else {}
-
-
-def config_folder() -> Path:
-    """Where `config.yaml` lies: in the package for a wheel, beside it for a checkout."""
-    package = Path(gsx.__file__).resolve().parent
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "config.yaml").exists():
-            return folder
-    raise ConfigurationError(f"{package}: the conf folder is missing; gsx is not installed whole")
-
-
-def config_folders(config_dir: str | None = None) -> list[Path]:
-    """Where options are looked for: a user's own folder first."""
-    return [*([Path(config_dir)] if config_dir else []), config_folder()]
 
 
 def expanded(overrides: list[str], config_dir: str | None = None) -> tuple[list[str], bool]:
@@ -62,67 +46,6 @@ def expanded(overrides: list[str], config_dir: str | None = None) -> tuple[list[
     (step,) = experiment.steps
     arguments = step.arguments(f"name={experiment.name}", *(override for override in overrides if override not in chosen))
     return [word for word in arguments if word != "-m"], bool(step.sweep)
-
-
-@contextmanager
-def one_line_errors(overrides: list[str], config_name: str = "config") -> Iterator[None]:
-    """Hydra's and OmegaConf's exceptions as a ConfigurationError that names key, value and rule."""
-    try:
-        yield
-    except GsxError:
-        raise
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra says ValueError to `estimator=null`
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, ConfigurationError | KeyboardInterrupt):  # Hydra makes its own of whatever interrupts it
-                raise cause from None
-            cause = cause.__cause__ or cause.__context__
-        raise ConfigurationError(_explain(error, overrides, config_name)) from error
-
-
-def _explain(error: Exception, overrides: list[str], config_name: str) -> str:
-    text = str(error)
-    if unknown := re.search(r"Could not override '([^']+)'", text):
-        key = unknown[1]
-        given = next((override for override in overrides if override.lstrip("+~").startswith(f"{key}=")), key)
-        others = [override for override in overrides if override != given]
-        group, dot, _ = key.rpartition(".")
-        known = _keys(others, config_name)
-        if inside := [name for name in known if name.rpartition(".")[0] == key]:
-            return f"{given}: holds settings, not a value: {', '.join(inside)}"
-        if deeper := [name for name in known if not dot and name.endswith(f".{key}") and not name.startswith("hydra.")]:
-            return f"{given}: unknown key; did you mean {' or '.join(deeper)}?"
-        siblings = [name for name in known if name.rpartition(".")[0] == group and name != "hydra"]
-        return f"{given}: unknown key{did_you_mean(key, siblings)}" if siblings or not dot else f"{given}: unknown group {group}"
-    if option := re.search(r"Could not find '([^']+)/([^/']*)'", text):
-        known = re.findall(r"^\t(\S+)$", text, re.MULTILINE)
-        listed = f"gsx list {option[1]}s" if option[1] in ("estimator", "model") else ""
-        return f"{option[1]}={option[2]}: unknown{did_you_mean(option[2], known, listed=listed)}"
-    if several := re.search(r"Ambiguous value for argument '(.+)'", text):
-        return f"{several[1]}: several values; -m sweeps over them, and [ ] around them makes a list"
-    if "Config group override must be a string" in text:
-        groups = (override for override in overrides if (config_folder() / override.partition("=")[0]).is_dir())
-        return f"{next(groups, 'a group')}: must be the name of an option"
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as key=value ({text.partition('See https')[0].strip().splitlines()[-1]})"
-    if group := re.search(r"Could not override '?([^'\s]+)'?\. No match in the defaults list", text):
-        return f"{group[1]}: unknown group"
-    return (text.strip() or type(error).__name__).splitlines()[0]
-
-
-def _keys(overrides: list[str], config_name: str) -> list[str]:
-    """Every key of the configuration, dotted."""
-
-    def walk(node: Any, prefix: str) -> Iterator[str]:
-        for key, value in node.items():
-            yield f"{prefix}{key}"
-            if isinstance(value, dict):
-                yield from walk(value, f"{prefix}{key}.")
-
-    try:
-        return list(walk(OmegaConf.to_container(compose(config_name, overrides=overrides, return_hydra_config=True)), ""))
-    except HydraException:
-        return []
 
 
 @contextmanager

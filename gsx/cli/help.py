@@ -12,7 +12,8 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-from gsx.cli.compose import config_folder, plain
+from gsx.cli.compose import plain
+from gsx.cli.config_folder import config_folder
 
 WIDTH = 100
 

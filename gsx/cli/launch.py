@@ -14,7 +14,9 @@ from hydra._internal.utils import get_args_parser
 
 from gsx.cli import help, presets
 from gsx.cli.arguments import Parser
-from gsx.cli.compose import HYDRA, config_folder, one_line_errors
+from gsx.cli.compose import HYDRA
+from gsx.cli.config_folder import config_folder
+from gsx.cli.hydra_errors import one_line_errors
 from gsx.cli.survival import Complete, surviving
 from gsx.store import environment_fault
 

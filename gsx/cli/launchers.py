@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gsx.cli import presets
-from gsx.cli.compose import one_line_errors
+from gsx.cli.hydra_errors import one_line_errors
 from gsx.records import ConfigurationError
 
 #: The packages that launch, each with the extra of gsx that brings it.

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from gsx.cli.arguments import Parser
 from gsx.cli.columns import aligned, folded, terminal_width
-from gsx.cli.compose import config_folder
+from gsx.cli.config_folder import config_folder
 from gsx.experiment import experiments, load
 from gsx.records import ConfigurationError
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gsx.cli.arguments import Parser
-from gsx.cli.compose import config_folders
+from gsx.cli.config_folder import config_folders
 from gsx.cli.exact import exact_values, known_values
 from gsx.cli.run import QUIET
 from gsx.experiment import Experiment, Step, check_cells, experiments, load

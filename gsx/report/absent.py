@@ -21,22 +21,25 @@ class Absent:
 
 
 def absent(paths: Sequence[Path], complete: Container[str]) -> Iterator[Absent]:
-    """The runs that experiments at or below `paths` plan, but for those `complete` (by result_id). A plan is read as a stranger's file:
-    what is no configuration is left to the table of missing cells, which needs none."""
+    """The runs that experiments at or below `paths` plan, but for those `complete` (by result_id).
+
+    A plan is read as a stranger's file: what is no configuration is left to the table of missing cells, which needs none.
+    """
     seen: set[str] = set()
     for folder in find_experiments(paths):
         try:
             stored = read_experiment(folder)
         except (GsxError, OSError):
             continue
-        for name, step in stored.steps.items() if stored else ():
+        if stored is None:
+            continue
+        for name, step in stored.steps.items():
             for cell in step.cells or ():
                 if cell.result_id in complete or cell.result_id in seen or cell.folder.startswith(TRAINING):
                     continue
                 seen.add(cell.result_id)
-                result = _without_numbers(cell.result_id, cell.config)
-                if result is not None:
-                    yield Absent(f"step {name} of gsx reproduce {stored.name}", RunDirectory(folder / cell.folder), result)  # type: ignore[union-attr]
+                if (result := _without_numbers(cell.result_id, cell.config)) is not None:
+                    yield Absent(f"step {name} of gsx reproduce {stored.name}", RunDirectory(folder / cell.folder), result)
 
 
 def _without_numbers(result_id: str, config: dict[str, Any]) -> Result | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ def log_axis(axes: Axes, which: str, low: float, high: float, ticks: Sequence[fl
 
 
 def _powers(low: float, high: float) -> range:
-    return range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return range(math.floor(math.log10(low)), min(math.ceil(math.log10(high)), sys.float_info.max_10_exp - 1) + 1)
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

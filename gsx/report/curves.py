@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -128,8 +129,8 @@ def limits(data: pd.DataFrame, pad: float = 1.5) -> tuple[float, float] | None:
     if not lows or not highs:
         return None
     low, high = min(lows), max(highs)
-    pad = max(pad, (high / low) ** 0.03)  # over many decades a constant factor is no room
-    return low / pad, high * pad
+    pad = max(pad, math.exp(0.03 * (math.log(high) - math.log(low))))  # over many decades a constant factor is no room
+    return max(low / pad, sys.float_info.min), min(high * pad, sys.float_info.max)
 
 
 def panel(axes: Axes, data: pd.DataFrame, x_range: tuple[float, float], named: bool = True) -> None:

@@ -116,11 +116,12 @@ def some(names: Sequence[str], between: str = ", ") -> str:
 def missing(cells: Sequence[Cell]) -> str:
     """The end of a caption: what the runs drawn are conditional on, and the runs on this model that the figure cannot show, by name."""
     held = [f"{text[:1].upper()}{text[1:]}" for text in explanations(cell for cell in cells if cell.state == "complete")]
-    for state, said in (("missing", "Missing"), (None, "Not shown")):
-        absent = [
-            f"{cell.label or cell.name} ({': '.join(filter(None, [None if state else cell.state, cell.reason]))})"
-            for cell in cells
-            if cell.state != "complete" and (cell.state == "missing") is bool(state)
-        ]
-        held += [f"{said}: {some(absent, '; ')}."] if absent else []
+    absent = [_because(cell, cell.reason) for cell in cells if cell.state == "missing"]
+    others = [_because(cell, cell.state, cell.reason) for cell in cells if cell.state not in ("complete", "missing")]
+    for said, names in (("Missing", absent), ("Not shown", others)):
+        held += [f"{said}: {some(names, '; ')}."] if names else []
     return " ".join(held)
+
+
+def _because(cell: Cell, *why: str | None) -> str:
+    return f"{cell.label or cell.name} ({': '.join(filter(None, why))})"

@@ -25,8 +25,7 @@ def evaluate(study: Study, quantity: Quantity, exactly: bool = False) -> Estimat
             raise Absent("inconclusive", "nothing is exact along a training")
         return _training(study, quantity, number)
     if isinstance(number, Statistic):
-        cell = study.cell(quantity.step, quantity.where)
-        found = study.exactly(cell, number) if exactly else study.measured(cell, number)
+        found = _read(study, study.cell(quantity.step, quantity.where), number, exactly)
     elif isinstance(number, Argmin):
         found = _argmin(_grid(study, quantity, number.key, quantity.where, number.of, exactly), number.key)
     else:
@@ -47,6 +46,10 @@ def cells_of(study: Study, quantity: Quantity) -> list[PlannedCell]:
         return []
     wheres = [quantity.where | one for one in quantity.number.between] if isinstance(quantity.number, Crossing) else [quantity.where]
     return [cell for where in wheres for cell in study.cells(quantity.step, where)]
+
+
+def _read(study: Study, cell: PlannedCell, number: Statistic, exactly: bool) -> Estimate:
+    return study.exactly(cell, number) if exactly else study.measured(cell, number)
 
 
 def _training(study: Study, quantity: Quantity, number: CurveNumber) -> Estimate:
@@ -72,7 +75,7 @@ def _grid(study: Study, quantity: Quantity, key: str, where: dict[str, Any], of:
             raise Absent("missing", f"{key}={value} is not a number in a cell with {text(where)}")
         if float(value) in grid:
             raise Absent("missing", f"two cells with {text(where)} have {key}={value}")
-        grid[float(value)] = study.exactly(cell, of) if exactly else study.measured(cell, of)
+        grid[float(value)] = _read(study, cell, of, exactly)
     if len(grid) < 2:
         raise Absent("missing", f"{len(grid)} cells have {text(where)}, too few for a grid of {key}")
     return dict(sorted(grid.items()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -19,22 +18,15 @@ from gsx.report.trained import Ends
 PANELS = ("variance", "mse")
 
 
-@dataclass(frozen=True)
-class Stages:
-    """The groups of a model that differ in their parameters alone: its own, then those of trainings."""
-
-    groups: tuple[Group, ...]
-
-    @property
-    def first(self) -> Group:
-        return self.groups[0]
+#: The groups of a model that differ in their parameters alone: its own, then those of trainings.
+Stages = Sequence[Group]
 
 
 def stages(groups: Sequence[Group]) -> list[Stages]:
     """Of every model that was measured at its own parameters and at others, all else alike."""
     own = {_setting(group): group for group in groups if _digest(group) is None}
     later = {key: [group for group in groups if _digest(group) is not None and _setting(group) == key] for key in own}
-    return [Stages((group, *later[key])) for key, group in own.items() if later[key]]
+    return [[group, *later[key]] for key, group in own.items() if later[key]]
 
 
 def _digest(group: Group) -> object:
@@ -47,13 +39,17 @@ def _setting(group: Group) -> str:
 
 def plots(groups: Sequence[Group], trained: Ends) -> Iterator[Plot]:
     for of in stages(groups):
-        at = {id(cell): float(place) for place, group in enumerate(of.groups) for cell in (*group.complete, *group.absent)}
-        cells = [cell for group in of.groups for cell in (*group.complete, *group.absent)]
-        names = labels.series([result_of(cell) for cell in cells], "")
-        points = curves.gather(cells, names, lambda cell, at=at: at[id(cell)], least=2)  # type: ignore[misc]
-        titles = [_title(group, trained) for group in of.groups]
-        for place, part, page in curves.numbered(points):
+        titles = [_title(group, trained) for group in of]
+        for place, part, page in curves.numbered(_points(of)):
             yield _plot(of, page, titles, place, part)
+
+
+def _points(of: Stages) -> curves.Points:
+    """The estimators that were measured at two stages or more."""
+    at = {id(cell): float(place) for place, group in enumerate(of) for cell in (*group.complete, *group.absent)}
+    cells = [cell for group in of for cell in (*group.complete, *group.absent)]
+    names = labels.series([result_of(cell) for cell in cells], "")
+    return curves.gather(cells, names, lambda cell: at[id(cell)], least=2)
 
 
 def _title(group: Group, trained: Ends) -> str:
@@ -75,15 +71,15 @@ def _plot(of: Stages, points: curves.Points, titles: list[str], place: int, part
     drawn = [result_of(cell) for _, _, cell in points]
     then = " and ".join(title.replace("\n", " ") for title in titles)
     caption = (
-        f"Variance and mean squared error of the gradient estimators on {of.first.label}: {then}{part}. Lines join what one "
+        f"Variance and mean squared error of the gradient estimators on {of[0].label}: {then}{part}. Lines join what one "
         "estimator has at either. Behind each name its ranks there, 1 for the least; between intervals that overlap a rank is chance. "
         + ("Biased: by the verdict, at one of them at least. " if (data["verdict"] == "biased").any() else "")
         + f"{notes.extent(drawn)} {notes.interval(drawn, PANELS)} {curves.marks(data)}"
-        + notes.missing([cell for group in of.groups for cell in group.everything])
+        + notes.missing([cell for group in of for cell in group.everything])
     )
     suffix = f"-{place}" if place > 1 else ""
-    title = f"Before and after training: {of.first.label}{part}"
-    return Plot(f"stages-{of.first.slug}{suffix}", title, data, caption, functools.partial(draw, titles=titles))
+    title = f"Before and after training: {of[0].label}{part}"
+    return Plot(f"stages-{of[0].slug}{suffix}", title, data, caption, functools.partial(draw, titles=titles))
 
 
 def draw(data: pd.DataFrame, titles: Sequence[str]) -> Figure:
@@ -115,4 +111,4 @@ def _ends(part: pd.DataFrame, last: int) -> list[ends.End]:
 
 def covered(groups: Sequence[Group]) -> set[int]:
     """The ids of the groups that are in these figures."""
-    return {id(group) for of in stages(groups) for group in of.groups}
+    return {id(group) for of in stages(groups) for group in of}

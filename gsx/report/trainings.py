@@ -21,9 +21,9 @@ from gsx.report.trained import Trained
 _FREE = ("estimator", "num_samples", "tune", "seeds", "seed", "device", "plugins", "probe", "probe_every", "probe_replicates", "reference")
 _SILENT = ("name", "evaluate_every")
 _NAMED = {"num_samples": "N"}
-#: By which settings trainings are told apart first, and what is a long value.
+#: By which settings trainings are told apart first, and how many letters of a value are too many for that.
 _ROOMS = ("data", "model", "optimizer")
-LONG = 24
+_LONG = 24
 _BINARIZED = {"threshold": ", binarized by threshold", "stochastic": ", binarized at random, once", "none": ", not binarized"}
 
 #: What is optimised, in the order of a table.
@@ -185,7 +185,7 @@ def _telling(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         apart = len({canonical_json([one.get(name) for name in (*kept, key)]) for one in settings})
         longest = max(len(canonical_json(one.get(key))) for one in told)
         room = key.partition(".")[0]
-        return -apart, longest > LONG, _ROOMS.index(room) if room in _ROOMS else len(_ROOMS), len(key), key
+        return -apart, longest > _LONG, _ROOMS.index(room) if room in _ROOMS else len(_ROOMS), len(key), key
 
     while len({canonical_json([one.get(key) for key in kept]) for one in settings}) < len(settings):
         kept.append(min({key for one in settings for key in one} - set(kept), key=parts))

@@ -13,7 +13,7 @@ import pytest
 
 import gsx as package
 from gsx.cli import COMMANDS, main
-from gsx.cli.compose import config_folder
+from gsx.cli.config_folder import config_folder
 from gsx.experiment import load
 from tests.cli.process import GSX, environment, gsx, installed
 from tests.report import factory

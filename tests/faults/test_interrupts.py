@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gsx.cli.compose import one_line_errors
+from gsx.cli.hydra_errors import one_line_errors
 from tests.cli.process import wait_for
 from tests.store.factory import ROOT
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from gsx.records import Interval, Layout, Parameters
 from gsx.report import (
@@ -503,3 +504,16 @@ def test_a_report_on_trainings_alone(tmp_path: Path) -> None:
     trainings.polynomial(tmp_path / "o", "exact", 0.1)
     report([tmp_path / "o"], tmp_path / "r", style="column")
     assert "figures/training-polynomial.png" in (tmp_path / "r/report.md").read_text()
+
+
+@pytest.mark.parametrize(("least", "most"), [(1e-200, 1e200), (1e-305, 1e307), (1e305, 1e306)])
+def test_an_axis_of_whatever_there_is(least: float, most: float) -> None:
+    """The ratio of two numbers may be none, as of an estimator that has diverged, or in somebody's forged file."""
+    rows = [{"kind": "point", "value": value, "ci_low": value / 2, "ci_high": 1.5 * value} for value in (least, most)]
+    bounds = curves.limits(pd.DataFrame(rows, dtype=object))
+    assert bounds is not None and 0 < bounds[0] < least / 2 and 1.5 * most < bounds[1] < math.inf
+    figure = Figure()
+    axes = figure.subplots()
+    axis.log_axis(axes, "y", *bounds)
+    figure.canvas.draw()
+    assert axes.get_ylim() == pytest.approx(bounds)
