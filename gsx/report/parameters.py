@@ -104,9 +104,12 @@ def crossings(data: pd.DataFrame) -> list[dict[str, Any]]:
         crossed = between(a, b, start, end, log_x, missed or 0.0)
         far = b / a > 2 if log_x else b - a > (grid[-1] - grid[0]) / 4
         located = missed is not None and not far and crossed.high - crossed.low <= (b - a) / 2
-        ends = (crossed.low, crossed.high) if located else (a, b)
         one, other = (math.log(values[before, x]["value"]) for x in (a, b))
         height = math.exp((1 - crossed.share) * one + crossed.share * other)
+        # Close by a sign may be chance: named are the nearest settings at which it is not.
+        sure = [x for x in gap if abs(gap[x]) > _half(values[before, x], values[after, x])]
+        a, b = max((x for x in sure if x <= a), default=low), min((x for x in sure if x >= b), default=high)
+        ends = (crossed.low, crossed.high) if located else (a, b)
         found.append({"series": f"{before} / {after}", "estimator": "", "rank": 0, "x": crossed.at, "statistic": "crossing", "tuned": False,
                       "value": height, "kind": "crossing", "located": located, "x_low": ends[0], "x_high": ends[1],
                       "grid_low": a, "grid_high": b})  # fmt: skip

@@ -229,6 +229,16 @@ def test_curves_within_error_do_not_cross() -> None:
         assert len(parameters.crossings(frame)) == expected
 
 
+def test_a_crossing_lies_between_the_settings_that_are_named() -> None:
+    """By chance the sign of the least settled setting may be wrong: the true crossing is at 1.25 here, and 1.3 is measured below it."""
+    measured = {1.0: -0.15, 1.2: -0.03, 1.3: -0.002, 1.35: 0.02, 1.6: 0.15}
+    rows = [{"series": name, "x": x, "value": v, "ci_low": v / 1.02, "ci_high": v * 1.02, "kind": "point"}
+            for x, gap in measured.items() for name, v in (("a", math.exp(gap)), ("b", 1.0))]  # fmt: skip
+    (found,) = parameters.crossings(pd.DataFrame(rows))
+    assert 1.3 < found["x"] < 1.35 and not found["located"]
+    assert (found["grid_low"], found["grid_high"]) == (found["x_low"], found["x_high"]) == (1.2, 1.6)
+
+
 def test_between_distant_settings_no_place_is_told() -> None:
     """What a straight line misses of a parabola is exactly what its neighbours show; without neighbours nothing is known."""
     parabola = {x: x**2 - 2.0 for x in (0.0, 1.0, 2.0, 3.0)}
