@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,3 +213,10 @@ def test_result_files_are_what_they_were(place: Place) -> None:
     assert said.code == 0 and "complete already" in said.err and (place.folder() / "result.json").read_text() == before
     assert json.loads(before)["status"] == "complete" and RunDirectory(place.folder()).read_result() is not None
     place.check()
+
+
+def test_settings_of_matplotlib_that_lie_in_the_current_folder_are_not_read(place: Place) -> None:
+    """It reads them as it is imported: a pipe there would be waited for, for ever. The current folder stays what it was."""
+    fifo(place.here / "matplotlibrc")
+    code = "import os; before = os.getcwd(); import gsx.report; assert os.getcwd() == before"
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
