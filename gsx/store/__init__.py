@@ -15,7 +15,7 @@ from gsx.store.experiment import (
     write_experiment,
 )
 from gsx.store.files import atomic_write, environment_fault
-from gsx.store.find import find_links, find_runs, find_shards, find_trainings
+from gsx.store.find import find_refused, find_runs, find_shards, find_trainings
 from gsx.store.folder import MOST_DEATHS, MOVE_AWAY, Folder
 from gsx.store.links import check_way
 from gsx.store.parameters import read_parameters, write_parameters
@@ -57,7 +57,7 @@ __all__ = [
     "check_way",
     "environment_fault",
     "find_experiments",
-    "find_links",
+    "find_refused",
     "find_runs",
     "find_shards",
     "find_trainings",
