@@ -60,7 +60,7 @@ def _of_run(run: RunDirectory) -> Standing:
         run.check_links()
         if (result := run.read_checked()) is not None and result.status == "complete":
             state = "nonfinite" if result.verdict.status == "nonfinite" else "done"
-            return Standing(run.path, state, f"{result.num_replicates:,} replicates")
+            return Standing(run.path, state, f"{result.num_replicates:,} replicates, result {age(run.path / 'result.json')}")
         return _unfinished(run, _blocks(run, shards), held, shards)
     except IntegrityError as fault:
         return _broken(run, fault, held)
@@ -72,7 +72,8 @@ def _of_training(folder: TrainingDirectory) -> Standing:
         folder.check_links()
         if (training := folder.read()) is not None and training.status == "complete":
             folder.check(training)
-            return Standing(folder.path, "done", f"{training.steps:,} steps, {len(training.seeds)} seeds")
+            newest = age(folder.path / "training.json")
+            return Standing(folder.path, "done", f"{training.steps:,} steps, {len(training.seeds)} seeds, result {newest}")
         return _unfinished(folder, _steps(folder), held)
     except IntegrityError as fault:
         return _broken(folder, fault, held)
