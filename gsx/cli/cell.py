@@ -19,7 +19,7 @@ from gsx.cli.folder_name import broken_name, chosen, folder_name, telling_words
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import GsxError, IntegrityError, Result, Shard
-from gsx.store import RunDirectory
+from gsx.store import RunDirectory, check_way
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
         return _broken(given, text, measurement)
     configuration, blocks = measurement.configuration, measurement.plan
     folder = told_folder(overrides, sweep=not alone) or Path.cwd() / "outputs" / configuration.name / _name(measurement)
-    RunDirectory(folder).check_links()  # Hydra writes there first
+    _check_links(folder)
     asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
     if not measurement.exact and blocks.num_replicates != asked:
         notes.append(f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}")
@@ -115,9 +115,16 @@ def _state(measurement: Measurement, folder: Path, alone: bool) -> str:
     return "unfinished" if (measurement.folder(folder).path / "segments.npz").exists() else "new"
 
 
+def _check_links(folder: Path) -> None:
+    """IntegrityError where a link would lead elsewhere what Hydra, which writes there first, or gsx writes."""
+    check_way(folder)
+    RunDirectory(folder).check_links()
+
+
 def _broken(given: dict[str, Any], text: str, error: Exception) -> Cell:
     """What cannot be measured has no identity; its error is kept under what was asked for."""
     folder = Path.cwd() / "outputs" / str(given["name"]) / broken_name(given)
+    _check_links(folder)
     return Cell(" ".join(chosen(given)), folder, "", "broken", "?", 0, 0, [], given, None, text, "", reason(error))
 
 

@@ -10,7 +10,7 @@ from gsx.cli.arguments import Parser
 from gsx.merging import merge
 from gsx.naming import printable
 from gsx.records import GsxError
-from gsx.store import find_runs
+from gsx.store import find_refused, find_runs
 
 DESCRIPTION = """Join complete sets of shards (gsx run shard=k/n) into the results of their runs, bit for bit those of one go. Exit code 1
 where shards are missing, 6 where they do not belong together; whatever else there is, is joined all the same."""
@@ -32,6 +32,9 @@ def command(arguments: list[str]) -> int:
         if merged is not None:
             print(printable(f"{merged.state:<11}{shown}  {merged.text}"))
             code, found = max(code, int(merged.state == "incomplete")), found + 1
+    for _, fault in find_refused(chosen.paths):  # shards may lie there
+        print(printable(f"gsx: {fault}"), file=sys.stderr)
+        code, found = max(code, fault.exit_code), found + 1
     if not found:
         print(f"no shards below {', '.join(map(str, chosen.paths))}", file=sys.stderr)
     return code

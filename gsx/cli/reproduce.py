@@ -20,7 +20,7 @@ from gsx.cli.run import QUIET
 from gsx.experiment import Experiment, Step, check_cells, experiments, load
 from gsx.naming import did_you_mean
 from gsx.records import ConfigurationError, GsxError, MissingCheckpoint, MissingData
-from gsx.store import PlannedCell, PlannedStep, StoredExperiment, write_experiment
+from gsx.store import PlannedCell, PlannedStep, StoredExperiment, check_way, write_experiment
 
 DESCRIPTION = """Run what is unfinished of the experiments, each into outputs/NAME, and print for every finding who claims it (a
 publication, or we ourselves), what was measured, and whether it reproduced, or is as we expected; last, how many did. Exit code 0
@@ -43,6 +43,8 @@ def command(arguments: list[str]) -> int:
     options = [f"--config-dir={chosen.config_dir}"] if chosen.config_dir else []
     if chosen.quiet:
         os.environ[QUIET] = "1"  # what gsx run and gsx train heed
+    for experiment in studies:
+        check_way(_folder(experiment))
     if chosen.dry_run:
         for experiment in studies:
             for step in experiment.steps:

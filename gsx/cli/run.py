@@ -28,7 +28,7 @@ from gsx.cli.progress import duration, progress, silent
 from gsx.cli.signals import ending_with_a_checkpoint
 from gsx.provenance import typed_command
 from gsx.records import Busy, EnvironmentFault
-from gsx.store import RunDirectory, write_sweep
+from gsx.store import RunDirectory, check_way, write_sweep
 
 #: Set by ``-q``; an environment variable, because launchers start processes of their own.
 QUIET = "GSX_QUIET"
@@ -101,6 +101,8 @@ def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
         along = for_launcher(flags.overrides, flags.multirun)
         flags.overrides, arguments = flags.overrides + along, arguments + along
         overrides, sweep = cells(flags.overrides, flags.multirun)
+        if sweep:
+            check_way(Path("outputs", "multirun.yaml"))  # Hydra's, written before the first cell
         if len(overrides) >= MANY_CELLS:
             _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
         work = [plan(cell, alone=not sweep) for cell in overrides]

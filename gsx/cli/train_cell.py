@@ -11,7 +11,7 @@ from gsx.cli.cell import unless_broken
 from gsx.cli.compose import composed
 from gsx.cli.failures import reason
 from gsx.cli.folder_name import broken_name, chosen, folder_name, telling_words
-from gsx.store import TrainingDirectory
+from gsx.store import TrainingDirectory, check_way
 from gsx.training import Session, TrainingConfiguration
 
 CONFIG = "train"
@@ -57,11 +57,13 @@ def plan(overrides: list[str]) -> Cell:
     given = composed(overrides, CONFIG)
     session = unless_broken(lambda: Session(TrainingConfiguration.of(given)), given)
     broken = Path.cwd() / "outputs" / str(given["name"]) / f"train-{broken_name(given)}"
+    check_way(broken)
     if isinstance(session, Exception):
         return Cell(session, broken, "broken", "", given, " ".join(chosen(given)), broken)
     configuration = session.configuration
     words = telling_words(session.config, configuration.plugins, session.config["num_samples"])
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(["train", *words], session.training_id)
+    check_way(folder)
     TrainingDirectory(folder).check_links()
     state = "new"
     if not configuration.force:

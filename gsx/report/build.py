@@ -32,7 +32,7 @@ from gsx.report.canvas import Plot
 from gsx.report.collect import Group, collect, counted
 from gsx.report.scoreboard import scoreboard
 from gsx.report.trained import Ends
-from gsx.store import atomic_write
+from gsx.store import atomic_write, check_way
 
 #: Drawing takes a second a figure. Tables are never cut.
 MOST_FIGURES = 40
@@ -53,9 +53,10 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
 
     `baseline` is the estimator that variances are compared with, `style` where the figures will stand (one of `STYLES`).
     Raises ConfigurationError where there is no run to report on, and EnvironmentFault where `out` cannot be written; a run that cannot be
-    read is a row of the table.
+    read is a row of the table. IntegrityError where `out` would lead out of its place by a link.
     """
     paths, out = [Path(path) for path in paths], Path(out)
+    check_way(out)
     every, without, duplicates = collect(paths)
     groups = [group for group in every if group.cells]
     courses, trained = trainings.collect(paths)

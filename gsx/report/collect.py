@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gsx.records import VERDICTS, ConfigurationError, GsxError, Result, canonical_json
+from gsx.records import VERDICTS, ConfigurationError, GsxError, IntegrityError, Result, canonical_json
 from gsx.report import escape, labels
 from gsx.report.absent import absent
-from gsx.store import Folder, RunDirectory, find_links, find_runs, find_shards
+from gsx.store import Folder, RunDirectory, find_refused, find_runs, find_shards
 from gsx.store.find import TRAINING
 from gsx.store.planned import planned
 
@@ -68,9 +68,10 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
     for path in paths:
         if not path.is_dir():
             raise ConfigurationError(f"report: there is no folder {path}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
-    linked = (RunDirectory(path) for path in find_links(paths) if not path.name.startswith(TRAINING))
-    directories = {_place(directory): directory for directory in (*find_runs(paths), *linked)}
-    cells = [*(_read(directories[path]) for path in sorted(directories)), *_missing(paths, directories)]
+    directories: dict[Path, tuple[RunDirectory, IntegrityError | None]] = {_place(run): (run, None) for run in find_runs(paths)}
+    refused = [(RunDirectory(path), fault) for path, fault in find_refused(paths) if not path.name.startswith(TRAINING)]
+    directories |= {_place(directory): (directory, fault) for directory, fault in refused}
+    cells = [*(_read(*directories[path]) for path in sorted(directories)), *_missing(paths, directories)]
     cells.sort(key=lambda cell: cell.name)
     measured: dict[tuple[str, str, str], Cell] = {}
     duplicates = []
@@ -121,9 +122,11 @@ def reason(text: str, directory: Folder) -> str:
     return escape.line(first)
 
 
-def _read(directory: RunDirectory) -> Cell:
+def _read(directory: RunDirectory, refused: IntegrityError | None = None) -> Cell:
     name = name_of(directory)
     try:
+        if refused is not None:
+            raise refused
         directory.check_links()
         error = directory.read_error()
         result = directory.read_checked()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import matplotlib
+# As it is imported it reads the matplotlibrc of the current folder, which may be a stranger's: a pipe, or a file without end.
+with chdir(Path(__file__).anchor):
+    import matplotlib
 
 
 @dataclass(frozen=True)

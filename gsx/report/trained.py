@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from gsx.records import GsxError, Training
+from gsx.records import GsxError, IntegrityError, Training
 from gsx.report.collect import UNREADABLE, name_of, reason
-from gsx.store import TrainingDirectory, find_links, find_trainings
+from gsx.store import TrainingDirectory, find_refused, find_trainings
 from gsx.store.find import TRAINING
 
 
@@ -67,13 +67,16 @@ class Ends:
 
 
 def collect(paths: Sequence[Path]) -> list[Trained]:
-    linked = (TrainingDirectory(path) for path in find_links(paths) if path.name.startswith(TRAINING))
-    return sorted(map(_read, (*find_trainings(paths), *linked)), key=lambda trained: trained.name)
+    refused = [(TrainingDirectory(path), fault) for path, fault in find_refused(paths) if path.name.startswith(TRAINING)]
+    trained = [*map(_read, find_trainings(paths)), *(_read(directory, fault) for directory, fault in refused)]
+    return sorted(trained, key=lambda trained: trained.name)
 
 
-def _read(directory: TrainingDirectory) -> Trained:
+def _read(directory: TrainingDirectory, refused: IntegrityError | None = None) -> Trained:
     name = name_of(directory)
     try:
+        if refused is not None:
+            raise refused
         directory.check_links()
         error, training, digests = directory.read_error(), directory.read(), directory.digests()
     except UNREADABLE as fault:

@@ -1,4 +1,4 @@
-"""Runs, trainings, plans and links below a folder, and the shards in that of a run."""
+"""Runs, trainings, plans and what is not entered below a folder, and the shards in that of a run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from gsx.records import ConfigurationError, Shard
+from gsx.records import ConfigurationError, IntegrityError, Shard
 from gsx.store.experiment import FILE as EXPERIMENT
-from gsx.store.files import environment_fault
+from gsx.store.files import environment_fault, refused_link
 from gsx.store.run_directory import RunDirectory
 from gsx.store.sweep import is_sweep
 from gsx.store.training import TrainingDirectory
 
 #: How the folders of trainings begin.
 TRAINING = "train-"
+
+#: Levels, and bytes of a path, below the folder that is asked for: gsx writes four and some hundreds, and deep enough no call of the system
+#: takes the name.
+MOST_LEVELS, MOST_BYTES = 32, 1024
 
 #: One of them at least lies in the folder of a run, of a training, of a reference.
 _RUN = {"result.json", "segments.npz", "error.txt", ".lock"}
@@ -49,17 +53,20 @@ def find_trainings(paths: Iterable[Path]) -> Iterator[TrainingDirectory]:
     return (TrainingDirectory(path) for path in _folders(paths, _TRAINING) if path.resolve().name.startswith(TRAINING))
 
 
-def find_links(paths: Iterable[Path]) -> Iterator[Path]:
-    """Symbolic links below `paths` that stand where a folder of results could: to a folder, to a device, to nothing.
+def find_refused(paths: Iterable[Path]) -> Iterator[tuple[Path, IntegrityError]]:
+    """What no walk enters, and why: symbolic links below `paths` that stand where a folder of results could (to a folder, to a device, to
+    nothing), and folders that lie too deep.
 
-    No walk enters them, so whoever tells what is there has to tell that these are there too. One that lies inside a folder of results is a
-    fault of that folder (`Folder.check_links`), and a link to a file elsewhere is nobody's business.
+    Whoever tells what is there has to tell that these are there too. A link that lies inside a folder of results is a fault of that folder
+    (`Folder.check_links`), and a link to a file elsewhere is nobody's business.
     """
-    for folder, subfolders, files in walk(paths):
-        for name in () if holds_results(subfolders, files) else sorted({*subfolders, *files}):
+    for folder, subfolders, files, deep in _entered(paths):
+        if deep:
+            yield folder, IntegrityError(f"{folder}: lies too deep, and what is in it is not read; name it, or move it up")
+        for name in () if deep or holds_results(subfolders, files) else sorted({*subfolders, *files}):
             path = folder / name
             if not name.startswith(".") and path.is_symlink() and not path.is_file():
-                yield path
+                yield path, refused_link(path)
 
 
 def holds_results(subfolders: Iterable[str], files: Iterable[str]) -> bool:
@@ -91,8 +98,14 @@ def _folders(paths: Iterable[Path], marks: set[str]) -> list[Path]:
 def walk(paths: Iterable[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Every folder at or below `paths`, its subfolders, of which some may be struck out, and its files.
 
-    Links and hidden folders are not entered. ConfigurationError for a path that is no folder, EnvironmentFault for one that cannot be read.
+    Links, hidden folders and what lies too deep are not entered. ConfigurationError for a path that is no folder, EnvironmentFault for one
+    that cannot be read.
     """
+    return ((folder, subfolders, files) for folder, subfolders, files, deep in _entered(paths) if not deep)
+
+
+def _entered(paths: Iterable[Path]) -> Iterator[tuple[Path, list[str], list[str], bool]]:
+    """The same, with the first folders that lie too deep, below which nothing is looked at."""
 
     def fault(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a folder that vanished under the walk
@@ -101,6 +114,9 @@ def walk(paths: Iterable[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
     for path in paths:
         if not path.is_dir():
             raise ConfigurationError(f"{path}: no such folder")
-        for folder, subfolders, files in os.walk(path, onerror=fault):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            yield Path(folder), subfolders, files
+        for name, subfolders, files in os.walk(path, onerror=fault):
+            folder = Path(name)
+            below = folder.relative_to(path)
+            deep = len(below.parts) > MOST_LEVELS or len(os.fsencode(below)) > MOST_BYTES
+            subfolders[:] = () if deep else sorted(name for name in subfolders if not name.startswith("."))
+            yield folder, subfolders, files, deep

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gsx.records import IntegrityError, Killed, Shard
 from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, one_line, read, refused_link, remove
+from gsx.store.links import check_way
 from gsx.store.lock import deaths, hold, holder
 
 #: A sweep that is repeated so often has met its end in the same cell each time; it leaves that cell out.
@@ -50,8 +51,9 @@ class Folder:
         """Hold the folder against other processes. The operating system keeps the lock and drops it when the holder dies.
 
         Raises Busy, saying who holds it, unless told to `wait`; EnvironmentFault where the folder or the lock cannot be made;
-        IntegrityError where it holds symbolic links.
+        IntegrityError where it holds symbolic links, or lies behind one below `outputs`.
         """
+        check_way(self.path)
         create_folder(self.path)
         self.check_links()
         with hold(self.path, self._progress, wait):

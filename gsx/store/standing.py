@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.records import IntegrityError, Shard
-from gsx.store.files import one_line, refused_link
-from gsx.store.find import find_links, find_runs, find_shards, find_trainings
+from gsx.store.files import one_line
+from gsx.store.find import find_refused, find_runs, find_shards, find_trainings
 from gsx.store.folder import Folder, age
 from gsx.store.planned import planned
 from gsx.store.run_directory import RunDirectory
@@ -34,8 +34,8 @@ class Standing:
 
 
 def standings(paths: Iterable[Path]) -> Iterator[Standing]:
-    """Of all runs and trainings at or below `paths`, of links in their place, and of what an experiment or a sweep has planned and nothing
-    is there of. ConfigurationError, EnvironmentFault.
+    """Of all runs and trainings at or below `paths`, of links in their place and folders too deep, and of what an experiment or a sweep has
+    planned and nothing is there of. ConfigurationError, EnvironmentFault.
     """
     paths, there = list(paths), set()
     for run in find_runs(paths):
@@ -44,9 +44,9 @@ def standings(paths: Iterable[Path]) -> Iterator[Standing]:
     for training in find_trainings(paths):
         there.add(training.path.resolve())
         yield _of_training(training)
-    for link in find_links(paths):
-        there.add(link.parent.resolve() / link.name)
-        yield Standing(link, "damaged", "", str(refused_link(link)))
+    for path, fault in find_refused(paths):
+        there.add(path.parent.resolve() / path.name)
+        yield Standing(path, "damaged", "", str(fault))
     for cell in planned(paths):
         if cell.place not in there:
             there.add(cell.place)
@@ -60,7 +60,7 @@ def _of_run(run: RunDirectory) -> Standing:
         run.check_links()
         if (result := run.read_checked()) is not None and result.status == "complete":
             state = "nonfinite" if result.verdict.status == "nonfinite" else "done"
-            return Standing(run.path, state, f"{result.num_replicates:,} replicates")
+            return Standing(run.path, state, f"{result.num_replicates:,} replicates, result {age(run.path / 'result.json')}")
         return _unfinished(run, _blocks(run, shards), held, shards)
     except IntegrityError as fault:
         return _broken(run, fault, held)
@@ -72,7 +72,8 @@ def _of_training(folder: TrainingDirectory) -> Standing:
         folder.check_links()
         if (training := folder.read()) is not None and training.status == "complete":
             folder.check(training)
-            return Standing(folder.path, "done", f"{training.steps:,} steps, {len(training.seeds)} seeds")
+            newest = age(folder.path / "training.json")
+            return Standing(folder.path, "done", f"{training.steps:,} steps, {len(training.seeds)} seeds, result {newest}")
         return _unfinished(folder, _steps(folder), held)
     except IntegrityError as fault:
         return _broken(folder, fault, held)

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from gsx.records import EnvironmentFault, IntegrityError, Shard
 from gsx.store.experiment import StoredExperiment, read_experiment
-from gsx.store.files import one_line, refused_link
-from gsx.store.find import find_links, find_runs, find_shards, find_trainings, holds_results, walk
+from gsx.store.files import one_line
+from gsx.store.find import find_refused, find_runs, find_shards, find_trainings, holds_results, walk
 from gsx.store.folder import MOVE_AWAY, check_address
 from gsx.store.lock import holder
 from gsx.store.parameters import read_parameters
@@ -45,8 +45,8 @@ class Checked:
 
 
 def verify(paths: Iterable[Path]) -> Iterator[Checked]:
-    """Every folder of results at or below `paths`, and every link in the place of one, which is a problem: links and hidden folders are not
-    entered. ConfigurationError for a path that is no folder.
+    """Every folder of results at or below `paths`, and every link in the place of one, or folder too deep, which is a problem: neither they
+    nor hidden folders are entered. ConfigurationError for a path that is no folder.
     """
     paths, seen = list(paths), set()
     for folder, subfolders, files in walk(paths):
@@ -55,8 +55,8 @@ def verify(paths: Iterable[Path]) -> Iterator[Checked]:
         if (ours or results) and (real := os.path.realpath(folder)) not in seen:
             seen.add(real)
             yield _checked(folder, ours, results)
-    for link in find_links(paths):
-        yield Checked(link, 0, [str(refused_link(link))], [])
+    for path, fault in find_refused(paths):
+        yield Checked(path, 0, [str(fault)], [])
 
 
 def _checked(folder: Path, names: list[str], results: bool) -> Checked:

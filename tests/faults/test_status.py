@@ -17,7 +17,7 @@ from gsx.store import (
     PlannedStep,
     RunDirectory,
     StoredExperiment,
-    find_links,
+    find_refused,
     read_sweep,
     standings,
     write_experiment,
@@ -39,6 +39,8 @@ def test_each_state_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     root = tmp_path / "outputs"
     written(root / "whole")
     assert lines(root, 0, capsys)[""] == ["1 done"]
+    os.utime(root / "whole" / "result.json", (time.time() - 86400 * 5,) * 2)
+    assert "replicates, result 5 d old" in " ".join(lines(root, 0, capsys)["whole"])
 
     segments = make_segments(make_layout(2))
     segments.blocks[:] = (1, 2, 0)
@@ -201,7 +203,7 @@ def test_a_link_is_damage_and_not_entered(tmp_path: Path, capsys: pytest.Capture
     assert main(["status", str(root)]) == 1
     *rows, counts = capsys.readouterr().out.splitlines()
     assert counts == "2 damaged" and all("is a symbolic link, and none is followed; put " in row for row in rows[1:])
-    assert list(find_links([root])) == [root / "linked", root / "many"]
+    assert [path for path, _ in find_refused([root])] == [root / "linked", root / "many"]
 
 
 def test_a_shard_that_failed_tells_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,3 +214,29 @@ def test_result_files_are_what_they_were(place: Place) -> None:
     assert said.code == 0 and "complete already" in said.err and (place.folder() / "result.json").read_text() == before
     assert json.loads(before)["status"] == "complete" and RunDirectory(place.folder()).read_result() is not None
     place.check()
+
+
+def test_settings_of_matplotlib_that_lie_in_the_current_folder_are_not_read(place: Place) -> None:
+    """It reads them as it is imported: a pipe there would be waited for, for ever. The current folder stays what it was."""
+    fifo(place.here / "matplotlibrc")
+    code = "import os; before = os.getcwd(); import gsx.report; assert os.getcwd() == before"
+    subprocess.run([sys.executable, "-c", code], timeout=30, check=True)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_folders_without_end_hide_no_good_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More levels than results have, and a path longer than the system takes: a line for each."""
+    place.folder()
+    for top, levels in (("o" * 200, 30), ("d", 40), ("train-d", 40)):
+        monkeypatch.chdir(place.here / "outputs")
+        for _ in range(levels):
+            os.mkdir(top)
+            os.chdir(top)
+    monkeypatch.chdir(place.here)
+    # A report cuts what is said of a run, and a long name fills it.
+    report = (0, "1 complete, 2 unreadable; 1 training: 1 unreadable", 2)
+    shown = {"status": (1, "1 done, 3 damaged", 3), "verify": (6, "3 damaged", 3), "merge": (6, "", 3), "report": report}
+    for command, (code, counts, told) in shown.items():
+        said = place.gsx(command)
+        text = said.out + said.err
+        assert said.code == code and counts in text and text.count("lies too deep") == told, (command, said)

@@ -1,0 +1,61 @@
+"""Links below `outputs`: nothing is written through one, whatever the command; `outputs` itself may be one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.report import factory
+from tests.trust.conftest import RUN, Place
+
+SWEEP = (*RUN, "-m", "seed=1,2")
+TRAIN = ("train", "steps=2", "name=stranger", "-q")
+REPRODUCE = ("reproduce", "arms_toy", "--quick", "-q")
+
+#: The link, and a command that would write through it.
+LINKED = {
+    "multirun.yaml": [SWEEP, (*SWEEP, "--dry-run")],
+    "stranger": [RUN, SWEEP, TRAIN, (*RUN, "hydra.run.dir=outputs/stranger/mine/deeper")],
+    "report": [("report",), ("report", "--out", "outputs/report/mine"), ("report", "--out", "outputs/./report")],
+    "arms_toy-quick": [REPRODUCE, (*REPRODUCE, "--dry-run")],
+}
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("name", "words"), [(name, words) for name in LINKED for words in LINKED[name]])
+def test_nothing_is_written_through_a_link_below_outputs(name: str, words: tuple[str, ...], place: Place) -> None:
+    factory.make(place.here / "outputs", folder="another")  # for the report
+    (place.here / "outputs" / name).symlink_to(place.outside / "precious" if name == "multirun.yaml" else place.outside)
+    said = place.gsx(*words)
+    assert (said.code, said.out) == (6, "") and f"outputs/{name}: is a symbolic link" in said.line and "remove it" in said.line
+    place.check()
+
+
+def test_nothing_is_merged_through_a_link_below_outputs(place: Place) -> None:
+    """A path that is typed is read through a link, and not written through it."""
+    run = place.folder()
+    shard = run / "shard-0-of-1"
+    shard.mkdir()
+    for file in ("result.json", "segments.npz"):
+        (run / file).rename(shard / file)
+    away = (place.here / "outputs" / "stranger").rename(place.here / "away")
+    (place.here / "outputs" / "stranger").symlink_to(away)
+    before = sorted(os.listdir(away / run.name))
+    said = place.gsx("merge", "outputs/stranger")
+    assert said.code == 6 and "outputs/stranger: is a symbolic link" in said.line
+    assert sorted(os.listdir(away / run.name)) == before
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_outputs_itself_may_be_a_link(place: Place) -> None:
+    """And a folder outside it that is typed, too."""
+    scratch = place.here / "scratch"
+    place.folder()
+    (place.here / "outputs").rename(scratch)
+    (place.here / "outputs").symlink_to(scratch)
+    (place.here / "elsewhere").symlink_to(scratch)
+    assert "complete already" in place.gsx(*RUN).err
+    assert place.gsx("status").code == place.gsx("report").code == place.gsx("report", "--out", "elsewhere/mine").code == 0
+    assert Path(scratch, "report", "report.md").exists() and Path(scratch, "mine", "report.md").exists()
