@@ -1,4 +1,4 @@
-"""What became of the cells of `gsx run`: a table, what failed and why, and the exit code."""
+"""What became of the cells of `gsx run`: a table, what failed and why, which runs are joined of their shards, and the exit code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gsx.cli import failures
 from gsx.cli.cell import Cell
+from gsx.cli.merge import join
 from gsx.cli.summary import describe, describe_part, table
 from gsx.naming import printable
 from gsx.records import Busy, IntegrityError, Result
@@ -19,7 +20,7 @@ STATES = ("ran", "skipped", "busy", "failed", "missing")
 
 
 def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], folders: Mapping[str, Path]) -> int:
-    """Say what ran, what was skipped and what failed; the exit code.
+    """Say what ran, what was skipped and what failed; join the runs that came in shards; the exit code.
 
     `failed` is what this process met, by folder; `folders` says where it put results, by identity: not where they were planned, if Hydra
     was told another folder.
@@ -41,8 +42,9 @@ def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], 
         if state == "failed":
             failures.recall(RunDirectory(cell.place), cell.shown, failed.get(cell.place))
     done = [result for result, state in zip(results, states, strict=True) if result is not None and state in ("ran", "skipped")]
+    codes = [join(RunDirectory(folder)) or 0 for folder in _whole(cells, results, states)]
     print(_counts(states, sum(result.verdict.status == "nonfinite" for result in done)))
-    return exit_code(states)
+    return max(exit_code(states), *codes, 0)
 
 
 def searched(failed: Mapping[Path, Exception], elsewhere: Sequence[Path | None]) -> int:
@@ -66,6 +68,15 @@ def exit_code(states: Sequence[str]) -> int:
     if {"failed", "missing"} & set(states):
         return 1
     return Busy.exit_code if "busy" in states else 0
+
+
+def _whole(cells: Sequence[Cell], results: Sequence[Result | None], states: Sequence[str]) -> list[Path]:
+    """The folders of runs of which all shards are among these cells, and complete; less those that are joined already."""
+    shards: dict[tuple[Path, int], set[int]] = {}
+    for cell, result, state in zip(cells, results, states, strict=True):
+        if cell.shard is not None and state in ("ran", "skipped") and result is not None and result.part is not None:
+            shards.setdefault((cell.folder, cell.shard.of), set()).add(cell.shard.number)
+    return list(dict.fromkeys(folder for (folder, of), numbers in shards.items() if len(numbers) == of))
 
 
 def _counts(states: list[str], nonfinite: int) -> str:

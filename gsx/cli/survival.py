@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
-from gsx.cli import signals
+from gsx.cli import job_folder, signals
 from gsx.cli.ending import end_jobs, gentle_joblib
 from gsx.cli.queue import slurm_answers
 from gsx.records import EnvironmentFault
@@ -106,10 +107,14 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
                     jobs.extend(super().map_array(function, *arguments))
                 return [_Answer(job) for job in jobs]
 
-        usual_executor = submitit.AutoExecutor
+        usual_executor, asked = submitit.AutoExecutor, self.params["submitit_folder"]
+        folder, self.params["submitit_folder"] = job_folder.fresh(asked)
         setattr(submitit, "AutoExecutor", Patient)  # noqa: B010 (a name of a class, to mypy)
         try:
-            return usual(self, job_overrides, initial_job_idx)
+            answers = usual(self, job_overrides, initial_job_idx)
+            if all(answer.hydra_cfg is not None for answer in answers):  # else there are logs to be read
+                shutil.rmtree(folder, ignore_errors=True)
+            return answers
         except submitit.core.utils.FailedJobError as error:  # what submitit says of a command that failed, such as sbatch
             raise EnvironmentFault(f"hydra/launcher: the jobs were not taken: {error}") from error
         except KeyboardInterrupt as interruption:
@@ -117,6 +122,7 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
             raise
         finally:
             setattr(submitit, "AutoExecutor", usual_executor)  # noqa: B010
+            self.params["submitit_folder"] = asked
 
     return launch
 

@@ -14,7 +14,7 @@ from gsx.store.experiment import (
     read_experiment,
     write_experiment,
 )
-from gsx.store.files import atomic_write, environment_fault
+from gsx.store.files import atomic_write, environment_fault, refused_link
 from gsx.store.find import find_refused, find_runs, find_shards, find_trainings
 from gsx.store.folder import MOST_DEATHS, MOVE_AWAY, Folder
 from gsx.store.links import check_way
@@ -64,6 +64,7 @@ __all__ = [
     "read_experiment",
     "read_parameters",
     "read_sweep",
+    "refused_link",
     "said",
     "standings",
     "verify",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -38,29 +40,43 @@ def test_a_sweep_over_shards_is_one_run(inside: Inside, empty: Path) -> None:
     ]
     assert sum(parts) == int(re.findall(r"evaluations=(\d+)", inside("run", *SMALL, "name=other", "--dry-run")[1])[0]) and min(parts) > 0
     code, out, _ = inside(*sweep)
-    assert code == 0 and out.splitlines()[-1] == "3 cells: 2 ran, 1 skipped"
-    assert [line.split()[4:6] for line in out.splitlines()[1:-1]] == [["shard", f"{k}/3"] for k in range(3)]
-
-    code, out, err = inside("merge", "outputs/default")
-    assert (code, err) == (0, "") and out.split()[0] == "merged" and out.endswith("3 shards, R=2048\n")
+    _, *rows, merged, counts = out.splitlines()
+    assert code == 0 and counts == "3 cells: 2 ran, 1 skipped"
+    assert [line.split()[4:6] for line in rows] == [["shard", f"{k}/3"] for k in range(3)]
+    assert merged.split()[0] == "merged" and merged.endswith("3 shards, R=2048")
     (run,) = (folder for folder in finished(empty) if folder.parent.name == "default" and "shard" not in folder.name)
     assert run.name == whole.name and moments(run) == moments(whole)
     assert (run / "coordinates.csv").read_bytes() == (whole / "coordinates.csv").read_bytes()
     assert inside("merge")[1].split()[0] == "complete"
     assert inside("run", "--dry-run", *SMALL)[1].startswith("complete")
-    assert inside(*sweep)[1].splitlines()[-1] == "3 cells: 3 skipped"
+    out = inside(*sweep)[1]
+    assert out.splitlines()[-1] == "3 cells: 3 skipped" and "complete" not in out  # nor joined again
     out = inside("report")[1]  # `whole` and `default` hold the same bits: one row
     assert "1 complete" in out and "partial" not in out
 
 
 def test_merging_goes_on_beside_a_broken_run(inside: Inside, empty: Path) -> None:
-    for seed in (1, 2):
-        assert inside("run", "-q", "-m", *SMALL, f"seed={seed}", "shard=0/2,1/2")[0] == 0
+    for seed, k in product((1, 2), range(2)):
+        assert inside("run", "-q", *SMALL, f"seed={seed}", f"shard={k}/2")[0] == 0
     broken = sorted(path.parent for path in empty.rglob("shard-1-of-2"))[0]
     (broken / "shard-1-of-2" / "segments.npz").write_bytes(b"")
     code, out, err = inside("merge")
     assert code == 6 and "segments.npz" in one_line(err) and out.split()[0] == "merged" and len(out.splitlines()) == 1
     assert not (broken / "result.json").exists()
+
+
+def test_a_sweep_joins_each_run_that_it_has_all_shards_of(inside: Inside, empty: Path) -> None:
+    """One that cannot be joined is told with its exit code, as by `gsx merge`, and costs no other."""
+    assert inside("run", "-q", *SMALL, "seed=3", "shard=1/2")[0] == 0
+    code, out, _ = inside("run", "-q", "-m", *SMALL, "seed=1,3", "shard=0/2")
+    assert code == 0 and out.splitlines()[-1] == "2 cells: 2 ran" and "merged" not in out  # it was not asked for all
+    first, third = sorted((path.parent for path in empty.rglob("shard-0-of-2")), key=lambda run: (run / "shard-1-of-2").exists())
+    shard = RunDirectory(third / "shard-1-of-2").read_result()
+    assert shard is not None
+    (third.parent / f"reference-{shard.reference['id'][:12]}").rename(empty / "away")
+    code, out, err = inside("run", "-q", "-m", *SMALL, "seed=1,3", "shard=0/2,1/2")
+    assert code == 3 and "reference-" in one_line(err) and out.splitlines()[-1] == "4 cells: 1 ran, 3 skipped"
+    assert [line.split()[:2] for line in out.splitlines() if "merged" in line] == [["merged", os.path.relpath(first)]]
 
 
 def test_there_may_be_nothing_to_merge(inside: Inside, empty: Path) -> None:

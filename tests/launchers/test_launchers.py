@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import time
 from collections.abc import Iterator
@@ -83,6 +84,29 @@ def test_a_cell_is_killed(
     if "missing" in states:
         assert gsx(*words, cwd=tmp_path, **environment).stdout.splitlines()[-1] == "3 cells: 1 ran, 2 skipped"
     assert hashes(tmp_path) == one_after_another and len(set(one_after_another.values())) == len(SEEDS)
+
+
+class Planted:
+    """As an answer it runs a command in whatever reads it."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch read",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["submitit_slurm"])
+def test_answers_that_lie_there_are_no_jobs_answers(launcher: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """Those of a stranger, and of an earlier SLURM, whose jobs had the same numbers: this one's first job is 1."""
+    jobs = tmp_path / "outputs" / "default" / ".submitit"
+    for name in [*(str(job) for job in range(1, 4)), *(f"{job}_{cell}" for job in range(1, 4) for cell in range(2))]:
+        for folder in (jobs, jobs / name):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}_0_result.pkl").write_bytes(pickle.dumps(("success", Planted())))
+    planted = sorted(jobs.rglob("*"))
+    words = ("run", "-m", "-q", "num_replicates=1024", "seed=0,1", f"hydra/launcher={launcher}")
+    done = gsx(*words, cwd=tmp_path, **environment)
+    assert done.stdout.splitlines()[-1] == "2 cells: 2 ran"
+    assert not (tmp_path / "read").exists() and sorted(jobs.rglob("*")) == planted  # its own folder is gone again
 
 
 #: A sweeper that is not Hydra's own, and so may choose its cells as it goes.

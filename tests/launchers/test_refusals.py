@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from gsx.cli import survival
+from gsx.cli import job_folder, survival
 from tests.cli.conftest import Inside, empty, inside
 from tests.cli.process import environment, one_line
 
@@ -87,6 +87,26 @@ def test_cells_that_share_a_machine_have_one_core_each(inside: Inside) -> None:
         assert for_launcher(["seed=1,2"], True) == for_launcher(["hydra/launcher=basic"], True) == []
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra/launcher=submitit_local is not installed")
         assert for_launcher(["hydra/launcher=submitit_local", "hydra.launcher.cpus_per_task=4"], True) == ["workers=4"]
+
+
+def test_no_answer_is_sought_behind_a_link(inside: Inside, tmp_path: Path) -> None:
+    """A stranger's folder of results may hold one."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra/launcher=submitit_local is not installed")
+    (behind := tmp_path / "behind").mkdir()
+    (jobs := tmp_path / "outputs" / "default" / ".submitit").parent.mkdir(parents=True)
+    jobs.symlink_to(behind)
+    code, out, err = inside("run", "-m", "-q", "num_replicates=1024", "hydra/launcher=submitit_local")
+    assert code == 6 and out == "" and one_line(err).startswith(f"{jobs}: is a symbolic link")
+    assert not [*behind.iterdir()]
+
+
+def test_each_launch_has_a_folder_of_its_own_for_answers(tmp_path: Path) -> None:
+    pytest.importorskip("submitit", reason="hydra/launcher=submitit_local is not installed")
+    (jobs := tmp_path / ".submitit").mkdir()
+    found = [job_folder.fresh(f"{jobs}/%j/%t") for _ in range(2)]
+    assert sorted(folder for folder, _ in found) == sorted(jobs.iterdir()) and len({folder for folder, _ in found}) == 2
+    for folder, of_job in found:
+        assert of_job == f"{folder}/%j/%t" and folder.stat().st_mode & 0o777 == 0o700
 
 
 class Died(Exception):
