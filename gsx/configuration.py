@@ -132,10 +132,7 @@ class Setup:
                 raise ConfigurationError(f"{key}={value}: must be at {f'least {least}' if value < least else f'most {most}'}")
         if self._model_seed < 0:
             raise ConfigurationError(f"model.seed={self._model_seed}: must be at least 0")
-        if not self.name or self.name.startswith(".") or any(c in self.name for c in "/\\\0\n"):
-            raise ConfigurationError(f"name={self.name!r}: must be the name of a folder")
-        if len(os.fsencode(self.name)) > LONGEST_NAME:
-            raise ConfigurationError(f"name={self.name[:40]}...: must be the name of a folder, of at most {LONGEST_NAME} bytes")
+        check_name(self.name)
 
     @property
     def _model_seed(self) -> int:
@@ -183,6 +180,14 @@ class Setup:
         if self.parameters is not None:
             everything["model"]["checkpoint"] = self.parameters.digest
         return everything
+
+
+def check_name(name: str) -> None:
+    """ConfigurationError unless results can lie in a folder of that name."""
+    if not name or name.startswith(".") or any(c in name for c in "/\\\0\n"):
+        raise ConfigurationError(f"name={name!r}: must be the name of a folder")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise ConfigurationError(f"name={name[:40]}...: must be the name of a folder, of at most {LONGEST_NAME} bytes")
 
 
 def _parameters_of(checkpoint: Any) -> Parameters:

@@ -6,22 +6,21 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from gsx.cli.compose import composed, plain, told_folder
-from gsx.cli.failures import contained, reason
+from gsx.cli.failures import reason
 from gsx.cli.folder_name import broken_name, chosen, folder_name, telling_words
+from gsx.cli.planning import broken_folder, unless_broken
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
-from gsx.records import GsxError, IntegrityError, Result, Shard
+from gsx.records import IntegrityError, Result, Shard
 from gsx.store import RunDirectory, check_way
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Cell:
     measurement: str  # "model estimator ...", as the user asked for it
     folder: Path
     result_id: str
-    state: str  # complete | unfinished | new | damaged | broken: its own code raised before there was anything to run
+    state: str  # complete | unfinished | new | damaged | broken: there is nothing to run, `fault` says why
     engine: str
     num_replicates: int
     block_size: int
@@ -40,7 +39,7 @@ class Cell:
     shard: Shard | None
     given: str  # as it was composed: what `prepared` takes
     reference_id: str
-    fault: str = ""  # of what is broken, what was raised
+    fault: str = ""  # of what is broken: what a plug-in did, or a link in its folder
 
     @property
     def place(self) -> Path:
@@ -69,20 +68,25 @@ class Cell:
         return f"{self.state:<11}{self.shown}  {what}"
 
 
-def plan(overrides: list[str], alone: bool = True) -> Cell:
+def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cell:
     """Check a cell and look where it stands. Whatever is wrong with its configuration is raised here, before any work.
 
-    A plug-in that raises fails when the cell's turn comes, and so in a sweep, where the cell is not `alone`, do damaged files: neither is
-    a fault of the other cells.
+    A plug-in that raises, or kills its process again and again, fails when the cell's turn comes, and so in a sweep, where the cell is not
+    `alone`, do damaged files and links: none is a fault of the other cells. With `dry_run` no death is counted: nothing is written.
     """
     given = composed(overrides)
     text = json.dumps(given, sort_keys=True)
-    measurement = unless_broken(lambda: prepared(text), given)
+    measurement = runnable(given, heed=not alone, count=not dry_run)
     if isinstance(measurement, Exception):
+        if alone and isinstance(measurement, IntegrityError):
+            raise measurement
         return _broken(given, text, measurement)
     configuration, blocks = measurement.configuration, measurement.plan
-    folder = told_folder(overrides, sweep=not alone) or Path.cwd() / "outputs" / configuration.name / _name(measurement)
+    folder = told_folder(overrides, sweep=not alone) or _home(measurement)
     _check_links(folder)
+    state = _state(measurement, folder, alone)
+    if state == "complete" and not dry_run:
+        RunDirectory(broken_folder(given)).forget_error()  # it does not run, and what was in its way is gone
     asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
     if not measurement.exact and blocks.num_replicates != asked:
         notes.append(f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}")
@@ -90,7 +94,7 @@ def plan(overrides: list[str], alone: bool = True) -> Cell:
         measurement=f"{measurement.model.name} {measurement.estimator.name}",
         folder=folder,
         result_id=measurement.result_id,
-        state=_state(measurement, folder, alone),
+        state=state,
         engine=measurement.engine,
         num_replicates=blocks.num_replicates,
         block_size=blocks.block_size,
@@ -123,9 +127,7 @@ def _check_links(folder: Path) -> None:
 
 def _broken(given: dict[str, Any], text: str, error: Exception) -> Cell:
     """What cannot be measured has no identity; its error is kept under what was asked for."""
-    folder = Path.cwd() / "outputs" / str(given["name"]) / broken_name(given)
-    _check_links(folder)
-    return Cell(" ".join(chosen(given)), folder, "", "broken", "?", 0, 0, [], given, None, text, "", reason(error))
+    return Cell(" ".join(chosen(given)), broken_folder(given), "", "broken", "?", 0, 0, [], given, None, text, "", reason(error))
 
 
 @functools.lru_cache(maxsize=4)
@@ -134,29 +136,29 @@ def prepared(given: str) -> Measurement:
     return Measurement(Configuration.of(json.loads(given)))
 
 
-def unless_broken(make: Callable[[], T], given: Mapping[str, Any]) -> T | Exception:
-    """What is made of a configuration, or what a plug-in raises in doing so, whatever it is: its job is to fail of it."""
+def runnable(given: Mapping[str, Any], *, heed: bool = True, count: bool = False) -> Measurement | Exception:
+    """A measurement, or why there is none and its job is to fail of it: what a plug-in did, or a link where Hydra would write first."""
+    text = json.dumps(given, sort_keys=True)
+    measurement = unless_broken(lambda: prepared(text), given, broken_folder(given), heed=heed, count=count)
+    if isinstance(measurement, Exception):
+        return measurement
     try:
-        with contained():
-            return make()
-    except GsxError:
-        raise
-    except Exception as error:
-        if not given["plugins"]:
-            raise
+        RunDirectory(_home(measurement)).check_links()
+    except IntegrityError as error:
         return error
+    return measurement
 
 
-def _name(measurement: Measurement) -> str:
+def _home(measurement: Measurement) -> Path:
+    """Its folder, if Hydra is told no other."""
     words = telling_words(measurement.config, measurement.configuration.plugins, measurement.estimator.num_samples)
-    return folder_name(words, measurement.result_id)
+    return Path.cwd() / "outputs" / measurement.configuration.name / folder_name(words, measurement.result_id)
 
 
 def _folder_of(*, _root_: DictConfig) -> str:
     given = plain(_root_)
-    text = json.dumps(given, sort_keys=True)
-    measurement = unless_broken(lambda: prepared(text), given)
-    return broken_name(given) if isinstance(measurement, Exception) else _name(measurement)
+    measurement = runnable(given)
+    return broken_name(given) if isinstance(measurement, Exception) else _home(measurement).name
 
 
 # Sub-process launchers import this module afresh and need the resolver too.

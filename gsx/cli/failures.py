@@ -34,13 +34,22 @@ class EndsTheProcess(Exception):
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM are the user's, and pass."""
+    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM are the user's, and pass.
+
+    Nor does it leave the others without gradients, or in another folder.
+    """
+    here, torch = os.getcwd(), sys.modules.get("torch")
+    gradients = torch is not None and torch.is_grad_enabled()
     try:
         yield
     except (Exception, KeyboardInterrupt):
         raise
     except BaseException as error:
         raise EndsTheProcess(f"{_raised(error)}, which would end the whole process").with_traceback(error.__traceback__) from None
+    finally:
+        os.chdir(here)
+        if torch is not None:
+            torch.set_grad_enabled(gradients)
 
 
 def write_down(folder: Folder, error: Exception) -> None:
@@ -96,9 +105,9 @@ def fatal(error: Exception, place: Path) -> Exception:
     return JobFailed(f"{reason(error)}; the traceback is in {os.path.relpath(place)}/error.txt")
 
 
-def heed_deaths(folder: Folder, shown: str) -> None:
+def heed_deaths(folder: Folder, shown: str, where: str = "at the same place") -> None:
     """Before a job of a sweep, which its end may have ended before: said, and Killed where it was too often."""
-    if number := folder.check_deaths():
+    if number := folder.check_deaths(where):
         log.warning("%s: its process was killed (%d of %d times, then a sweep leaves it out)", shown, number, MOST_DEATHS)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from gsx.cli import failures
-from gsx.cli.cell import Cell, plan, prepared
+from gsx.cli.cell import Cell, plan, prepared, runnable
 from gsx.cli.closing import closing, complete, searched
 from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain
 from gsx.cli.dry_run import HYDRA_SECONDS, show
@@ -51,7 +50,7 @@ def command(arguments: list[str]) -> int:
     if asks_hydra(flags):
         hand_over(job, arguments)
         return 0
-    work = _planned(flags, arguments)
+    work = _planned(flags, arguments, dry_run)
     if dry_run:
         return show(work.cells, prepared, quiet=QUIET in os.environ)
     _write_plan(work)
@@ -96,7 +95,7 @@ def planned(arguments: list[str]) -> Work:
     return _planned(*_parse(arguments))
 
 
-def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
+def _planned(flags: argparse.Namespace, arguments: list[str], dry_run: bool = False) -> Work:
     with composing(flags.config_dir):
         along = for_launcher(flags.overrides, flags.multirun)
         flags.overrides, arguments = flags.overrides + along, arguments + along
@@ -105,7 +104,7 @@ def _planned(flags: argparse.Namespace, arguments: list[str]) -> Work:
             check_way(Path("outputs", "multirun.yaml"))  # Hydra's, written before the first cell
         if len(overrides) >= MANY_CELLS:
             _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
-        work = [plan(cell, alone=not sweep) for cell in overrides]
+        work = [plan(cell, alone=not sweep, dry_run=dry_run) for cell in overrides]
     for note in dict.fromkeys(note for cell in work for note in cell.notes):
         _say(note)
     options = arguments[: len(arguments) - len(flags.overrides)]
@@ -159,9 +158,10 @@ def job(config: DictConfig) -> float | None:
     try:
         with failures.contained():
             given = plain(config)
-            measurement = prepared(json.dumps(given, sort_keys=True))
-            if measurement.configuration.plugins:  # one that raised may have been mended since
-                RunDirectory(run.parent / broken_name(given)).forget_error()
+            measurement = runnable(given)
+            if isinstance(measurement, Exception):
+                raise measurement
+            RunDirectory(run.parent / broken_name(given)).forget_error()  # what was broken may have been mended since
             folder = measurement.folder(run)
             if sweep:
                 failures.heed_deaths(folder, os.path.relpath(folder.path))

@@ -24,7 +24,7 @@ from gsx.cli.train_cell import CONFIG, Cell, plan
 from gsx.cli.train_dry_run import show
 from gsx.cli.train_summary import describe, table
 from gsx.naming import printable
-from gsx.records import Busy, ConfigurationError
+from gsx.records import Busy, ConfigurationError, IntegrityError, Training
 from gsx.store import TrainingDirectory
 
 
@@ -34,7 +34,7 @@ def command(arguments: list[str]) -> int:
     if asks_hydra(flags):
         hand_over(json.dumps, arguments, CONFIG)
         return 0
-    work = _planned(flags)
+    work = _planned(flags, dry_run)
     return show(work.cells, quiet=work.quiet) if dry_run else carry_out(work)
 
 
@@ -61,14 +61,14 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return flags, arguments
 
 
-def _planned(flags: argparse.Namespace) -> Work:
+def _planned(flags: argparse.Namespace, dry_run: bool = False) -> Work:
     if launcher := asked(flags.overrides):
         raise ConfigurationError(f"{launcher}: gsx train runs its trainings here, one after another; launchers are for gsx run")
     with composing(flags.config_dir):
         overrides, sweep = cells(flags.overrides, flags.multirun, CONFIG)
         if not overrides:
             raise ConfigurationError("hydra/sweeper: gsx train sweeps over what it is given; a sweeper that searches is for gsx run")
-        work = Work([plan(cell) for cell in overrides], sweep, flags.quiet)
+        work = Work([plan(cell, not sweep, dry_run) for cell in overrides], sweep, flags.quiet)
     for note in dict.fromkeys(cell.session.configuration.choice for cell in work.cells if cell.state != "broken"):
         if note and not work.quiet:
             print(note, file=sys.stderr)
@@ -81,7 +81,7 @@ def carry_out(work: Work) -> int:
         states = [
             _run(cell, work.quiet, f"cell {place} of {len(work.cells)}" if work.sweep else "") for place, cell in enumerate(work.cells, 1)
         ]
-    read = [TrainingDirectory(cell.folder).read() for cell in work.cells]
+    read = [_read(cell) for cell in work.cells]
     # What a file says of its configuration is not believed: that of its identity is known.
     trainings = [found and dataclasses.replace(found, config=cell.config) for found, cell in zip(read, work.cells, strict=True)]
     # One that was busy when its turn came may have ended meanwhile.
@@ -119,6 +119,12 @@ def _log_shown() -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
+
+
+def _read(cell: Cell) -> Training | None:
+    with contextlib.suppress(IntegrityError):  # why, error.txt says
+        return TrainingDirectory(cell.folder).read()
+    return None
 
 
 def _run(cell: Cell, quiet: bool, place: str) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gsx.cli.cell import unless_broken
 from gsx.cli.compose import composed
 from gsx.cli.failures import reason
-from gsx.cli.folder_name import broken_name, chosen, folder_name, telling_words
+from gsx.cli.folder_name import chosen, folder_name, telling_words
+from gsx.cli.planning import broken_folder, unless_broken
+from gsx.records import IntegrityError
 from gsx.store import TrainingDirectory, check_way
 from gsx.training import Session, TrainingConfiguration
 
@@ -21,9 +22,9 @@ CONFIG = "train"
 class Cell:
     """One training as it is before anything runs."""
 
-    made: Session | Exception  # or what a plug-in raised instead
+    made: Session | Exception  # or why there is none: what a plug-in did, or a link in the folder
     folder: Path
-    state: str  # complete | unfinished | new | broken: its own code raised before there was anything to train
+    state: str  # complete | unfinished | new | damaged | broken: there is nothing to train, `made` says why
     result_id: str
     config: dict[str, Any]  # as the training will hold it
     what: str  # "model estimator"
@@ -31,7 +32,7 @@ class Cell:
 
     @property
     def session(self) -> Session:
-        """Raises what a plug-in has raised."""
+        """Raises why there is none."""
         if isinstance(self.made, Exception):
             raise self.made
         return self.made
@@ -49,26 +50,43 @@ class Cell:
         return f"{self.state:<11}{self.shown}  {what}"
 
 
-def plan(overrides: list[str]) -> Cell:
+def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cell:
     """Check a training and look where it stands. Whatever is wrong with its configuration is raised here, before any work.
 
-    A plug-in that raises fails when the training's turn comes.
+    A plug-in that raises, or kills its process again and again, fails when the training's turn comes, and so in a sweep, where the training
+    is not `alone`, do damaged files and links. With `dry_run` no death is counted: nothing is written.
     """
     given = composed(overrides, CONFIG)
-    session = unless_broken(lambda: Session(TrainingConfiguration.of(given)), given)
-    broken = Path.cwd() / "outputs" / str(given["name"]) / f"train-{broken_name(given)}"
-    check_way(broken)
+    broken = broken_folder(given, "train-")
+    make = lambda: Session(TrainingConfiguration.of(given))  # noqa: E731
+    session = unless_broken(make, given, broken, heed=not alone, count=not dry_run)
     if isinstance(session, Exception):
         return Cell(session, broken, "broken", "", given, " ".join(chosen(given)), broken)
     configuration = session.configuration
     words = telling_words(session.config, configuration.plugins, session.config["num_samples"])
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(["train", *words], session.training_id)
-    check_way(folder)
-    TrainingDirectory(folder).check_links()
-    state = "new"
-    if not configuration.force:
-        if session.complete(TrainingDirectory(folder)):
-            state = "complete"
-        elif any(folder.glob("state-seed*.npz")):
-            state = "unfinished"
+    check_way(folder.parent)
+    try:
+        check_way(folder)
+        TrainingDirectory(folder).check_links()
+    except IntegrityError as error:
+        if alone:
+            raise
+        return Cell(error, broken, "broken", "", given, " ".join(chosen(given)), broken)
+    state = _state(session, TrainingDirectory(folder), alone)
+    if state == "complete" and not dry_run:
+        TrainingDirectory(broken).forget_error()  # it does not run, and what was in its way is gone
     return Cell(session, folder, state, session.training_id, session.config, f"{session.model.name} {session.chosen}", broken)
+
+
+def _state(session: Session, folder: TrainingDirectory, alone: bool) -> str:
+    if session.configuration.force:
+        return "new"
+    try:
+        if session.complete(folder):
+            return "complete"
+    except IntegrityError:
+        if alone:
+            raise
+        return "damaged"
+    return "unfinished" if folder.seeds_begun() else "new"

@@ -64,15 +64,14 @@ class Folder:
         """Changes with every checkpoint: when the newest was written."""
         return max((entry.stat().st_mtime_ns for entry in os.scandir(self.path) if entry.name.endswith(".npz")), default=0)
 
-    def check_deaths(self) -> int:
+    def check_deaths(self, where: str = "at the same place") -> int:
         """How many processes in a row were killed that held the folder, if nobody does now. Killed where `MOST_DEATHS` were, without a
-        checkpoint in between.
+        checkpoint in between; `where` says at what.
         """
         number = deaths(self.path, self._progress) if self.path.is_dir() and self.holder is None else 0
         if number >= MOST_DEATHS:
             raise Killed(
-                f"its process was killed {number} times at the same place (out of memory?); "
-                "run by itself, and not in a sweep, it is tried again"
+                f"its process was killed {number} times {where} (out of memory?); run by itself, and not in a sweep, it is tried again"
             )
         return number
 
