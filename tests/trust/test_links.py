@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gsx.records import IntegrityError
+from gsx.store import RunDirectory
 from tests.report import factory
 from tests.trust.conftest import RUN, Place
 
@@ -46,6 +48,16 @@ def test_nothing_is_merged_through_a_link_below_outputs(place: Place) -> None:
     said = place.gsx("merge", "outputs/stranger")
     assert said.code == 6 and "outputs/stranger: is a symbolic link" in said.line
     assert sorted(os.listdir(away / run.name)) == before
+
+
+def test_logs_of_launchers_and_errors_are_not_written_through_links(place: Place) -> None:
+    run = place.folder()
+    (run.parent / ".submitit").symlink_to(place.outside)
+    assert "outputs/stranger/.submitit: is a symbolic link" in place.gsx(*RUN).line
+    (place.here / "outputs" / "another").symlink_to(place.outside)
+    with pytest.raises(IntegrityError, match="outputs/another: is a symbolic link"):
+        RunDirectory(Path("outputs", "another", "run")).write_error("a reason")
+    place.check()
 
 
 @pytest.mark.usefixtures("undrawn")
