@@ -116,9 +116,8 @@ def _state(measurement: Measurement, folder: Path, alone: bool) -> str:
 
 
 def _check_links(folder: Path) -> None:
-    """IntegrityError where a link would lead elsewhere what Hydra, which writes there first, its launchers or gsx write."""
+    """IntegrityError where a link would lead elsewhere what Hydra, which writes there first, or gsx writes."""
     check_way(folder)
-    check_way(folder.parent / ".submitit")
     RunDirectory(folder).check_links()
 
 
