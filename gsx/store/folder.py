@@ -85,7 +85,8 @@ class Folder:
         remove(self._error)
 
     def write_error(self, text: str) -> None:
-        """Why it failed. EnvironmentFault."""
+        """Why it failed. EnvironmentFault; IntegrityError where it would be written through a link below `outputs`."""
+        check_way(self.path)
         create_folder(self.path)
         atomic_write(self._error, text.encode(errors="backslashreplace"))
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gsx.records import IntegrityError
+from gsx.store import RunDirectory
 from tests.report import factory
 from tests.trust.conftest import RUN, Place
 
@@ -46,6 +48,15 @@ def test_nothing_is_merged_through_a_link_below_outputs(place: Place) -> None:
     said = place.gsx("merge", "outputs/stranger")
     assert said.code == 6 and "outputs/stranger: is a symbolic link" in said.line
     assert sorted(os.listdir(away / run.name)) == before
+
+
+def test_why_a_run_failed_is_not_written_through_a_link(place: Place) -> None:
+    """Which a sweeper that searches would do: its cells are not known before they run."""
+    (place.here / "outputs").mkdir()
+    (place.here / "outputs" / "another").symlink_to(place.outside)
+    with pytest.raises(IntegrityError, match="outputs/another: is a symbolic link"):
+        RunDirectory(Path("outputs", "another", "run")).write_error("a reason")
+    place.check()
 
 
 @pytest.mark.usefixtures("undrawn")
