@@ -29,7 +29,7 @@ def test_a_sweep_over_shards_is_one_run(inside: Inside, empty: Path) -> None:
     (whole,) = finished(empty)
     assert code == 0
 
-    sweep = ("run", "-m", *SMALL, "shard=0/3,1/3,2/3")
+    sweep = ("run", "-m", *SMALL, "shard=all/3")
     code, out, err = inside("run", "-q", *SMALL, "shard=1/3")
     assert code == 0 and "shard       1/3, 672 of R=2048 replicates" in out and out.splitlines()[-1].endswith("shard-1-of-3")
     code, out, err = inside("merge")
@@ -106,6 +106,9 @@ def test_a_failed_shard_tells_why_in_its_own_folder(inside: Inside, empty: Path)
         (["shard=4/4"], "shard=4/4: must be k/n"),
         (["shard=0"], "shard=0: must be k/n"),
         (["shard=0/65"], "shard=0/65: at most 64 shards here"),
+        (["-m", "shard=all/65"], "shard=0/65: at most 64 shards here"),
+        (["-m", "shard=all/0"], "shard=all/0: must be k/n"),
+        (["shard=all/3"], "shard=0/3,1/3,2/3: "),
         (["shard=0/2", "target_se=0.1"], "target_se=0.1: a shard does not see"),
         (["shard=0/2", "draws=3"], "draws=3: kept beside a whole run only"),
         (["target_se=0"], "target_se=0: must be between 0 and 1"),

@@ -89,6 +89,17 @@ def test_cells_that_share_a_machine_have_one_core_each(inside: Inside) -> None:
         assert for_launcher(["hydra/launcher=submitit_local", "hydra.launcher.cpus_per_task=4"], True) == ["workers=4"]
 
 
+def test_a_launcher_cuts_a_run_into_shards(inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight, or as many as the user says; submitit only takes a SLURM for one that can be asked."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra/launcher=submitit_slurm is not installed")
+    (tmp_path / "sbatch").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    words = ("run", "-m", "--dry-run", "hydra/launcher=submitit_shards")
+    for more, number in [((), 8), (("shard=all/3",), 3), (("shard=1/2", "workers=2"), 1)]:
+        code, out, _ = inside(*words, *more)
+        assert code == 0 and sum(line.startswith("new ") for line in out.splitlines()) == number
+
+
 def test_no_answer_is_sought_behind_a_link(inside: Inside, tmp_path: Path) -> None:
     """A stranger's folder of results may hold one."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra/launcher=submitit_local is not installed")
