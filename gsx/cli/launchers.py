@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gsx.cli import presets
+from gsx.cli.cutting import LAUNCHER, PARTS, cut
 from gsx.cli.hydra_errors import one_line_errors
 from gsx.records import ConfigurationError
 
@@ -29,7 +30,7 @@ def asked(overrides: list[str]) -> str | None:
 
 
 def for_launcher(overrides: list[str], multirun: bool) -> list[str]:
-    """What goes with the launcher that is asked for: cells that share a machine take the cores they were given, and no more.
+    """What goes with the launcher that is asked for: cells that share a machine take the cores they were given, and no more; the shards.
 
     To be called within `composing`. A launcher that cannot be had, or whose settings are wrong, is refused.
     """
@@ -52,10 +53,12 @@ def for_launcher(overrides: list[str], multirun: bool) -> list[str]:
     if moved := next((word.input_line for word in parsed if word.key_or_group.startswith(("hydra.sweep.", "hydra.run."))), None):
         raise ConfigurationError(f"{moved}: with {choice} results are in outputs/<name>; name=... moves them")
     _check(target, hydra.launcher)
-    if any(word.key_or_group == "workers" for word in parsed):
-        return []
+    given = {word.key_or_group for word in parsed}
+    shards = cut([PARTS]) if choice.endswith(f"={LAUNCHER}") and "shard" not in given else []
+    if "workers" in given:
+        return shards
     cores = (OmegaConf.select(hydra.launcher, key) for key in ("cpus_per_task", "ray.remote.num_cpus"))
-    return [f"workers={next(filter(None, cores), 1)}"]
+    return [*shards, f"workers={next(filter(None, cores), 1)}"]
 
 
 def _installed(*modules: str) -> bool:

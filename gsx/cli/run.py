@@ -19,6 +19,7 @@ from gsx.cli import failures
 from gsx.cli.cell import Cell, plan, prepared, runnable
 from gsx.cli.closing import closing, complete, searched
 from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain
+from gsx.cli.cutting import cut
 from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.folder_name import broken_name
 from gsx.cli.launch import asks_hydra, hand_over, parse
@@ -67,6 +68,7 @@ def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     for override in flags.overrides:
         options.remove(override)
     flags.overrides, sweep = expanded(flags.overrides, flags.config_dir)
+    flags.overrides = cut(flags.overrides)
     if sweep and not flags.multirun:
         flags.multirun = True
         options.append("-m")

@@ -37,7 +37,7 @@ class Shard:
         found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text, re.ASCII)
         self = cls(int(found[1]), int(found[2])) if found else cls(0, 0)
         if self.number >= self.of:
-            raise ConfigurationError(f"shard={text}: must be k/n, with k from 0 to n - 1, or auto under torchrun")
+            raise ConfigurationError(f"shard={text}: must be k/n, with k from 0 to n - 1, all/n in a sweep, or auto under torchrun")
         return self
 
     @classmethod

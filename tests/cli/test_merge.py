@@ -29,7 +29,7 @@ def test_a_sweep_over_shards_is_one_run(inside: Inside, empty: Path) -> None:
     (whole,) = finished(empty)
     assert code == 0
 
-    sweep = ("run", "-m", *SMALL, "shard=0/3,1/3,2/3")
+    sweep = ("run", "-m", *SMALL, "shard=all/3")
     code, out, err = inside("run", "-q", *SMALL, "shard=1/3")
     assert code == 0 and "shard       1/3, 672 of R=2048 replicates" in out and out.splitlines()[-1].endswith("shard-1-of-3")
     code, out, err = inside("merge")
@@ -67,16 +67,16 @@ def test_merging_goes_on_beside_a_broken_run(inside: Inside, empty: Path) -> Non
 
 def test_a_sweep_joins_each_run_that_it_has_all_shards_of(inside: Inside, empty: Path) -> None:
     """One that cannot be joined is told with its exit code, as by `gsx merge`, and costs no other."""
-    assert inside("run", "-q", *SMALL, "seed=3", "shard=1/2")[0] == 0
-    code, out, _ = inside("run", "-q", "-m", *SMALL, "seed=1,3", "shard=0/2")
-    assert code == 0 and out.splitlines()[-1] == "2 cells: 2 ran" and "merged" not in out  # it was not asked for all
-    first, third = sorted((path.parent for path in empty.rglob("shard-0-of-2")), key=lambda run: (run / "shard-1-of-2").exists())
-    shard = RunDirectory(third / "shard-1-of-2").read_result()
-    assert shard is not None
-    (third.parent / f"reference-{shard.reference['id'][:12]}").rename(empty / "away")
+    for shard in ("0/2", "1/2"):
+        code, out, _ = inside("run", "-q", "-m", *SMALL, "seed=3", f"shard={shard}")
+        assert code == 0 and out.splitlines()[-1] == "1 cells: 1 ran" and "merged" not in out  # it was not asked for all
+    (third,) = (path.parent for path in empty.rglob("shard-1-of-2"))
+    (reference,) = third.parent.glob("reference-*")
+    reference.rename(empty / "away")
     code, out, err = inside("run", "-q", "-m", *SMALL, "seed=1,3", "shard=0/2,1/2")
-    assert code == 3 and "reference-" in one_line(err) and out.splitlines()[-1] == "4 cells: 1 ran, 3 skipped"
-    assert [line.split()[:2] for line in out.splitlines() if "merged" in line] == [["merged", os.path.relpath(first)]]
+    assert code == 3 and reference.name in one_line(err) and out.splitlines()[-1] == "4 cells: 2 ran, 2 skipped"
+    (merged,) = (line for line in out.splitlines() if line.startswith("merged"))
+    assert os.path.relpath(third) not in merged
 
 
 def test_there_may_be_nothing_to_merge(inside: Inside, empty: Path) -> None:
@@ -106,6 +106,9 @@ def test_a_failed_shard_tells_why_in_its_own_folder(inside: Inside, empty: Path)
         (["shard=4/4"], "shard=4/4: must be k/n"),
         (["shard=0"], "shard=0: must be k/n"),
         (["shard=0/65"], "shard=0/65: at most 64 shards here"),
+        (["-m", "shard=all/65"], "shard=0/65: at most 64 shards here"),
+        (["-m", "shard=all/0"], "shard=all/0: must be k/n"),
+        (["shard=all/3"], "shard=0/3,1/3,2/3: "),
         (["shard=0/2", "target_se=0.1"], "target_se=0.1: a shard does not see"),
         (["shard=0/2", "draws=3"], "draws=3: kept beside a whole run only"),
         (["target_se=0"], "target_se=0: must be between 0 and 1"),

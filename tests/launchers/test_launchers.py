@@ -48,6 +48,22 @@ def environment(launcher: str) -> Iterator[dict[str, str]]:
         yield more
 
 
+class Planted:
+    """As an answer it runs a command in whatever reads it."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch read",)
+
+
+def plant(jobs: Path) -> list[Path]:
+    """Answers of a stranger's, or of an earlier SLURM, whose first job was 1 as well."""
+    for name in [*map(str, range(1, 7)), *(f"{job}_{cell}" for job in range(1, 7) for cell in range(len(SEEDS)))]:
+        for folder in (jobs, jobs / name):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}_0_result.pkl").write_bytes(pickle.dumps(("success", Planted())))
+    return sorted(jobs.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "states"),
@@ -62,8 +78,10 @@ def environment(launcher: str) -> Iterator[dict[str, str]]:
 def test_a_cell_is_killed(
     launcher: str, states: list[str], environment: dict[str, str], one_after_another: dict[int, str], tmp_path: Path
 ) -> None:
+    """Beside planted answers, which nobody takes for those of its jobs."""
     (tmp_path / "held.py").write_text(HELD)
     (tmp_path / "hold").touch()
+    planted = plant(jobs := tmp_path / "outputs" / "default" / ".submitit")
     words = ("run", "-m", *HELD_RUN, f"seed={','.join(map(str, SEEDS))}", f"hydra/launcher={launcher}")
 
     def holders() -> list[Path]:
@@ -81,32 +99,12 @@ def test_a_cell_is_killed(
     assert "the process of a cell has died" in err or launcher == "ray", err
     assert counts.startswith("3 cells: ")
 
+    kept = [folder for folder in jobs.iterdir() if folder not in planted]
+    assert len(kept) == ("missing" in states) and all(str(folder) in err for folder in kept)  # the log of what died
     if "missing" in states:
         assert gsx(*words, cwd=tmp_path, **environment).stdout.splitlines()[-1] == "3 cells: 1 ran, 2 skipped"
+    assert not (tmp_path / "read").exists() and sorted(jobs.iterdir()) == sorted([*planted, *kept])
     assert hashes(tmp_path) == one_after_another and len(set(one_after_another.values())) == len(SEEDS)
-
-
-class Planted:
-    """As an answer it runs a command in whatever reads it."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, ("touch read",)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["submitit_slurm"])
-def test_answers_that_lie_there_are_no_jobs_answers(launcher: str, environment: dict[str, str], tmp_path: Path) -> None:
-    """Those of a stranger, and of an earlier SLURM, whose jobs had the same numbers: this one's first job is 1."""
-    jobs = tmp_path / "outputs" / "default" / ".submitit"
-    for name in [*(str(job) for job in range(1, 4)), *(f"{job}_{cell}" for job in range(1, 4) for cell in range(2))]:
-        for folder in (jobs, jobs / name):
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{name}_0_result.pkl").write_bytes(pickle.dumps(("success", Planted())))
-    planted = sorted(jobs.rglob("*"))
-    words = ("run", "-m", "-q", "num_replicates=1024", "seed=0,1", f"hydra/launcher={launcher}")
-    done = gsx(*words, cwd=tmp_path, **environment)
-    assert done.stdout.splitlines()[-1] == "2 cells: 2 ran"
-    assert not (tmp_path / "read").exists() and sorted(jobs.rglob("*")) == planted  # its own folder is gone again
 
 
 #: A sweeper that is not Hydra's own, and so may choose its cells as it goes.

@@ -12,6 +12,9 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
 from gsx.cli import job_folder, survival
+from gsx.cli.compose import composing
+from gsx.cli.cutting import cut
+from gsx.cli.launchers import for_launcher
 from tests.cli.conftest import Inside, empty, inside
 from tests.cli.process import environment, one_line
 
@@ -78,15 +81,24 @@ def test_what_is_refused(words: Sequence[str], said: str, inside: Inside) -> Non
 
 def test_cells_that_share_a_machine_have_one_core_each(inside: Inside) -> None:
     """As many as the launcher was told to give; and what the user says is what is done."""
-    from gsx.cli.compose import composing
-    from gsx.cli.launchers import for_launcher
-
     with composing():
         assert for_launcher(["hydra/launcher=joblib"], True) == ["workers=1"]
         assert for_launcher(["hydra/launcher=joblib", "workers=2"], True) == []
         assert for_launcher(["seed=1,2"], True) == for_launcher(["hydra/launcher=basic"], True) == []
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra/launcher=submitit_local is not installed")
         assert for_launcher(["hydra/launcher=submitit_local", "hydra.launcher.cpus_per_task=4"], True) == ["workers=4"]
+
+
+def test_a_launcher_cuts_a_run_into_shards(inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight, or as many as the user says; submitit only takes a SLURM for one that can be asked."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="hydra/launcher=submitit_slurm is not installed")
+    (tmp_path / "sbatch").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    asked = ["hydra/launcher=submitit_shards"]
+    with composing():
+        assert for_launcher(asked, True) == ["shard=0/8,1/8,2/8,3/8,4/8,5/8,6/8,7/8", "workers=1"]
+        assert for_launcher([*asked, *cut(["shard=all/3"])], True) == ["workers=1"]
+        assert for_launcher([*asked, "workers=2"], True) == cut(["shard=all/8"])
 
 
 def test_no_answer_is_sought_behind_a_link(inside: Inside, tmp_path: Path) -> None:
