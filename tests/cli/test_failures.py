@@ -162,7 +162,7 @@ class Early(Model):
         return expect(Bernoulli(params["logits"]), lambda z, q: z.sum(-1))
 """
 
-ASKED = ("plugins=[early]", "model.name=early", "~model.logits", "~model.target", "~model.power", "estimator=rloo", "-q")
+ASKED = ("plugins=[early]", "model.name=early", "~model.logits", "~model.target", "~model.power", "estimator=rloo", "workers=1", "-q")
 
 
 def test_what_a_plugin_does_as_it_is_planned_costs_its_own_cell(tmp_path: Path) -> None:
