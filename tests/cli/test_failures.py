@@ -168,20 +168,20 @@ ASKED = ("plugins=[early]", "model.name=early", "~model.logits", "~model.target"
 def test_what_a_plugin_does_as_it_is_planned_costs_its_own_cell(tmp_path: Path) -> None:
     """It kills the process, which is counted, goes to another folder, or switches gradients off."""
     (tmp_path / "early.py").write_text(EARLY)
-    sweep = ("run", "-m", *ASKED, "num_replicates=64", "+model.act=freeze,leave,die,stay")
+    sweep = ("run", "-m", *ASKED, "num_replicates=64", "+model.act=freeze,leave,die")
     for died in range(2):
         killed = gsx(*sweep, cwd=tmp_path, code=-signal.SIGKILL)
         assert killed.stdout == "" and ("was killed (1 of 3 times" in killed.stderr) == (died == 1)
     died_again(tmp_path)
     left_out = gsx(*sweep, cwd=tmp_path, code=1)
-    assert left_out.stdout.splitlines()[-1] == "4 cells: 2 ran, 2 failed", left_out.stdout
+    assert left_out.stdout.splitlines()[-1] == "3 cells: 1 ran, 2 failed", left_out.stdout
     assert "was killed 3 times while it was planned" in left_out.stdout
-    assert sorted(path.name.partition("-rloo")[0] for path in finished(tmp_path)) == ["early-act_leave", "early-act_stay"]
+    assert [path.name.partition("-rloo")[0] for path in finished(tmp_path)] == ["early-act_leave"]
 
     # By itself it is tried again; and once that went well, it is a cell like others.
     (tmp_path / "early.py").write_text(EARLY.replace("os.kill(os.getpid(), 9)", "pass"))
     gsx("run", *ASKED, "num_replicates=64", "+model.act=die", cwd=tmp_path)
-    assert gsx(*sweep, cwd=tmp_path, code=1).stdout.splitlines()[-1] == "4 cells: 2 ran, 1 skipped, 1 failed"  # it is other code now
+    assert not list(tmp_path.rglob(".holder")) and len(list(tmp_path.rglob("error.txt"))) == 1
 
 
 def died_again(tmp_path: Path) -> None:
@@ -221,7 +221,6 @@ def test_busy_damaged_and_deadly_cells_cost_themselves_alone(tmp_path: Path) -> 
     (first / "link").symlink_to(second)
     linked = gsx(*SWEEP, cwd=tmp_path, code=1)
     assert linked.stdout.splitlines()[-1] == "2 cells: 1 skipped, 1 failed" and "link: is a symbolic link" in linked.stdout
-    gsx("run", "num_replicates=64", "-q", cwd=tmp_path, code=6)
     (first / "link").unlink()
     gsx(*SWEEP, cwd=tmp_path)
     assert not list(tmp_path.rglob("*-broken-*/error.txt"))
