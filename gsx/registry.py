@@ -74,6 +74,8 @@ def import_plugins(plugins: Iterable[str]) -> None:
 
 
 def _import_plugin(name: str) -> ModuleType:
+    if "" in name.split("."):
+        raise ConfigurationError(f"plugins={name!r}: must be the name of a module, like my_estimators or my_package.models")
     # A console script does not search the current folder, and that is where a plug-in under development lies.
     here = str(Path.cwd())
     if here not in sys.path:

@@ -76,15 +76,19 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
     """
     given = composed(overrides)
     text = json.dumps(given, sort_keys=True)
-    measurement = runnable(given, heed=not alone, count=not dry_run)
+    measurement = _made(given, heed=not alone, count=not dry_run)
     if isinstance(measurement, Exception):
-        if alone and isinstance(measurement, IntegrityError):
-            raise measurement
         return _broken(given, text, measurement)
     configuration, blocks = measurement.configuration, measurement.plan
-    folder = told_folder(overrides, sweep=not alone) or _home(measurement)
-    _check_links(folder)
-    state = _state(measurement, folder, alone)
+    folder, fault = told_folder(overrides, sweep=not alone) or _home(measurement), ""
+    check_way(folder.parent)
+    try:
+        RunDirectory(folder).check_links()  # Hydra writes there first
+        state = _state(measurement, folder, alone)
+    except IntegrityError as error:
+        if alone or folder != _home(measurement):
+            raise
+        folder, state, fault = broken_folder(given), "broken", reason(error)
     if state == "complete" and not dry_run:
         RunDirectory(broken_folder(given)).forget_error()  # it does not run, and what was in its way is gone
     asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
@@ -103,6 +107,7 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
         shard=measurement.shard,
         given=text,
         reference_id=measurement.reference_id,
+        fault=fault,
     )
 
 
@@ -119,12 +124,6 @@ def _state(measurement: Measurement, folder: Path, alone: bool) -> str:
     return "unfinished" if (measurement.folder(folder).path / "segments.npz").exists() else "new"
 
 
-def _check_links(folder: Path) -> None:
-    """IntegrityError where a link would lead elsewhere what Hydra, which writes there first, or gsx writes."""
-    check_way(folder)
-    RunDirectory(folder).check_links()
-
-
 def _broken(given: dict[str, Any], text: str, error: Exception) -> Cell:
     """What cannot be measured has no identity; its error is kept under what was asked for."""
     return Cell(" ".join(chosen(given)), broken_folder(given), "", "broken", "?", 0, 0, [], given, None, text, "", reason(error))
@@ -136,10 +135,14 @@ def prepared(given: str) -> Measurement:
     return Measurement(Configuration.of(json.loads(given)))
 
 
-def runnable(given: Mapping[str, Any], *, heed: bool = True, count: bool = False) -> Measurement | Exception:
-    """A measurement, or why there is none and its job is to fail of it: what a plug-in did, or a link where Hydra would write first."""
+def _made(given: Mapping[str, Any], *, heed: bool, count: bool) -> Measurement | Exception:
     text = json.dumps(given, sort_keys=True)
-    measurement = unless_broken(lambda: prepared(text), given, broken_folder(given), heed=heed, count=count)
+    return unless_broken(lambda: prepared(text), given, broken_folder(given), heed=heed, count=count)
+
+
+def runnable(given: Mapping[str, Any]) -> Measurement | Exception:
+    """That of a job, or why there is none and it is to fail of it: what a plug-in did, or a link where Hydra would write first."""
+    measurement = _made(given, heed=True, count=False)
     if isinstance(measurement, Exception):
         return measurement
     try:

@@ -47,7 +47,8 @@ def contained() -> Iterator[None]:
     except BaseException as error:
         raise EndsTheProcess(f"{_raised(error)}, which would end the whole process").with_traceback(error.__traceback__) from None
     finally:
-        os.chdir(here)
+        with contextlib.suppress(OSError):  # it is gone: each job will say what it lacks
+            os.chdir(here)
         if torch is not None:
             torch.set_grad_enabled(gradients)
 

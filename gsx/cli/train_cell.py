@@ -66,17 +66,17 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
     words = telling_words(session.config, configuration.plugins, session.config["num_samples"])
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(["train", *words], session.training_id)
     check_way(folder.parent)
+    what = f"{session.model.name} {session.chosen}"
     try:
-        check_way(folder)
         TrainingDirectory(folder).check_links()
     except IntegrityError as error:
         if alone:
             raise
-        return Cell(error, broken, "broken", "", given, " ".join(chosen(given)), broken)
+        return Cell(error, broken, "broken", session.training_id, session.config, what, broken)
     state = _state(session, TrainingDirectory(folder), alone)
     if state == "complete" and not dry_run:
         TrainingDirectory(broken).forget_error()  # it does not run, and what was in its way is gone
-    return Cell(session, folder, state, session.training_id, session.config, f"{session.model.name} {session.chosen}", broken)
+    return Cell(session, folder, state, session.training_id, session.config, what, broken)
 
 
 def _state(session: Session, folder: TrainingDirectory, alone: bool) -> str:

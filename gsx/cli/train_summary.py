@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from gsx.cli.columns import aligned
 from gsx.records import Interval, Training
 
@@ -49,7 +51,17 @@ def _number(training: Training, key: str) -> str:
     entry = training.summary[f"{metric}.{_split(training)}{name}" if metric == "variance" else key]
     found = Interval.from_json({"value": entry["value"], "se": entry["se"], "ci": entry["ci"]})
     assert found is not None
-    return f"{found.value:.6g}" + ("" if found.ci is None else f" ± {found.se:.2g}  [{found.ci[0]:.6g}, {found.ci[1]:.6g}]")
+    if found.ci is None or found.se is None:
+        return f"{found.value:.6g}"
+    low, high = (_to(end, found.se) for end in found.ci)
+    return f"{_to(found.value, found.se)} ± {found.se:.2g}  [{low}, {high}]"
+
+
+def _to(value: float, error: float) -> str:
+    """As far as two digits of its standard error go."""
+    if not 0 < error < math.inf:
+        return f"{value:.6g}"
+    return f"{round(value, 1 - math.floor(math.log10(error))):.10g}"
 
 
 def table(rows: list[tuple[str, str, Training | None, str]]) -> str:

@@ -134,6 +134,71 @@ def test_a_plugin_ends_the_process_of_a_seed(empty: Path, inside: Inside, rude: 
     assert code == 1 and one_line(err).startswith("SystemExit: 0 (rude.py, line ")
 
 
+#: A model that does something else whenever its loss is asked for, and so as soon as it is planned.
+EARLY = """
+import os
+
+import torch
+
+from gsx.distributions import Bernoulli
+from gsx.models.base import Model
+
+
+class Early(Model):
+    def __init__(self, *, act: str, seed: int = 0):
+        super().__init__(seed=seed)
+        self.act = act
+
+    def init(self, noise):
+        return {"logits": torch.zeros(2, dtype=torch.float64)}
+
+    def loss(self, params, expect):
+        if self.act == "die":
+            os.kill(os.getpid(), 9)
+        if self.act == "leave":
+            os.chdir("/")
+        if self.act == "freeze":
+            torch.set_grad_enabled(False)
+        return expect(Bernoulli(params["logits"]), lambda z, q: z.sum(-1))
+"""
+
+ASKED = ("plugins=[early]", "model.name=early", "~model.logits", "~model.target", "~model.power", "estimator=rloo", "workers=1", "-q")
+
+
+def test_what_a_plugin_does_as_it_is_planned_costs_its_own_cell(tmp_path: Path) -> None:
+    """It kills the process, which is counted, goes to another folder, or switches gradients off."""
+    (tmp_path / "early.py").write_text(EARLY)
+    sweep = ("run", "-m", *ASKED, "num_replicates=64", "+model.act=freeze,leave,die")
+    for died in range(2):
+        killed = gsx(*sweep, cwd=tmp_path, code=-signal.SIGKILL)
+        assert killed.stdout == "" and ("was killed (1 of 3 times" in killed.stderr) == (died == 1)
+    died_again(tmp_path)
+    left_out = gsx(*sweep, cwd=tmp_path, code=1)
+    assert left_out.stdout.splitlines()[-1] == "3 cells: 1 ran, 2 failed", left_out.stdout
+    assert "was killed 3 times while it was planned" in left_out.stdout
+    assert [path.name.partition("-rloo")[0] for path in finished(tmp_path)] == ["early-act_leave"]
+
+    # By itself it is tried again; and once that went well, it is a cell like others.
+    (tmp_path / "early.py").write_text(EARLY.replace("os.kill(os.getpid(), 9)", "pass"))
+    gsx("run", *ASKED, "num_replicates=64", "+model.act=die", cwd=tmp_path)
+    assert not list(tmp_path.rglob(".holder")) and len(list(tmp_path.rglob("error.txt"))) == 1
+
+
+def died_again(tmp_path: Path) -> None:
+    """The note of a process that was killed is that of a third one."""
+    (holder,) = tmp_path.rglob(".holder")
+    holder.write_text(json.dumps(json.loads(holder.read_text()) | {"deaths": 2}))
+
+
+def test_a_training_dies_as_it_is_planned(tmp_path: Path) -> None:
+    (tmp_path / "early.py").write_text(EARLY)
+    sweep = ("train", "-m", *ASKED, "steps=2", "probe_every=0", "reference.kind=none", "+model.act=die,stay")
+    gsx(*sweep, cwd=tmp_path, code=-signal.SIGKILL)
+    died_again(tmp_path)
+    left_out = gsx(*sweep, cwd=tmp_path, code=1)
+    assert left_out.stdout.splitlines()[-1] == "2 trainings: 1 ran, 1 failed" and "3 times while it was planned" in left_out.stdout
+
+
 def folders(tmp_path: Path) -> list[Path]:
     """Of the sweep's cells, in their order."""
     gsx(*SWEEP, cwd=tmp_path)
@@ -151,6 +216,14 @@ def test_busy_damaged_and_deadly_cells_cost_themselves_alone(tmp_path: Path) -> 
         and f"{first}/segments.npz: array 'mean.npy' is not what was written" in damaged.stdout
     )
     (first / "segments.npz").write_bytes(whole)
+
+    # Hydra would write where a link points to before anybody else.
+    (first / "link").symlink_to(second)
+    linked = gsx(*SWEEP, cwd=tmp_path, code=1)
+    assert linked.stdout.splitlines()[-1] == "2 cells: 1 skipped, 1 failed" and "link: is a symbolic link" in linked.stdout
+    (first / "link").unlink()
+    gsx(*SWEEP, cwd=tmp_path)
+    assert not list(tmp_path.rglob("*-broken-*/error.txt"))
 
     # What another process computes has not failed.
     RunDirectory(second).discard()

@@ -68,6 +68,8 @@ REFUSED: dict[str, list[str]] = {
     f"train name='{'é' * 128}'": ["name=ééé", "...: must be the name of a folder, of at most 255 bytes"],
     "run model=binary_vae data=breast_cancer": ["data=breast_cancer", "has no pixels", "binary_vae", "digits, mnist, fashion_mnist"],
     "run plugins=[nope]": ["plugins=nope", "cannot be imported"],
+    "run plugins=['..nope']": ["plugins='..nope': must be the name of a module, like "],
+    "run plugins=['']": ["plugins='': must be the name of a module, like "],
     # the reference
     "run reference.kind=foo": ["reference.kind=foo", "closed_form, enumeration, quadrature, long_run"],
     "run reference.kind=quadrature": ["reference.kind=quadrature", "continuous"],

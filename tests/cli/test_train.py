@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from gsx.cli.train import carry_out, planned
+from gsx.cli.train_summary import _to
 from gsx.records import Training
 from gsx.store import TrainingDirectory
 from tests.cli.conftest import Inside
@@ -171,6 +172,28 @@ def test_a_sweep(empty: Path, inside: Inside) -> None:
     assert code == 1 and "1 ran, 1 failed" in out, err
     (said,) = empty.rglob("error.txt")
     assert "diverges" in said.read_text()
+
+
+def test_damaged_trainings_cost_themselves_alone(empty: Path, inside: Inside) -> None:
+    sweep = ("train", "-m", "estimator=rloo", "steps=5", "probe_every=0", "reference.kind=none", "seed=0,1,2", "-q")
+    assert inside(*sweep)[0] == 0
+    seeds = {body["seeds"][0]: path.parent for path in empty.rglob("training.json") for body in [json.loads(path.read_text())]}
+    whole, torn, linked = (seeds[seed] for seed in range(3))
+    (torn / "training.json").write_text("{")
+    (linked / "link").symlink_to(whole)
+    code, out, err = inside(*sweep)
+    assert code == 1 and out.splitlines()[-1] == "3 trainings: 1 skipped, 2 failed", err
+    assert f"failed: {torn.relative_to(empty)}/error.txt: " in out and "training.json: no JSON" in out and "link: is a symbolic link" in out
+    assert [inside("train", *sweep[2:-2], f"seed={seed}", "-q")[0] for seed in (0, 1, 2)] == [0, 6, 6]
+    (torn / "training.json").unlink()
+    (linked / "link").unlink()
+    code, out, err = inside(*sweep)
+    assert code == 0 and out.splitlines()[-1] == "3 trainings: 1 ran, 2 skipped" and not list(empty.rglob("error.txt")), err
+
+
+def test_numbers_go_as_far_as_their_error() -> None:
+    told = [_to(value, 0.1034) for value in (7.63543, 6.36121, -123456.789)] + [_to(1.23456e-9, 3e-11), _to(1234.5678, 230.0)]
+    assert told == ["7.64", "6.36", "-123456.79", "1.235e-09", "1230"] and _to(0.123456789, 0.0) == "0.123457"
 
 
 REFUSED = {
