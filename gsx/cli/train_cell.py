@@ -58,8 +58,7 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
     """
     given = composed(overrides, CONFIG)
     broken = broken_folder(given, "train-")
-    make = lambda: Session(TrainingConfiguration.of(given))  # noqa: E731
-    session = unless_broken(make, given, broken, heed=not alone, count=not dry_run)
+    session = unless_broken(lambda: Session(TrainingConfiguration.of(given)), given, broken, heed=not alone, count=not dry_run)
     if isinstance(session, Exception):
         return Cell(session, broken, "broken", "", given, " ".join(chosen(given)), broken)
     configuration = session.configuration
