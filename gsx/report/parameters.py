@@ -194,7 +194,7 @@ def draw(data: pd.DataFrame, x_label: str) -> Figure:
 
 def dotted() -> tuple[Line2D, str]:
     """For a legend."""
-    return Line2D([], [], color=GREY, linestyle=":", linewidth=styles.scale()), "where the least changes (bar: within error)"
+    return Line2D([], [], color=GREY, linestyle=":", linewidth=styles.scale()), "where the least changes, ± error"
 
 
 def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:

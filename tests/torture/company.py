@@ -67,7 +67,7 @@ class Fragile(Model):
         return {"logits": torch.stack([0.89 + second, 0.4 * (1 + p[0])]) * p * (1 - p)}
 
     def loss(self, params, expect):
-        ill = self.mode if Path("ill").exists() and [*Path("outputs").glob("*/fragile*/.holder")] else "fine"
+        ill = self.mode if Path("ill").exists() and [*Path("outputs").glob("*/fragile-mode*/.holder")] else "fine"
         if ill == "raise":
             raise RuntimeError("the model fails")
         if ill == "kill":
