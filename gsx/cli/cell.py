@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from gsx.cli.compose import composed, plain, told_folder
 from gsx.cli.failures import reason
 from gsx.cli.folder_name import broken_name, chosen, folder_name, telling_words
-from gsx.cli.planning import broken_folder, unless_broken
+from gsx.cli.planning import broken_folder, standing, unless_broken
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.records import IntegrityError, Result, Shard
@@ -84,7 +84,8 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
     check_way(folder.parent)
     try:
         RunDirectory(folder).check_links()  # Hydra writes there first
-        state = _state(measurement, folder, alone)
+        moments = measurement.folder(folder).path / "segments.npz"
+        state = standing(configuration.force, alone, lambda: measurement.complete(folder), moments.exists)
     except IntegrityError as error:
         if alone or folder != _home(measurement):
             raise
@@ -109,19 +110,6 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
         reference_id=measurement.reference_id,
         fault=fault,
     )
-
-
-def _state(measurement: Measurement, folder: Path, alone: bool) -> str:
-    if measurement.configuration.force:
-        return "new"
-    try:
-        if measurement.complete(folder):
-            return "complete"
-    except IntegrityError:
-        if alone:
-            raise
-        return "damaged"
-    return "unfinished" if (measurement.folder(folder).path / "segments.npz").exists() else "new"
 
 
 def _broken(given: dict[str, Any], text: str, error: Exception) -> Cell:

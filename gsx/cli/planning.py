@@ -1,4 +1,5 @@
-"""What a plug-in's code can do while a cell is planned: raise, which costs the cell, or kill the process, which is counted."""
+"""What planning meets, of a run or a training: what lies in its folder, and a plug-in's code, which may raise, and costs the cell, or kill
+the process, which is counted."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from gsx.cli.failures import contained, heed_deaths
 from gsx.cli.folder_name import broken_name
 from gsx.configuration import check_name
-from gsx.records import GsxError, Killed
+from gsx.records import GsxError, IntegrityError, Killed
 from gsx.store import Folder, check_way
 
 T = TypeVar("T")
@@ -45,6 +46,20 @@ def unless_broken(make: Callable[[], T], given: Mapping[str, Any], place: Path, 
         if not own:
             raise
         return error
+
+
+def standing(force: bool, alone: bool, complete: Callable[[], object], begun: Callable[[], bool]) -> str:
+    """complete, unfinished or new; in a sweep, where the cell is not `alone`, damaged too, of which its job is to fail. IntegrityError."""
+    if force:
+        return "new"
+    try:
+        if complete():
+            return "complete"
+    except IntegrityError:
+        if alone:
+            raise
+        return "damaged"
+    return "unfinished" if begun() else "new"
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 from gsx.cli.compose import composed
 from gsx.cli.failures import reason
 from gsx.cli.folder_name import chosen, folder_name, telling_words
-from gsx.cli.planning import broken_folder, unless_broken
+from gsx.cli.planning import broken_folder, standing, unless_broken
 from gsx.records import IntegrityError
 from gsx.store import TrainingDirectory, check_way
 from gsx.training import Session, TrainingConfiguration
@@ -66,26 +66,14 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
     folder = Path.cwd() / "outputs" / configuration.name / folder_name(["train", *words], session.training_id)
     check_way(folder.parent)
     what = f"{session.model.name} {session.chosen}"
+    directory = TrainingDirectory(folder)
     try:
-        TrainingDirectory(folder).check_links()
+        directory.check_links()
     except IntegrityError as error:
         if alone:
             raise
         return Cell(error, broken, "broken", session.training_id, session.config, what, broken)
-    state = _state(session, TrainingDirectory(folder), alone)
+    state = standing(configuration.force, alone, lambda: session.complete(directory), lambda: bool(directory.seeds_begun()))
     if state == "complete" and not dry_run:
         TrainingDirectory(broken).forget_error()  # it does not run, and what was in its way is gone
     return Cell(session, folder, state, session.training_id, session.config, what, broken)
-
-
-def _state(session: Session, folder: TrainingDirectory, alone: bool) -> str:
-    if session.configuration.force:
-        return "new"
-    try:
-        if session.complete(folder):
-            return "complete"
-    except IntegrityError:
-        if alone:
-            raise
-        return "damaged"
-    return "unfinished" if folder.seeds_begun() else "new"
