@@ -22,13 +22,13 @@ from gsx.store import atomic_write
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 #: model: its settings, the estimator, and the powers of ten of replicates that are measured; all up to 10^9 are predicted.
 RUNS: dict[str, tuple[dict[str, Any], range]] = {
-    "bernoulli_toy": ({"name": "bernoulli_toy"}, range(4, 9)),
-    "binary_vae": ({"name": "binary_vae"}, range(4, 6)),
+    "bernoulli_toy": ({"name": "bernoulli_toy"}, range(4, 10)),
+    "binary_vae": ({"name": "binary_vae"}, range(4, 8)),
 }
 ESTIMATOR = {"name": "concrete"}
 LARGEST = 9
 #: Cells of a sweep that are measured and predicted, and cells of a report.
-SWEEPS, PREDICTED_SWEEPS, REPORTS = (1, 10, 100), (1000, 10_000), (100, 1000, 10_000)
+SWEEPS, PREDICTED_SWEEPS, REPORTS = (1, 10, 100, 1000), (10_000,), (100, 1000, 10_000)
 #: Replicates of the cells of a sweep.
 REPLICATES = 1024
 

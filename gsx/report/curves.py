@@ -261,7 +261,10 @@ def _place(item: tuple[Any, Any]) -> tuple[int, int, str]:
 
 
 def below(figure: Figure, entries: Sequence[tuple[Any, str]]) -> None:
-    """A legend under the panels, in as many columns as there is room for."""
+    """A legend under the panels, in as many columns as there is room for; none where every curve is named at its end and nothing else is
+    to be told."""
+    if not entries:
+        return
     handles, names = zip(*entries, strict=True)
     columns = max(1, min(len(names), int(figure.get_figwidth() / styles.scale() * 15 / (max(map(len, names)) + 7))))
     shape: dict[str, Any] = {"handlelength": 2.6, "handler_map": {tuple: HandlerTuple(ndivide=1)}}

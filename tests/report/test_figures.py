@@ -322,6 +322,12 @@ def test_an_interval_narrower_than_its_line_has_no_entry_in_the_legend(relative:
     assert ("narrower than the line" in plot.caption) is not shown
 
 
+def test_curves_that_are_all_named_at_their_ends_need_no_legend() -> None:
+    figure = Figure()
+    curves.below(figure, [])
+    assert not figure.legends
+
+
 def test_captions_tell_of_nothing_that_is_not_drawn(tmp_path: Path) -> None:
     for tau, samples in itertools.product((0.1, 0.5, 2.0), (1, 4, 16)):
         factory.make(tmp_path, "concrete", settings={"temperature": tau}, samples=samples, variance=0.01 / tau / samples, bias=0.3 * tau)
