@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from gsx.records import IntegrityError, Segments, Shard
+from gsx.records import GsxError, IntegrityError, Segments, Shard
 from gsx.shards import Share, furthest
 from gsx.store import MOVE_AWAY, RunDirectory, StoredSegments, check_fingerprint, find_shards
 
@@ -56,10 +59,29 @@ def beginning(place: Place) -> tuple[Segments, float] | None:
 
 def _smaller(run: RunDirectory, wanted: Wanted) -> Iterator[Share]:
     """The moments of neighbours that are those of the first blocks of this run."""
-    for path in sorted(run.path.parent.glob(f"{run.path.name.rpartition('-')[0]}-*")):
-        stored = None if path.is_symlink() else _fitting(RunDirectory(path), Shard(), wanted)
+    for path in sorted(run.path.parent.glob(f"{run.path.name.rpartition('-')[0]}-*/segments.npz")):
+        if path.parent.is_symlink() or _whose(path) != wanted.moments_id:
+            continue
+        stored = _fitting(RunDirectory(path.parent), Shard(), wanted)
         if stored is not None and int(stored.segments.blocks.max(initial=0)) <= wanted.most:
             yield Share(Shard(), stored)
+
+
+def _whose(segments: Path) -> str | None:
+    """The moments_id that a neighbour's file says; None where it cannot be read."""
+    try:
+        stat = segments.lstat()
+    except OSError:
+        return None
+    return _said_by(segments, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=2**16)
+def _said_by(segments: Path, *version: int) -> str | None:
+    """Read once for each version of the file: every cell of a sweep asks all that were done before it."""
+    with contextlib.suppress(GsxError):
+        return RunDirectory(segments.parent).read_moments_id()
+    return None
 
 
 def _fitting(folder: RunDirectory, shard: Shard, wanted: Wanted) -> StoredSegments | None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import gsx
+from gsx import resume
 from gsx.configuration import Configuration
 from gsx.costs import Expect
 from gsx.distributions import Bernoulli
@@ -109,6 +110,14 @@ def test_a_larger_run_starts_from_a_smaller_ones_segments(tmp_path: Path) -> Non
     advanced.clear()
     measure(directory=run_directory(tmp_path, seed=9, **large), progress=progress, seed=9, **large)
     assert advanced[0] == 0
+
+
+def test_a_neighbour_is_asked_once_whose_moments_it_holds(tmp_path: Path) -> None:
+    """Else a sweep's time would grow with the square of its cells."""
+    before = resume._said_by.cache_info().misses
+    for seed in range(5):
+        measure(directory=run_directory(tmp_path, seed=seed), seed=seed)
+    assert resume._said_by.cache_info().misses - before == 4
 
 
 def test_a_folder_that_holds_another_measurement_is_refused(tmp_path: Path) -> None:

@@ -90,6 +90,15 @@ def parse_arrays(stream: BinaryIO) -> Arrays:
     return arrays
 
 
+def parse_array(stream: BinaryIO, name: str, most: int) -> np.ndarray:
+    """One array alone, of at most so many bytes: what there is to see before all is read. It is not checked against the sha256 of all."""
+    with _archive(stream) as archive:
+        member = next((member for member in archive.infolist() if member.filename == f"{name}.npy"), None)
+        if member is None or member.compress_type != zipfile.ZIP_STORED or member.file_size > most:
+            raise ValueError(f"array {name!r} is missing, compressed, or too large")
+        return _array(archive, member)
+
+
 def check_index(stream: BinaryIO) -> bool:
     """True of an npz that is not torn, whatever it holds. ValueError."""
     with _archive(stream) as archive:

@@ -17,7 +17,7 @@ from gsx.store.files import MAX_TEXT, atomic_write, create_folder, declared_byte
 from gsx.store.folder import Folder, check_address
 from gsx.store.reference import StoredReference, pack_reference, parse_reference
 from gsx.store.result import StoredResult, parse_result
-from gsx.store.segments import StoredSegments, pack_segments, parse_segments
+from gsx.store.segments import StoredSegments, pack_segments, parse_moments_id, parse_segments
 from gsx.store.strict_json import parse_json, sealed_json
 from gsx.store.table import CoordinateTable, format_table, parse_table
 
@@ -81,6 +81,10 @@ class RunDirectory(Folder):
     def read_segments(self) -> StoredSegments | None:
         """The last checkpoint, or None. IntegrityError, EnvironmentFault."""
         return read(self._segments, 2 * MAX_ARRAYS, parse_segments, f"remove it, and {self._computed}")
+
+    def read_moments_id(self) -> str | None:
+        """Whose moments the last checkpoint says to hold, unchecked; None where there is none. IntegrityError, EnvironmentFault."""
+        return read(self._segments, 2 * MAX_ARRAYS, parse_moments_id, f"remove it, and {self._computed}")
 
     def holds_moments(self, result: Result) -> bool:
         """Whether the moments that this result was made from are there. IntegrityError where those that are there are others or damaged."""

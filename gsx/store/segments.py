@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from gsx.records import IntegrityError, Segments, canonical_json
-from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, check_version, parse_arrays, plain, text_of
+from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, check_version, parse_array, parse_arrays, plain, text_of
 from gsx.store.files import one_line
 from gsx.store.strict_json import parse_layout
 
@@ -85,6 +85,11 @@ def parse_segments(stream: BinaryIO) -> StoredSegments:
     if stored.segments.digest() != text_of(arrays, "moments_sha256"):
         raise ValueError("the moments do not match moments_sha256")
     return stored
+
+
+def parse_moments_id(stream: BinaryIO) -> str:
+    """Whose moments they are said to be, without reading them."""
+    return text_of({"result_id": parse_array(stream, "result_id", 4096)}, "result_id")
 
 
 #: The way out where a checkpoint is whole, and from elsewhere.
