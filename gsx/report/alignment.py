@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gsx.report import canvas, curves, escape, notes, styles
+from gsx.report import canvas, escape, legend, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.looks import ORDER, look
@@ -25,6 +25,7 @@ def plots(groups: Sequence[Group]) -> Iterator[Plot]:
     for model in dict.fromkeys(group.model for group in groups):
         mine = [(group, _chosen(group)) for group in groups if group.model == model]
         mine = [(group, cells) for group, cells in mine if len(cells) > 1]
+        mine.sort(key=lambda one: "checkpoint" in one[0].settings)  # in the order of training
         for start in range(0, len(mine), MOST_PANELS):
             page = mine[start : start + MOST_PANELS]
             data = pd.DataFrame([_row(group, cell) for group, cells in page for cell in cells], dtype=object)
@@ -82,7 +83,7 @@ def draw(data: pd.DataFrame) -> Figure:
         axes.set_title(title, loc="left")
         axes.set_ylim(len(part) - 0.4, -0.6)
     line = Line2D([], [], color="black")
-    curves.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])
+    legend.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])
     return figure
 
 
@@ -97,7 +98,7 @@ def _bars(axes: Axes, part: pd.DataFrame) -> None:
         axes.barh(y, row["value"], height=0.65, color=look(row["estimator"]).colour, alpha=0.75)
         if row["ci_low"] is not None:
             axes.hlines(y, row["ci_low"], row["ci_high"], color="black", linewidth=1.2 * styles.scale())
-        text = "0" if abs(row["value"]) < 1e-6 else f"{row['value']:.2g}"
+        text = "0" if abs(row["value"]) < 1e-6 else f"{row['value']:#.2g}"
         axes.annotate(
             text, (max(row["ci_high"] or 0, row["value"]), y), (4, 0), textcoords="offset points", va="center", fontsize=styles.small()
         )
