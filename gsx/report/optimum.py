@@ -75,7 +75,8 @@ def told(data: pd.DataFrame) -> str:
         low, high = neighbours(data[data["series"] == row["series"]], row)
         found.append(f"{row['series']} at τ = {row['x']:g} ({_range(low, high)})")
     grid = "Stars, least mean squared error of the settings measured (in brackets one step of the grid beyond all within its error)"
-    return f"{grid}: {'; '.join(found)}. " if found else ""
+    hollow = "Hollow stars: at the end of the grid, where a lesser one may lie beyond. " if least(data)["at_end"].any() else ""
+    return f"{grid}: {'; '.join(found)}. {hollow}" if found else ""
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -129,5 +130,5 @@ def _star(colour: Any, hollow: bool) -> dict[str, Any]:
 
 def in_legend(data: pd.DataFrame) -> list[tuple[Any, str]]:
     """Those stars that there are."""
-    words = {False: "least mean squared error", True: "least at the end of the grid: a lesser may lie beyond"}
+    words = {False: "least mean squared error", True: "least, at the grid's end"}
     return [(Line2D([], [], **_star(GREY, hollow)), words[hollow]) for hollow in sorted(set(least(data)["at_end"]))]

@@ -147,7 +147,8 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
     axes.set_ylabel(_unit(data))
     last = int(data["step"].max()) or 1
     axes.set_xlim(-0.02 * last, 1.02 * last)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=STEPS))
+    across = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
+    axes.xaxis.set_major_locator(MaxNLocator(5 if styles.width() / styles.scale() / across > 3 else 4, steps=STEPS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f")))
     seen = view(data)
     if seen is None:
@@ -160,7 +161,7 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
         axis.log_axis(axes, "y", seen.low, seen.high)
     else:
         axes.set_ylim(seen.low, seen.high)
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
         axes.ticklabel_format(axis="y", useOffset=False)
     named = []
     for name, part in data.groupby("series", sort=True):

@@ -419,7 +419,7 @@ def test_an_optimum_is_known_to_a_step_of_its_grid(tmp_path: Path) -> None:
     assert stars == {(0.5, 1.0): False, (1.0, 1.0): False, (0.1, 1.0): True}  # hollow at the end of the grid, and so in the legend
     assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == [
         "least mean squared error",
-        "least at the end of the grid: a lesser may lie beyond",
+        "least, at the grid's end",
     ]
     curves_of = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 5]
     assert len({(line.get_marker(), line.get_linestyle()) for line in curves_of}) == 3  # told apart in grey too
