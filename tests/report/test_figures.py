@@ -263,6 +263,7 @@ def test_a_crossing_is_marked_with_its_interval(gaussians: Path) -> None:
     (plot,) = parameters.plots(groups_of(gaussians))
     with styles.use("page"):
         panel = plot.draw(plot.frame).axes[0]
+    assert panel.get_subplotspec().get_gridspec().ncols == 2  # the parameters of one family stand side by side
     assert [text.get_text() for text in panel.texts] == ["k* = 1.00 [0.80, 1.25]"]
     assert [list(line.get_xdata()) for line in panel.get_lines() if line.get_marker() == "|"] == [[pytest.approx(1.0)]]
 
@@ -361,6 +362,33 @@ def test_bias_is_drawn_of_what_is_biased(tmp_path: Path) -> None:
     assert set(plot.frame.loc[plot.frame["statistic"] == "bias_sq", "series"]) == {"concrete"}
     with styles.use("page"):
         assert [panel.get_title(loc="left") for panel in plot.draw(plot.frame).axes] == ["(a) variance", "(b) bias²"]
+
+
+def test_what_rounding_leaves_of_zero_presses_nothing_into_a_corner(tmp_path: Path) -> None:
+    for estimator, variance in (("local_expectation", 1e-15), ("double_cv", 1e-9), ("reinforce", 0.3)):
+        factory.make(tmp_path, estimator, variance=variance)
+    (plot,) = comparison.plots(groups_of(tmp_path)[0])
+    kinds = plot.frame[plot.frame["statistic"] == "variance"].set_index("estimator")["kind"].to_dict()
+    assert kinds == {"local_expectation": "rounding", "double_cv": "point", "reinforce": "point"}
+
+
+def test_what_is_expected_of_many_coordinates_is_no_straight_line_on_a_log_axis(tmp_path: Path) -> None:
+    many = Layout(("w",), ((bias.MOST_COORDINATES + 1,),))
+    factory.make(tmp_path, "concrete", layout=many, variance=1.0, bias=3.0, with_segments=False)
+    (plot,) = bias.plots(groups_of(tmp_path)[0])
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    (panel,) = figure.axes
+    (diagonal,) = [line for line in panel.get_lines() if line.get_linestyle() == "-"]
+    assert panel.get_yscale() == "log" and len(diagonal.get_xdata()) > 50 and (diagonal.get_xdata() == diagonal.get_ydata()).all()
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "as expected of N(0, 1)"
+
+
+def test_the_arrow_of_an_upper_limit_has_room() -> None:
+    """It is as long on the page whatever the axis spans; a tenth of the panel is enough."""
+    rows = [{"kind": kind, "value": value, "ci_low": value, "ci_high": value} for kind, value in (("point", 1e12), ("upper limit", 1.0))]
+    low, high = curves.limits(pd.DataFrame(rows, dtype=object))
+    assert -math.log(low) > 0.1 * math.log(high / low)
 
 
 def test_pages_hold_every_series_once_and_relatives_together(tmp_path: Path) -> None:
@@ -472,6 +500,9 @@ def test_direction_is_one_minus_the_cosine(tmp_path: Path) -> None:
     values = plot.frame.set_index("estimator")
     assert values.loc["reinforce", ["value", "ci_low", "ci_high"]].tolist() == pytest.approx([0.3, 0.28, 0.32])
     assert values.loc["local_expectation", "value"] == 0
+    with styles.use("page"):
+        (panel,) = plot.draw(plot.frame).axes
+    assert [text.get_text() for text in panel.texts] == ["0.30", "0"]
 
 
 # ------------------------------------------------------------------------------------------------------------ styles and bytes
