@@ -131,6 +131,6 @@ def _dots(axes: Axes, data: pd.DataFrame, name: str) -> None:
         elif row["kind"] == "upper limit":
             curve_panel.limit(axes, (row["ci_high"], y), style, left=True)
         else:
-            text = {"zero": "0", "rounding": rounding.concise(row["value"])}.get(row["kind"], "does not exist")
+            text = {"zero": "0", "rounding": rounding.concise(float(f"{row['value']:.1g}"))}.get(row["kind"], "does not exist")
             remark: dict[str, Any] = {"va": "center", "fontsize": styles.small(), "color": GREY, "backgroundcolor": "white"}
             axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), **remark)
