@@ -16,6 +16,7 @@ from gsx.report.collect import Cell, Group, result_of
 from gsx.report.crossing import logarithmic
 from gsx.report.curves import Points
 from gsx.report.families import Family, families
+from gsx.report.verdicts import NOT_FOUND
 
 
 def over_samples(group: Group) -> Iterator[Plot]:
@@ -60,9 +61,9 @@ def _sweep(family: Family) -> Iterator[Plot]:
 
 
 def _frame(points: Points) -> pd.DataFrame:
-    """Variance, and bias² of the series that are not unbiased by every verdict: of the others an axis of upper limits says no more."""
+    """Variance, and bias² unless every verdict on a series is that none was found: an axis of upper limits says no more."""
     data = curves.frame(points)
-    open_ = data.loc[~data["verdict"].isin(["unbiased", "deterministic"]) & (data["kind"] != "missing"), "series"]
+    open_ = data.loc[~data["verdict"].isin(["unbiased", NOT_FOUND, "deterministic"]) & (data["kind"] != "missing"), "series"]
     return data[(data["statistic"] == "variance") | ((data["statistic"] == "bias_sq") & data["series"].isin(open_))].reset_index(drop=True)
 
 
@@ -102,8 +103,8 @@ def _left_out(data: pd.DataFrame) -> str:
     biased = set(data.loc[data["statistic"] == "bias_sq", "series"])
     others = [name for name in dict.fromkeys(data["series"]) if name not in biased]
     if not biased:
-        return "Bias is not drawn: by the verdict on it all are unbiased. "
-    return f"Not in (b), for being unbiased by the verdict: {notes.listed(others)}. " if others else ""
+        return "Bias is not drawn: none was found. "
+    return f"Not in (b), because no bias was found: {notes.listed(others)}. " if others else ""
 
 
 def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
