@@ -72,7 +72,8 @@ def _row(group: Group, cell: Cell) -> dict[str, Any]:
 def draw(data: pd.DataFrame) -> Figure:
     parts = [part.reset_index(drop=True) for _, part in data.groupby("panel", sort=False)]
     rows = max(len(part) for part in parts)
-    titles = [_title(part) for part in parts]
+    trained = any("checkpoint=" in panel for panel in data["panel"])
+    titles = [_title(part, "initialisation" if trained else "") for part in parts]
     height = 0.5 + 0.19 * rows + 0.14 * (max(title.count("\n") for title in titles))
     figure, panels = canvas.panels(len(parts), least=2.2, most=3, height=height, below=0.4)
     right = 1.2 * max(max(data["ci_high"].fillna(0)), max(data["value"]))
@@ -87,10 +88,10 @@ def draw(data: pd.DataFrame) -> Figure:
     return figure
 
 
-def _title(part: pd.DataFrame) -> str:
+def _title(part: pd.DataFrame, otherwise: str) -> str:
     """The settings alone, a line each, where there are some: the model is that of the figure, and would run into the next panel."""
     model, _, settings = str(part["panel"].iloc[0]).partition(" ")
-    return "\n".join(escape.figure(text, 24) for text in (settings or model).split(", ")[:3])
+    return "\n".join(escape.figure(text, 24) for text in (settings or otherwise or model).split(", ")[:3])
 
 
 def _bars(axes: Axes, part: pd.DataFrame) -> None:

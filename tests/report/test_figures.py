@@ -502,7 +502,11 @@ def test_direction_is_one_minus_the_cosine(tmp_path: Path) -> None:
     assert values.loc["local_expectation", "value"] == 0
     with styles.use("page"):
         (panel,) = plot.draw(plot.frame).axes
-    assert [text.get_text() for text in panel.texts] == ["0.30", "0"]
+    assert [text.get_text() for text in panel.texts] == ["0.30", "0"] and panel.get_title(loc="left") == "bernoulli_toy"
+    later = plot.frame.assign(panel="bernoulli_toy checkpoint=a64034ca")
+    with styles.use("page"):
+        panels = plot.draw(pd.concat([plot.frame, later])).axes
+    assert [panel.get_title(loc="left") for panel in panels] == ["initialisation", "checkpoint=a64034ca"]
 
 
 # ------------------------------------------------------------------------------------------------------------ styles and bytes
