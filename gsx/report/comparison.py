@@ -131,6 +131,7 @@ def _dots(axes: Axes, data: pd.DataFrame, name: str) -> None:
         elif row["kind"] == "upper limit":
             curve_panel.limit(axes, (row["ci_high"], y), style, left=True)
         else:
-            text = {"zero": "0", "rounding": rounding.concise(float(f"{row['value']:.1g}"))}.get(row["kind"], "does not exist")
+            small = rounding.given(float(f"{row['value'] or 0:.1g}"))
+            text = {"zero": "0", "rounding": small}.get(row["kind"], "does not exist")
             remark: dict[str, Any] = {"va": "center", "fontsize": styles.small(), "color": GREY, "backgroundcolor": "white"}
             axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), **remark)

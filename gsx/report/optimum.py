@@ -75,7 +75,7 @@ def told(data: pd.DataFrame) -> str:
         low, high = neighbours(data[data["series"] == row["series"]], row)
         found.append(f"{row['series']} at τ = {row['x']:g} ({_range(low, high)})")
     grid = "Stars, least mean squared error of the settings measured (in brackets one step of the grid beyond all within its error)"
-    hollow = "Hollow stars: at the end of the grid, where a lesser one may lie beyond. " if least(data)["at_end"].any() else ""
+    hollow = "Stars without filling: at the end of the grid, beyond which a lesser one may lie. " if least(data)["at_end"].any() else ""
     return f"{grid}: {'; '.join(found)}. {hollow}" if found else ""
 
 
