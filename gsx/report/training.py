@@ -26,7 +26,6 @@ from gsx.report.view import view
 
 OBJECTIVES = (("elbo", "train"), ("elbo", "test"), ("bound", "test"), ("elbo", "valid"), ("bound", "valid"))
 #: What the y axis holds, beside the title of a panel.
-STEPS = [1, 2, 2.5, 5, 10]
 UNITS = {"elbo": "nats", "bound": "nats", "loss": "loss", "exact_loss": "loss", "variance": "variance", "snr": "ratio", "cosine": "cosine"}
 
 
@@ -136,6 +135,11 @@ def _unit(panel: pd.DataFrame) -> str:
     return "objective" if unit == "loss" and "maximised" in panel["title"].iloc[0] else unit
 
 
+def _round(most: int) -> MaxNLocator:
+    """Ticks at round numbers."""
+    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
+
+
 def _plain(estimator: str) -> str:
     """The name alone: a probe may carry settings behind it."""
     found = re.match(r"\w+", estimator)
@@ -148,7 +152,7 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
     last = int(data["step"].max()) or 1
     axes.set_xlim(-0.02 * last, 1.02 * last)
     across = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
-    axes.xaxis.set_major_locator(MaxNLocator(5 if styles.width() / styles.scale() / across > 3 else 4, steps=STEPS))
+    axes.xaxis.set_major_locator(_round(5 if styles.width() / styles.scale() / across > 3 else 4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f")))
     seen = view(data)
     if seen is None:
@@ -161,7 +165,7 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
         axis.log_axis(axes, "y", seen.low, seen.high)
     else:
         axes.set_ylim(seen.low, seen.high)
-        axes.yaxis.set_major_locator(MaxNLocator(6, steps=STEPS))
+        axes.yaxis.set_major_locator(_round(6))
         axes.ticklabel_format(axis="y", useOffset=False)
     named = []
     for name, part in data.groupby("series", sort=True):
