@@ -117,7 +117,9 @@ def _write_plan(work: Work) -> None:
     """What a sweep is about to run, so that `gsx status` knows what it has not begun; unless Hydra was told to put it elsewhere."""
     unfinished = any(cell.state != "complete" for cell in work.cells)
     if len(work.cells) > 1 and unfinished and not any(re.match(r"\+*hydra\.sweep[.=]", word) for word in work.arguments):
-        write_sweep(((cell.folder, cell.result_id) for cell in work.cells if cell.state != "broken"), typed_command())
+        whole = [cell for cell in work.cells if cell.state != "broken"]
+        configs = {cell.result_id: cell.config for cell in whole}
+        write_sweep(((cell.folder, cell.result_id) for cell in whole), typed_command(), configs)
 
 
 # ----------------------------------------------------------------------------------------------------------------------- during

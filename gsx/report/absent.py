@@ -1,4 +1,4 @@
-"""What an experiment has planned and nothing complete is there of, as results without numbers: where curves break."""
+"""What experiments and sweeps have planned and nothing complete is there of, as results without numbers: where curves break."""
 
 from __future__ import annotations
 
@@ -8,38 +8,59 @@ from pathlib import Path
 from typing import Any
 
 from gsx.records import Cost, GsxError, Result, Verdict
-from gsx.store import RunDirectory
-from gsx.store.experiment import find_experiments, read_experiment
-from gsx.store.find import TRAINING
+from gsx.store import RunDirectory, read_experiment, read_sweep
+from gsx.store.experiment import FILE
+from gsx.store.find import TRAINING, find_plans
 
 
 @dataclass(frozen=True)
 class Absent:
-    what: str  # the step it is a part of
+    what: str  # what it is a part of
     directory: RunDirectory
     result: Result  # its configuration; no statistic exists
 
 
+@dataclass(frozen=True)
+class _Planned:
+    what: str
+    folder: Path
+    result_id: str
+    config: dict[str, Any]
+
+
 def absent(paths: Sequence[Path], complete: Container[str]) -> Iterator[Absent]:
-    """The runs that experiments at or below `paths` plan, but for those `complete` (by result_id).
+    """The runs that plans at or below `paths` ask for, but for those `complete` (by result_id).
 
     A plan is read as a stranger's file: what is no configuration is left to the table of missing cells, which needs none.
     """
     seen: set[str] = set()
-    for folder in find_experiments(paths):
+    for plan in find_plans(paths):
         try:
-            stored = read_experiment(folder)
+            cells = list(_experiment(plan.parent) if plan.name == FILE else _sweep(plan))
         except (GsxError, OSError):
             continue
-        if stored is None:
-            continue
-        for name, step in stored.steps.items():
-            for cell in step.cells or ():
-                if cell.result_id in complete or cell.result_id in seen or cell.folder.startswith(TRAINING):
-                    continue
-                seen.add(cell.result_id)
-                if (result := _without_numbers(cell.result_id, cell.config)) is not None:
-                    yield Absent(f"step {name} of gsx reproduce {stored.name}", RunDirectory(folder / cell.folder), result)
+        for cell in cells:
+            if cell.result_id in complete or cell.result_id in seen or cell.folder.name.startswith(TRAINING):
+                continue
+            seen.add(cell.result_id)
+            if (result := _without_numbers(cell.result_id, cell.config)) is not None:
+                yield Absent(cell.what, RunDirectory(cell.folder), result)
+
+
+def _experiment(folder: Path) -> Iterator[_Planned]:
+    if (stored := read_experiment(folder)) is None:
+        return
+    for name, step in stored.steps.items():
+        for cell in step.cells or ():
+            yield _Planned(f"step {name} of gsx reproduce {stored.name}", folder / cell.folder, cell.result_id, cell.config)
+
+
+def _sweep(plan: Path) -> Iterator[_Planned]:
+    """Those whose configuration was kept: not in plans of before."""
+    if (stored := read_sweep(plan)) is None:
+        return
+    for folder, config in stored.configs.items():
+        yield _Planned("of a sweep", plan.parent / folder, stored.cells[folder], config)
 
 
 def _without_numbers(result_id: str, config: dict[str, Any]) -> Result | None:

@@ -37,8 +37,10 @@ CHOICES = HEADINGS[:4]
 NOTES = (
     "How to read it: a budget of B buys B / c independent estimates of cost c, whose mean has the squared error variance c / B + bias². An "
     "unbiased estimator's falls as 1 / B; a biased one's stops at its bias², so that the best choice may change with the budget.",
+    f"B / c is not rounded: it may be two and a half estimates. An estimate must cost no more than the budget ({SLACK} times it, so that a "
+    "plain step fits into a budget of one); a budget at which none does has no line.",
     "Budgets are evaluations of the cost (gradients of the cost are not counted, though they cost time), or times of the model's plain "
-    "one-sample step. An estimate dearer than the budget cannot take part.",
+    "one-sample step.",
     "A cost that is a black box leaves the estimators that need no gradient of it; with its gradient all are compared.",
     "Ties: the 95 % interval of their MSE over the least one's reaches 1. The best of many is picked by its measured value: among ties, "
     "the order is chance. Ratios of unbiased estimators at equal evaluations are paired by segment where both saw the same random numbers.",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gsx.report import canvas, curves, escape, notes, styles
+from gsx.report import canvas, escape, legend, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.looks import ORDER, look
@@ -25,6 +25,7 @@ def plots(groups: Sequence[Group]) -> Iterator[Plot]:
     for model in dict.fromkeys(group.model for group in groups):
         mine = [(group, _chosen(group)) for group in groups if group.model == model]
         mine = [(group, cells) for group, cells in mine if len(cells) > 1]
+        mine.sort(key=lambda one: "checkpoint" in one[0].settings)  # in the order of training
         for start in range(0, len(mine), MOST_PANELS):
             page = mine[start : start + MOST_PANELS]
             data = pd.DataFrame([_row(group, cell) for group, cells in page for cell in cells], dtype=object)
@@ -71,7 +72,8 @@ def _row(group: Group, cell: Cell) -> dict[str, Any]:
 def draw(data: pd.DataFrame) -> Figure:
     parts = [part.reset_index(drop=True) for _, part in data.groupby("panel", sort=False)]
     rows = max(len(part) for part in parts)
-    titles = [_title(part) for part in parts]
+    trained = any("checkpoint=" in panel for panel in data["panel"])
+    titles = [_title(part, "initialisation" if trained else "") for part in parts]
     height = 0.5 + 0.19 * rows + 0.14 * (max(title.count("\n") for title in titles))
     figure, panels = canvas.panels(len(parts), least=2.2, most=3, height=height, below=0.4)
     right = 1.2 * max(max(data["ci_high"].fillna(0)), max(data["value"]))
@@ -82,14 +84,14 @@ def draw(data: pd.DataFrame) -> Figure:
         axes.set_title(title, loc="left")
         axes.set_ylim(len(part) - 0.4, -0.6)
     line = Line2D([], [], color="black")
-    curves.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])
+    legend.below(figure, [(Patch(facecolor=GREY, alpha=0.75), "average over replicates"), (line, "95 % interval")])
     return figure
 
 
-def _title(part: pd.DataFrame) -> str:
+def _title(part: pd.DataFrame, otherwise: str) -> str:
     """The settings alone, a line each, where there are some: the model is that of the figure, and would run into the next panel."""
     model, _, settings = str(part["panel"].iloc[0]).partition(" ")
-    return "\n".join(escape.figure(text, 24) for text in (settings or model).split(", ")[:3])
+    return "\n".join(escape.figure(text, 24) for text in (settings or otherwise or model).split(", ")[:3])
 
 
 def _bars(axes: Axes, part: pd.DataFrame) -> None:
@@ -97,7 +99,7 @@ def _bars(axes: Axes, part: pd.DataFrame) -> None:
         axes.barh(y, row["value"], height=0.65, color=look(row["estimator"]).colour, alpha=0.75)
         if row["ci_low"] is not None:
             axes.hlines(y, row["ci_low"], row["ci_high"], color="black", linewidth=1.2 * styles.scale())
-        text = "0" if abs(row["value"]) < 1e-6 else f"{row['value']:.2g}"
+        text = "0" if abs(row["value"]) < 1e-6 else f"{row['value']:#.2g}"
         axes.annotate(
             text, (max(row["ci_high"] or 0, row["value"]), y), (4, 0), textcoords="offset points", va="center", fontsize=styles.small()
         )

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from statistics import NormalDist
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from gsx.records import GsxError
-from gsx.report import axis, canvas, curves, escape, notes, styles
+from gsx.report import axis, canvas, escape, legend, notes, styles, verdicts
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.looks import ORDER, look
@@ -38,7 +40,7 @@ def plots(group: Group) -> Iterator[Plot]:
             f"Bias of every coordinate of the gradient on {group.label}{of} in units of its standard error, z. Dashed: the threshold that "
             "no coordinate of an unbiased estimator passes in 999 of 1000 runs (Bonferroni over coordinates); shaded: where 95 % of z lie "
             f"for an unbiased one, N(0, 1). {_axes([table for _, table in page])}"
-            f"{notes.extent([result_of(cell) for cell, _ in page])} "
+            f"{verdicts.told(result_of(cell) for cell, _ in page)}{notes.extent([result_of(cell) for cell, _ in page])} "
             + (f"Of each estimator the run with the largest |z| is shown; left out for want of room: {notes.some(left)}. " if left else "")
             + (f"coordinates.csv missing or unreadable: {', '.join(unread)}. " if unread else "")
             + notes.missing(group.everything)
@@ -87,7 +89,7 @@ def frame(cell: Cell, table: pd.DataFrame) -> pd.DataFrame:
     """The panel's data: `of` says how many coordinates there are where the table holds the largest |z| only."""
     result = result_of(cell)
     data = table[["parameter", "index", "bias", "bias_se", "z", "of"]].dropna(subset=["z"])
-    return data.assign(label=cell.label, estimator=result.estimator, verdict=result.verdict.status, run=cell.name)
+    return data.assign(label=cell.label, estimator=result.estimator, verdict=verdicts.word(result), run=cell.name)
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -95,16 +97,18 @@ def draw(data: pd.DataFrame) -> Figure:
     figure, panels = canvas.panels(len(parts), least=1.7, most=3, height=1.75, below=0.5)
     for axes, part in zip(panels, parts, strict=True):
         panel(axes, part)
-        axes.set_title(f"{escape.figure(part['label'].iloc[0], 34)}\n{part['verdict'].iloc[0].replace('_', '-')}", loc="left")
-    curves.below(figure, legend_entries())
+        axes.set_title(f"{escape.figure(part['label'].iloc[0], 34)}\n{part['verdict'].iloc[0]}", loc="left")
+    legend.below(figure, legend_entries(data))
     return figure
 
 
-def legend_entries() -> list[tuple[Any, str]]:
+def legend_entries(data: pd.DataFrame) -> list[tuple[Any, str]]:
+    diagonal = Line2D([], [], color=GREY, linewidth=0.8 * styles.scale())
     return [
         (Line2D([], [], color=GREY, marker="o", markersize=3 * styles.scale(), linestyle="none"), "z of a coordinate"),
         (Line2D([], [], color=GREY, linestyle="--", linewidth=0.8 * styles.scale()), "family-wise 0.1 % threshold"),
         (Patch(facecolor=GREY, alpha=0.18, linewidth=0), "95 % of N(0, 1)"),
+        *([(diagonal, "as expected of N(0, 1)")] if (data["of"] > MOST_COORDINATES).any() else []),
     ]
 
 
@@ -126,6 +130,7 @@ def _coordinates(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) 
         _beyond(axes, threshold, reach)
     else:
         axes.set_ylim(-reach, reach)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_ylabel("bias / s.e., z")
     axes.set_xlim(-0.6, len(z) - 0.4)
     starts = [i for i, name in enumerate(part["parameter"]) if i == 0 or name != part["parameter"].iloc[i - 1]]
@@ -168,7 +173,8 @@ def _quantiles(axes: Axes, part: pd.DataFrame, threshold: float, colour: Any) ->
     expected = [NormalDist().inv_cdf(1 - (i + 0.5) / (2 * total)) for i in range(len(z))]
     axes.plot(expected, z, color=colour, marker="o", markersize=2 * styles.scale(), linestyle="none", zorder=3)
     low, high = min(expected[-1], float(z[-1])), max(threshold, expected[0])
-    axes.plot([low, high], [low, high], color=GREY, linewidth=0.8 * styles.scale())
+    diagonal = np.linspace(low, high, 200)  # a curve where the axis is logarithmic
+    axes.plot(diagonal, diagonal, color=GREY, linewidth=0.8 * styles.scale())
     axes.axhline(threshold, color=GREY, linestyle="--", linewidth=0.8 * styles.scale())
     axes.axhspan(low, max(1.96, low), color=GREY, alpha=0.18, linewidth=0)
     if float(z[0]) > 3 * threshold:

@@ -12,6 +12,7 @@ from gsx.report import (
     advice,
     alignment,
     bias,
+    by_samples,
     canvas,
     comparison,
     families,
@@ -107,7 +108,7 @@ def _plots(groups: Sequence[Group], trained: Ends, alone: bool) -> Iterator[Plot
     """The figures in the order of their worth: when there are too many, the last ones are left out, not the last models'."""
     if alone:
         yield from itertools.chain.from_iterable(single.plots(group) for group in groups if group.complete)
-    for of_several in (integrands.plots, parameters.plots, sweeps.over_settings):
+    for of_several in (integrands.plots, parameters.plots, sweeps.over_settings, by_samples.plots):
         yield from of_several(groups)
     # A model that is one point of a sweep is in the figures of the sweep.
     swept = {id(group) for family in families.families(groups) for group in family.groups}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
-from gsx.report import axis, curves, escape, notes, rounding, styles
+from gsx.report import axis, curve_caption, curve_panel, curves, escape, legend, notes, rounding, styles, verdicts
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.looks import look
@@ -22,6 +22,8 @@ from gsx.report.looks import look
 MOST_ROWS = 40
 #: Of more in a narrow column, the panels stand side by side and only what is biased is said: two of them have no room below each other.
 MOST_STACKED = 20
+#: Below this share of the largest beside it, a number may be what rounding has left.
+ROUNDING = 1e-12
 
 
 def plots(group: Group) -> Iterator[Plot]:
@@ -30,11 +32,16 @@ def plots(group: Group) -> Iterator[Plot]:
         return
     shown, said = _chosen(cells)
     results, data = [result_of(cell) for cell in shown], _frame(shown)
-    off = "A number at the left edge is off the axis: zero, or rounding errors. " if data["kind"].isin(["zero", "rounding"]).any() else ""
-    limit = f"{curves.INTERVAL_NOTE} " if (data["kind"] == "upper limit").any() else ""
+    off = (
+        "A number at the left edge is off the axis: zero, or no more than rounding may leave. "
+        if data["kind"].isin(["zero", "rounding"]).any()
+        else ""
+    )
+    limit = f"{curve_caption.INTERVAL_NOTE} " if (data["kind"] == "upper limit").any() else ""
     caption = (
         f"Variance and squared bias of the gradient estimators on {group.label}, sorted by variance; at the right the verdict on bias. "
-        f"{notes.extent(results)} {notes.interval(results, set(data['statistic']))} {limit}{off}{said}{notes.missing(group.everything)}"
+        f"{verdicts.told(results)}{notes.extent(results)} {notes.interval(results, set(data['statistic']))} "
+        f"{limit}{off}{said}{notes.missing(group.everything)}"
     )
     yield Plot(f"variance-{group.slug}", f"Variance and bias² by estimator: {group.label}", data, caption, draw)
 
@@ -63,14 +70,14 @@ def _frame(cells: list[Cell]) -> pd.DataFrame:
         for statistic in ("variance", "bias_sq"):
             interval = result.summary.get(statistic)
             row: dict[str, Any] = {"position": position, "label": cell.label, "estimator": result.estimator, "statistic": statistic}
-            row |= curves.columns(interval) | {"verdict": result.verdict.status, "num_samples": result.num_samples}
+            row |= curves.columns(interval) | {"verdict": verdicts.word(result), "num_samples": result.num_samples}
             row |= {"tuned": bool(result.tuning), "run": cell.name}
             rows.append(row)
     for statistic in ("variance", "bias_sq"):
         panel = [row for row in rows if row["statistic"] == statistic and row["kind"] == "point"]
         for row in panel:
-            # The 1e-35 that rounding leaves of a deterministic estimator's bias would press all others into a corner.
-            if row["verdict"] == "deterministic" and row["value"] < 1e-15 * max(other["value"] for other in panel):
+            # What rounding leaves of a variance or bias of zero would press all others into a corner.
+            if row["value"] < ROUNDING * max(other["value"] for other in panel):
                 row["kind"] = "rounding"
     return pd.DataFrame(rows, dtype=object)
 
@@ -89,11 +96,11 @@ def draw(data: pd.DataFrame) -> Figure:
     for axes in (first, second) if narrow else (first,):
         axes.set_yticks(range(lines), [escape.figure(label) for label in named["label"] + np.where(named["tuned"], " †", "")])
         axes.set_ylim(lines - 0.4, -0.6)
-    verdicts = second.secondary_yaxis("right")
-    told = [verdict.replace("_", "-") for verdict in named["verdict"]]
-    verdicts.set_yticks(range(lines), [text if narrow or not styles.narrow() or text == "biased" else "" for text in told])
-    verdicts.tick_params(length=0, labelcolor=GREY)
-    verdicts.spines["right"].set_visible(False)
+    right = second.secondary_yaxis("right")
+    told = list(named["verdict"])
+    right.set_yticks(range(lines), [text if narrow or not styles.narrow() or text == "biased" else "" for text in told])
+    right.tick_params(length=0, labelcolor=GREY)
+    right.spines["right"].set_visible(False)
     full = (Line2D([], [], color=GREY), Line2D([], [], color=GREY, marker="o", linestyle="none"))
     hollow = Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none")
     entries: list[tuple[Any, str]] = [(full, "value and 95 % interval")]
@@ -101,7 +108,7 @@ def draw(data: pd.DataFrame) -> Figure:
         entries.append((hollow, "95 % upper limit (with an arrow)"))
     if data["tuned"].any():
         entries.append((Line2D([], [], linestyle="none"), "† tuned first"))
-    curves.below(figure, entries)
+    legend.below(figure, entries)
     return figure
 
 
@@ -122,9 +129,9 @@ def _dots(axes: Axes, data: pd.DataFrame, name: str) -> None:
                 axes.hlines(y, row["ci_low"], row["ci_high"], color=style.colour, linewidth=1.2 * styles.scale())
             axes.plot([row["value"]], [y], color=style.colour, marker=style.marker, linestyle="none", zorder=3)
         elif row["kind"] == "upper limit":
-            axes.annotate("", (0.42 * row["ci_high"], y), (row["ci_high"], y), arrowprops=curves.pointing(style))
-            axes.plot([row["ci_high"]], [y], color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=3)
+            curve_panel.limit(axes, (row["ci_high"], y), style, left=True)
         else:
-            text = {"zero": "0", "rounding": rounding.concise(row["value"])}.get(row["kind"], "does not exist")
+            small = rounding.given(float(f"{row['value'] or 0:.1g}"))
+            text = {"zero": "0", "rounding": small}.get(row["kind"], "does not exist")
             remark: dict[str, Any] = {"va": "center", "fontsize": styles.small(), "color": GREY, "backgroundcolor": "white"}
             axes.text(0.01, y, text, transform=axes.get_yaxis_transform(), **remark)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gsx.report import curves, escape, parameters, rounding, styles, sweeps
+from gsx.report import curve_panel, curves, escape, legend, parameters, rounding, styles, sweeps
 from gsx.report.canvas import GREY
 from gsx.report.looks import FAMILY, ORDER, look
 
@@ -48,7 +48,7 @@ def draw(data: pd.DataFrame, x_label: str, symbol: str) -> Figure:
     entries = _entries(clouds)
     if parts[0]:
         axes, shown = figure.add_subplot(places[0]), variance[variance["kind"] != "crossing"]
-        curves.panel(axes, shown, sweeps.x_axis(axes, shown["x"], x_label))
+        curve_panel.draw(axes, shown, sweeps.x_axis(axes, shown["x"], x_label))
         parameters.mark(axes, variance[variance["kind"] == "crossing"], x_label)
         axes.set_title(f"({next(letters)}) variance of the gradient in {symbol}", loc="left")
         axes.set_ylabel("variance")
@@ -61,7 +61,7 @@ def draw(data: pd.DataFrame, x_label: str, symbol: str) -> Figure:
         _means(axes, means, columns)
         axes.set_title(f"({next(letters)}) mean of all estimates", loc="left")
         axes.set_ylabel(f"gradient in {symbol}")
-    curves.below(figure, entries)
+    legend.below(figure, entries)
     return figure
 
 
@@ -99,15 +99,17 @@ def _gradients(axes: Axes, part: pd.DataFrame, x_range: tuple[float, float]) -> 
         axes.plot(held["draw"], held["gradient"], markersize=2.2 * styles.scale(), alpha=0.6, zorder=3 + place, **dots)
         if cloud["variance_here"].notna().all():
             variance = float(f"{cloud['variance_here'].iloc[0]:.2g}")
-            said.append((style.colour, f"variance {rounding.concise(variance)}"))
+            said.append((style, f"variance {rounding.concise(variance)}"))
     true = part["reference"].dropna()
     if len(true):
         axes.axhline(float(true.iloc[0]), color=GREY, linestyle="--", linewidth=styles.scale(), zorder=2)
     axes.set_xlim(*x_range)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + (0.02 + 0.19 * len(said)) * (high - low))  # room for what is said
-    for place, (colour, text) in enumerate(said):
-        axes.text(0.02, 0.98 - 0.13 * place, text, transform=axes.transAxes, va="top", fontsize=styles.small(), color=colour)
+    for place, (style, text) in enumerate(said):
+        y = 0.93 - 0.13 * place
+        axes.plot([0.04], [y], color=style.colour, marker=style.marker, transform=axes.transAxes)
+        axes.text(0.08, y, text, transform=axes.transAxes, va="center", fontsize=styles.small(), color=style.colour)
 
 
 def _means(axes: Axes, means: pd.DataFrame, columns: list[str]) -> None:

@@ -25,6 +25,8 @@ def _itself(value: float) -> float:
 AXES: dict[tuple[str, str], tuple[str, Callable[[float], float]]] = {
     ("bernoulli_toy", "logits"): ("p", _sigmoid),
     ("tied_bernoulli", "eta"): ("p", _sigmoid),
+    ("gaussian_toy", "loc"): ("μ", _itself),
+    ("gaussian_toy", "log_scale"): ("log σ", _itself),
 }
 
 

@@ -24,9 +24,9 @@ RULES = (
     "origin: what a publication says, as its source has it (published), or what nobody published: closed forms, and expectations of our "
     "own (ours), whose verdict is as expected where the rules below say reproduced, and not as expected where they say not reproduced. "
     "Where there is neither, a number is measured and held against nothing.",
-    "value: reproduced where the 95 % interval meets the claimed value or range, widened by its tolerance (what the publication's "
+    "value: reproduced where the 95 % interval meets what is published or expected, widened by its tolerance (what the publication's "
     "rounding, or our reading of its figure, allows), and reaches no further from the measured value than tolerance and half range, "
-    "or 10 % of the claimed value where that is more; not reproduced where it lies outside; else inconclusive.",
+    "or 10 % of that value where that is more; not reproduced where it lies outside; else inconclusive.",
     "less: reproduced where the 95 % interval of left / right lies below 1, not reproduced where above, else inconclusive; of numbers "
     "that may be negative (bias², logarithms, losses) it is that of left - right, and 0. Paired by segment, or by seed of a training, "
     "where both saw the same random numbers; else both intervals are combined as independent (MOVER).",
@@ -42,7 +42,7 @@ RULES = (
     "the best of a grid: the setting, of those that were measured, at which a number is least; its interval spans the settings not "
     "significantly worse, is open at an end of the grid, and says nothing on what lies between two settings.",
     "exact: the same number by enumeration or quadrature, without sampling; of a crossing the root of a cubic of the exact log ratios at "
-    "the four settings around it, with what it moves by without the furthest of them. What is claimed holds or fails for the exact number. "
+    "the four settings around it, with what it moves by without the furthest of them. The finding holds or fails for the exact number. "
     "≠ marks a measured value that is further from the exact one than twice its interval, which is a fault of ours and of no publication.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
 )

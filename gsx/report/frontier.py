@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gsx.report import axis, canvas, curves, labels, notes, optimum, remarks
+from gsx.report import axis, canvas, curve_caption, curve_panel, curves, labels, legend, notes, optimum, remarks
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.curves import Points
@@ -56,9 +56,11 @@ def _frontier(group: Group, points: Points) -> tuple[pd.DataFrame, str]:
     drawn = [result_of(cell) for _, _, cell in points + levels]
     caption = (
         f"Variance, squared bias and mean squared error of the gradient estimate against temperature τ on {group.label}, "
-        f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn, curves.NAMES)} {curves.marks(data)}"
+        f"and variance against bias² along each curve. {notes.extent(drawn)} {notes.interval(drawn, curves.NAMES)} "
+        + curve_caption.marks(data)
         + ("Horizontal lines, and the markers in (d) that no line joins: estimators without a temperature. " if levels else "")
-        + f"{curves.coinciding([('', data[data['statistic'] == 'mse'])])}{optimum.told(data)}{omitted}{notes.missing(group.everything)}"
+        + curve_caption.coinciding([("", data[data["statistic"] == "mse"])])
+        + f"{optimum.told(data)}{omitted}{notes.missing(group.everything)}"
     )
     return data, caption
 
@@ -94,7 +96,7 @@ def draw(data: pd.DataFrame) -> Figure:
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
     optimum.stars(panels[2], data)
     _plane(panels[3], data)
-    curves.legend(figure, data, [optimum.STAR])
+    legend.of_curves(figure, data, optimum.in_legend(data))
     return figure
 
 
@@ -102,7 +104,7 @@ def _against_temperature(axes: Axes, data: pd.DataFrame, all_x: pd.Series) -> No
     x = sorted(set(all_x.dropna().astype(float)))
     x_range = x[0] / 1.25, x[-1] * 1.25
     axis.log_axis(axes, "x", *x_range, ticks=axis.measured_ticks(x))
-    curves.panel(axes, data, x_range)
+    curve_panel.draw(axes, data, x_range)
     axes.set_xlabel("temperature τ")
 
 
@@ -115,6 +117,7 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
     x_bounds, y_bounds = curves.limits(bias), curves.limits(variance)
     if x_bounds is None or y_bounds is None:
         return
+    x_bounds = x_bounds[0], x_bounds[1] * (x_bounds[1] / x_bounds[0]) ** 0.1  # the names of ends stand at the right
     axis.log_axis(axes, "x", *x_bounds)
     axis.log_axis(axes, "y", *y_bounds)
     both = bias.join(variance[["value", "ci_low", "ci_high", "kind"]].add_suffix("_variance"))
@@ -134,8 +137,7 @@ def _plane(axes: Axes, data: pd.DataFrame) -> None:
             )
         for row in part[part["kind"] == "upper limit"].to_dict("records"):
             at: Any = (row["ci_high"], row["value_variance"])
-            axes.annotate("", (0.42 * at[0], at[1]), at, arrowprops=curves.pointing(style))
-            axes.plot(*at, color=style.colour, marker=style.marker, markerfacecolor="white", linestyle="none", zorder=4)
+            curve_panel.limit(axes, at, style, left=True)
         ends = part[part["x"].notna() & part["kind"].isin(["point", "upper limit"])]
         for row in ends.iloc[[0, -1]].to_dict("records") if len(ends) > 1 and not crowded else []:
             at = (row["value"] if row["kind"] == "point" else row["ci_high"], row["value_variance"])

@@ -88,8 +88,8 @@ PICTURES = (
         "ARMS, DisARM, ARM and RLOO against p",
         "arms_toy",
         "sweep-logits-bernoulli_toy",
-        "One Bernoulli (Dimitriev & Zhou 2021): DisARM of any number of pairs is exact at p = 1/2; ARMS, whose samples are all coupled, is "
-        "ahead elsewhere from four samples on.",
+        "One Bernoulli (Dimitriev & Zhou 2021), all panels on one scale: DisARM of any number of pairs is exact at p = 1/2; ARMS, whose "
+        "samples are all coupled, is ahead elsewhere from four samples on.",
     ),
     Picture(
         "RELAX on the toy of REBAR",

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from gsx.records import GsxError
-from gsx.report import bias, curves, notes, parameters, sweeps
+from gsx.report import bias, curve_caption, curves, notes, parameters, sweeps
 from gsx.report.canvas import Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.draws import TAIL, draw
 from gsx.report.families import Family, families
+from gsx.report.verdicts import word
 
 Draws = dict[str, np.ndarray]
 #: What the cost of a model is, where its name would stand in a title.
@@ -82,8 +83,8 @@ def _plot(family: Family, columns: list[Column], failing: list[Column]) -> Plot:
     of = functools.partial(draw, x_label=family.axis, symbol=symbol)
     title = f"Single draws and variance against {family.axis}: {family.name}"
     caption = _caption(data, family, failing, parameter) + f"{notes.extent(results)} {notes.interval(results, ['variance'])} "
-    caption += f"{curves.THIN_NOTE} " if points and curves.thin(data[data["part"] == "variance"]) else ""
-    caption += f"{curves.MISSING_NOTE} " if (data["kind"] == "missing").any() else ""
+    caption += f"{curve_caption.THIN_NOTE} " if points and curves.thin(data[data["part"] == "variance"]) else ""
+    caption += f"{curve_caption.MISSING_NOTE} " if (data["kind"] == "missing").any() else ""
     caption += "Those of means are 1.96 standard errors. " if (data["part"] == "mean").any() else ""
     caption += notes.missing(family.everything)
     return Plot(f"draws-{family.slug}", title, data, caption, of)
@@ -131,7 +132,7 @@ def _means(column: str, cell: Cell, gradient: str) -> pd.DataFrame:
     half = 1.96 * found["mean_se"]
     of = {"part": "mean", "column": column, "estimator": result.estimator, "run": cell.name, "reference": found["reference"]}
     ends = {"ci_low": found["mean"] - half, "ci_high": found["mean"] + half}
-    return pd.DataFrame([of | ends | {"value": found["mean"], "se": found["mean_se"], "verdict": result.verdict.status}], dtype=object)
+    return pd.DataFrame([of | ends | {"value": found["mean"], "se": found["mean_se"], "verdict": word(result)}], dtype=object)
 
 
 def _coordinate(cell: Cell, gradient: str) -> dict[str, Any]:

@@ -100,17 +100,24 @@ def differences(settings: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """For each of several settings, ``key=value`` for the keys in which they are not all alike."""
     keys = sorted({key for entry in settings for key in entry})
     varying = [key for key in keys if len({canonical_json(entry.get(key)) for entry in settings}) > 1]
-    return [[f"{_symbol(key)}={_value(key, entry[key])}" for key in varying if key in entry] for entry in settings]
+    return [[f"{_symbol(key)}={said(key, entry[key])}" for key in varying if key in entry] for entry in settings]
 
 
 def _symbol(key: str) -> str:
     return _SYMBOLS.get(key, key)
 
 
-def _value(key: str, value: Any) -> str:
+def said(key: str, value: Any) -> str:
+    """A setting, in few letters."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        text = value if isinstance(value, str) else canonical_json(value)
+        text = value if isinstance(value, str) else _repeated(value) or canonical_json(value)
         if key == "checkpoint":
             return text[:8]  # of a digest, as the folder of the run has it
         return text if len(text) <= 32 else text[:31] + "…"
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
+def _repeated(value: Any) -> str | None:
+    """A list of many equal numbers by how many they are."""
+    many = isinstance(value, list) and len(value) > 3 and all(one == value[0] for one in value)
+    return f"{len(value)} times {canonical_json(value[0])}" if many else None

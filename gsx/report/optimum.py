@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,16 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gsx.report import axis, canvas, curves, escape, notes, styles
-from gsx.report.canvas import Plot
+from gsx.report import axis, canvas, curve_caption, curves, escape, legend, notes, styles
+from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
 from gsx.report.curves import Points
-from gsx.report.looks import ORDER, look
+from gsx.report.looks import DASHES, ORDER, look
 
-STAR = (
-    Line2D([], [], marker="*", markersize=9, color="white", markeredgecolor="black", markeredgewidth=0.6, linestyle="none"),
-    "least mean squared error",
-)
+#: The curves of each N in turn, told apart in grey too.
+_MARKERS = "osD^vPXp<>"
 
 
 def plots(group: Group, points: Points) -> Iterator[Plot]:
@@ -34,7 +33,8 @@ def plots(group: Group, points: Points) -> Iterator[Plot]:
         caption = (
             f"Mean squared error of the gradient estimate against temperature τ on {group.label}, a curve for each number of samples N: "
             "more samples divide the variance and leave the bias. "
-            f"{notes.extent(results)} {notes.interval(results, ['mse'])} {curves.marks(data)}{told(data)}{notes.missing(group.everything)}"
+            f"{notes.extent(results)} {notes.interval(results, ['mse'])} {curve_caption.marks(data)}{told(data)}"
+            f"{notes.missing(group.everything)}"
         )
         yield Plot(f"temperature-{group.slug}", f"The best temperature for each N: {group.label}", data, caption, draw)
 
@@ -46,9 +46,10 @@ def _panels_of_pages(points: Points) -> list[Points]:
 
 
 def least(data: pd.DataFrame) -> pd.DataFrame:
-    """The row of least MSE of each curve."""
+    """The row of least MSE of each curve; `at_end` where no setting beyond it was measured."""
     mse = data[(data["statistic"] == "mse") & (data["kind"] == "point") & data["x"].notna()]
-    found = mse.loc[[part["value"].astype(float).idxmin() for _, part in mse.groupby("series", sort=True)]]
+    of = [(part, part["value"].astype(float).idxmin()) for _, part in mse.groupby("series", sort=True)]
+    found = mse.loc[[best for _, best in of]].assign(at_end=[part.loc[best, "x"] in (min(part["x"]), max(part["x"])) for part, best in of])
     return found.assign(order=[ORDER.get(name, len(ORDER)) for name in found["estimator"]]).sort_values(["order", "num_samples", "rank"])
 
 
@@ -74,7 +75,8 @@ def told(data: pd.DataFrame) -> str:
         low, high = neighbours(data[data["series"] == row["series"]], row)
         found.append(f"{row['series']} at τ = {row['x']:g} ({_range(low, high)})")
     grid = "Stars, least mean squared error of the settings measured (in brackets one step of the grid beyond all within its error)"
-    return f"{grid}: {'; '.join(found)}. " if found else ""
+    hollow = "Stars without filling: at the end of the grid, beyond which a lesser one may lie. " if least(data)["at_end"].any() else ""
+    return f"{grid}: {'; '.join(found)}. {hollow}" if found else ""
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -83,6 +85,8 @@ def draw(data: pd.DataFrame) -> Figure:
     figure, panels = canvas.panels(len(parts), least=2.2, most=3)
     x = sorted(set(data["x"].astype(float)))
     shades = {n: colormaps["viridis_r"](0.15 + 0.8 * i / max(1, len(sizes) - 1)) for i, n in enumerate(sizes)}
+    lines = {n: {"marker": _MARKERS[i % len(_MARKERS)], "linestyle": dash, "color": shades[n]}
+             for i, (n, dash) in enumerate(zip(sizes, itertools.cycle(DASHES.values())))}  # fmt: skip
     bounds = curves.limits(data)
     for axes, (name, part), letter in zip(panels, parts, "abcdef", strict=False):
         if bounds is None:
@@ -95,15 +99,15 @@ def draw(data: pd.DataFrame) -> Figure:
             if len(missing):  # nothing, drawn beyond the panel, would upset the layout
                 axes.plot(missing, 0 * missing, "x", color=shades[n], transform=axes.get_xaxis_transform(), clip_on=False, zorder=5)
             at, value, low, high = (curve[column].astype(float) for column in ("x", "value", "ci_low", "ci_high"))
-            axes.plot(at, value.where(drawn), color=shades[n], marker=look(curve["estimator"].iloc[0]).marker)
+            axes.plot(at, value.where(drawn), **lines[n])
             axes.fill_between(at, low, high, where=drawn, color=shades[n], alpha=0.25, linewidth=0)
         stars(axes, part, {row["series"]: shades[row["num_samples"]] for row in part.to_dict("records")})
         axes.set_title(f"({letter}) {escape.figure(str(name))}", loc="left")
         axes.set_xlabel("temperature τ")
     for axes in canvas.leftmost(panels):
         axes.set_ylabel(curves.NAMES["mse"])
-    handles: list[tuple[Any, str]] = [(Line2D([], [], color=shades[n]), f"N = {n}") for n in sizes]
-    curves.below(figure, [*handles, *curves.meanings(data, [STAR])])
+    handles: list[tuple[Any, str]] = [(Line2D([], [], **lines[n]), f"N = {n}") for n in sizes]
+    legend.below(figure, [*handles, *legend.meanings(data, in_legend(data))])
     return figure
 
 
@@ -113,6 +117,18 @@ def stars(axes: Axes, data: pd.DataFrame, colours: dict[str, Any] | None = None)
 
 
 def star(axes: Axes, x: float, y: float, row: dict[str, Any], colour: Any = None) -> None:
-    """For the best setting of a curve, wherever that is drawn."""
-    edge: dict[str, Any] = {"markeredgecolor": "black", "markeredgewidth": 0.6 * styles.scale(), "zorder": 5}
-    axes.plot(x, y, "*", markersize=10 * styles.scale(), color=colour or look(row["estimator"], row["rank"]).colour, **edge)
+    """For the best setting of a curve, wherever that is drawn; hollow at the end of the grid, beyond which a better one may lie."""
+    colour = colour or look(row["estimator"], row["rank"]).colour
+    axes.plot(x, y, zorder=5, **_star(colour, row["at_end"]))
+
+
+def _star(colour: Any, hollow: bool) -> dict[str, Any]:
+    size: dict[str, Any] = {"markersize": 10 * styles.scale(), "markeredgewidth": (1.2 if hollow else 0.6) * styles.scale()}
+    fill = {"color": "white", "markeredgecolor": colour} if hollow else {"color": colour, "markeredgecolor": "black"}
+    return size | fill | {"marker": "*", "linestyle": "none"}
+
+
+def in_legend(data: pd.DataFrame) -> list[tuple[Any, str]]:
+    """Those stars that there are."""
+    words = {False: "least mean squared error", True: "least, at the grid's end"}
+    return [(Line2D([], [], **_star(GREY, hollow)), words[hollow]) for hollow in sorted(set(least(data)["at_end"]))]

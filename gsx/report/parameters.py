@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gsx.report import canvas, curves, escape, notes, remarks, styles, sweeps
+from gsx.report import canvas, curve_caption, curve_panel, curves, escape, legend, notes, remarks, styles, sweeps
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
-from gsx.report.crossing import bend, between, logarithmic
+from gsx.report.crossing import between, logarithmic
 from gsx.report.families import Family, families
 
 #: Rows and columns of panels.
@@ -52,12 +52,12 @@ def _plot(model: str, key: str, alike: list[Family]) -> Iterator[Plot]:
         return
     axis, everything = alike[0].axis, [cell for family in alike for cell in family.everything]
     panels = [(_place_of(*key), part) for key, part in data.groupby(["parameter", "family"], sort=False)]
-    marks = f"{curves.THIN_NOTE} " if curves.thin(data[data["kind"] == "point"]) else ""
+    marks = f"{curve_caption.THIN_NOTE} " if curves.thin(data[data["kind"] == "point"]) else ""
     marks += "Hollow markers on the axis: zero but for rounding. " if (data["kind"] == "zero").any() else ""
-    marks += f"{curves.MISSING_NOTE} " if (data["kind"] == "missing").any() else ""
+    marks += f"{curve_caption.MISSING_NOTE} " if (data["kind"] == "missing").any() else ""
     caption = (
         f"Variance of the gradient in each parameter of {model} against {axis}. {changes(data, axis)}{notes.extent(drawn)} "
-        f"{notes.interval(drawn, ['variance'])} {marks}{curves.coinciding(panels)}{notes.missing(everything)}"
+        f"{notes.interval(drawn, ['variance'])} {marks}{curve_caption.coinciding(panels)}{notes.missing(everything)}"
     )
     draw_it = functools.partial(draw, x_label=axis)
     yield Plot(
@@ -83,12 +83,11 @@ def frame(points: curves.Points, parameter: str) -> pd.DataFrame:
 
 
 def crossings(data: pd.DataFrame) -> list[dict[str, Any]]:
-    """Where the curve of least variance changes, from the last setting at which one is the least beyond error to the first at which another
-    is: between the two settings around the change of sign, by straight lines of the logarithms."""
+    """Where the curve of least variance changes: between the last setting at which one is the least beyond error and the first at which
+    another is."""
     values = {(name, x): row for (name, x), row in data.set_index(["series", "x"])[["value", "ci_low", "ci_high", "kind"]].iterrows()}
     grid = sorted({x for _, x in values})
     least = [(x, name) for x in grid if (name := _least({s: row for (s, at), row in values.items() if at == x}))]
-    log_x = logarithmic(grid)
     found = []
     for (low, before), (high, after) in itertools.pairwise(least):
         if before == after:
@@ -100,19 +99,11 @@ def crossings(data: pd.DataFrame) -> list[dict[str, Any]]:
             continue
         a, b = around[0]
         start, end = ((gap[x], _half(values[before, x], values[after, x])) for x in (a, b))
-        missed = bend(gap, a, b, log_x)
-        crossed = between(a, b, start, end, log_x, missed or 0.0)
-        far = b / a > 2 if log_x else b - a > (grid[-1] - grid[0]) / 4
-        located = missed is not None and not far and crossed.high - crossed.low <= (b - a) / 2
+        crossed = between(a, b, start, end, logarithmic(grid))
         one, other = (math.log(values[before, x]["value"]) for x in (a, b))
         height = math.exp((1 - crossed.share) * one + crossed.share * other)
-        # Close by a sign may be chance: named are the nearest settings at which it is not.
-        sure = [x for x in gap if abs(gap[x]) > _half(values[before, x], values[after, x])]
-        a, b = max((x for x in sure if x <= a), default=low), min((x for x in sure if x >= b), default=high)
-        ends = (crossed.low, crossed.high) if located else (a, b)
         found.append({"series": f"{before} / {after}", "estimator": "", "rank": 0, "x": crossed.at, "statistic": "crossing", "tuned": False,
-                      "value": height, "kind": "crossing", "located": located, "x_low": ends[0], "x_high": ends[1],
-                      "grid_low": a, "grid_high": b})  # fmt: skip
+                      "value": height, "kind": "crossing", "x_low": crossed.low, "x_high": crossed.high})  # fmt: skip
     return found
 
 
@@ -139,21 +130,14 @@ def changes(data: pd.DataFrame, axis: str, of: dict[str, str] | None = None) -> 
     for row in data[data["kind"] == "crossing"].to_dict("records"):
         row |= of or {}
         where = _place_of(row["parameter"], row.get("family"))
-        grid = f"between {row['grid_low']:g} and {row['grid_high']:g}"
-        place = f"at {axis} = {_place(row)}, {grid}" if row["located"] else grid
-        found.append(f"{row['series'].replace(' / ', ' to ')} {place} ({where})")
+        found.append(f"{row['series'].replace(' / ', ' to ')} at {axis} = {_place(row)} ({where})")
     if not found:
         return ""
-    located = data.loc[data["kind"] == "crossing", "located"].astype(bool)
-    told = f"Dotted: where the estimator of least variance changes, {'; '.join(found)}. "
-    if located.any():
-        told += (
-            "± is the 95 % interval that the errors of the two curves give, and what a straight line between the two settings may miss, by "
-            "the bend that their neighbours show. "
-        )
-    if not located.all():
-        told += "Where the two lie far apart, or that is more than half of the way between them, no place is told. "
-    return told
+    return (
+        f"Dotted: where the estimator of least variance changes, {'; '.join(found)}, by straight lines of the logarithms between the two "
+        "settings around it. How the curves bend there is not known: the interval in brackets reaches from the one setting to the other, "
+        "and beyond where the errors of the curves do. "
+    )
 
 
 def _place_of(parameter: str, family: str | None) -> str:
@@ -162,12 +146,9 @@ def _place_of(parameter: str, family: str | None) -> str:
 
 
 def _place(row: dict[str, Any]) -> str:
-    """A crossing, rounded to where its error begins."""
-    half = (row["x_high"] - row["x_low"]) / 2
-    if half <= 0:
-        return f"{row['x']:.3g}"
-    digits = max(0, -math.floor(math.log10(float(f"{half:.0e}"))))
-    return f"{row['x']:.{digits}f} ± {half:.{digits}f}"
+    """A crossing with its interval, both to two digits of half of that."""
+    digits = max(0, 1 - math.floor(math.log10((row["x_high"] - row["x_low"]) / 2)))
+    return f"{row['x']:.{digits}f} [{row['x_low']:.{digits}f}, {row['x_high']:.{digits}f}]"
 
 
 def draw(data: pd.DataFrame, x_label: str) -> Figure:
@@ -175,12 +156,11 @@ def draw(data: pd.DataFrame, x_label: str) -> Figure:
     cells = [(parameter, family) for parameter in rows for family in columns]
     shown = data[data["kind"] != "crossing"]
     crowded = curves.crowded(shown)
-    figure, panels = canvas.panels(
-        len(cells), least=3.2 if crowded else 2.0, most=min(len(columns), 2) if crowded else len(columns), height=2.0
-    )
+    across = len(columns) if len(columns) > 1 else len(rows)
+    figure, panels = canvas.panels(len(cells), least=3.2 if crowded else 2.0, most=min(across, 2) if crowded else across, height=2.0)
     for place, (axes, (parameter, family)) in enumerate(zip(panels, cells, strict=True)):
         part = shown[(shown["parameter"] == parameter) & (shown["family"] == family)]
-        curves.panel(axes, part, sweeps.x_axis(axes, part["x"], x_label))
+        curve_panel.draw(axes, part, sweeps.x_axis(axes, part["x"], x_label))
         marked = data[(data["kind"] == "crossing") & (data["parameter"] == parameter) & (data["family"] == family)]
         mark(axes, marked, x_label)
         letter = "abcdefghijkl"[place]
@@ -188,31 +168,23 @@ def draw(data: pd.DataFrame, x_label: str) -> Figure:
         axes.set_title(f"({letter}) {symbol}" + (f", {escape.figure(family, 24)}" if family else ""), loc="left")
     for axes in canvas.leftmost(panels):
         axes.set_ylabel("variance")
-    curves.legend(figure, shown, [dotted()] if (data["kind"] == "crossing").any() else [])
+    legend.of_curves(figure, shown, [dotted()] if (data["kind"] == "crossing").any() else [])
     return figure
 
 
 def dotted() -> tuple[Line2D, str]:
     """For a legend."""
-    return Line2D([], [], color=GREY, linestyle=":", linewidth=styles.scale()), "where the least changes, ± error"
+    return Line2D([], [], color=GREY, linestyle=":", linewidth=styles.scale()), "crossing and its interval"
 
 
 def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
-    """A dotted line down from each crossing and a bar for its error; where no place is known, the bar between the two settings."""
-    for row in crossed.to_dict("records"):
-        bar: dict[str, Any] = {"color": "black", "linewidth": 1.6 * styles.scale(), "zorder": 6}
-        axes.hlines(row["value"], row["x_low"], row["x_high"], **bar)
-        dotted: dict[str, Any] = {"color": GREY, "linestyle": ":", "linewidth": styles.scale(), "zorder": 4}
-        if row["located"]:
-            axes.vlines(row["x"], axes.get_ylim()[0], row["value"], **dotted)
-            tick: dict[str, Any] = {"marker": "|", "markersize": 9 * styles.scale(), "markeredgewidth": 1.6 * styles.scale()}
-            axes.plot([row["x"]], [row["value"]], color="black", zorder=6, **tick)
-        else:
-            axes.vlines([row["x_low"], row["x_high"]], axes.get_ylim()[0], row["value"], **dotted)
-    name = escape.figure(x_label, 12)
-    lines = [
-        f"{name}* = {_place(row)}" if row["located"] else f"{row['grid_low']:g} < {name}* < {row['grid_high']:g}"
-        for row in crossed.to_dict("records")
-    ]
-    if lines:
-        remarks.in_a_corner(axes, [line.replace("-", "−") for line in lines])
+    """A dotted line down from each crossing, and a bar for its interval."""
+    rows = crossed.to_dict("records")
+    for row in rows:
+        axes.hlines(row["value"], row["x_low"], row["x_high"], color="black", linewidth=1.6 * styles.scale(), zorder=6)
+        axes.vlines(row["x"], axes.get_ylim()[0], row["value"], color=GREY, linestyle=":", linewidth=styles.scale(), zorder=4)
+        tick: dict[str, Any] = {"marker": "|", "markersize": 9 * styles.scale(), "markeredgewidth": 1.6 * styles.scale()}
+        axes.plot([row["x"]], [row["value"]], color="black", zorder=6, **tick)
+    if rows:
+        name = escape.figure(x_label, 12)
+        remarks.in_a_corner(axes, [f"{name}* = {_place(row)}".replace("-", "−") for row in rows])

@@ -103,11 +103,7 @@ def _argmin(grid: Grid, key: str) -> Estimate:
 
 
 def _crossing(a: Grid, b: Grid, number: Crossing, exactly: bool) -> Estimate:
-    """Where the first statistic passes the second: on a straight line of the log ratio, with an interval that needs no such line.
-
-    It reaches over the gap between the two settings, and over the propagated error of the two log ratios where that reaches further. Of
-    curves that are known exactly it is the root of `root.between`.
-    """
+    """Where the first statistic passes the second, by `crossing.between`; of curves that are known exactly the root of `root.between`."""
     gaps = {}
     for x in (x for x in a if x in b):
         if not (a[x].value > 0 and b[x].value > 0):
@@ -128,5 +124,4 @@ def _crossing(a: Grid, b: Grid, number: Crossing, exactly: bool) -> Estimate:
             raise Absent("inconclusive", f"two settings of {number.key} do not say how the curves bend")
         return Estimate(crossed, x > 0, grid=(x, y))
     found = between(x, y, gaps[x], gaps[y], log)
-    low, high = min(found.low, x), max(found.high, y)
-    return Estimate(Interval(found.at, None, (low, high)), low > 0, grid=found.grid)
+    return Estimate(Interval(found.at, None, (found.low, found.high)), found.low > 0, grid=found.grid)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.text import Annotation
 
 from gsx.report import styles
 
@@ -29,14 +30,15 @@ def in_a_corner(axes: Axes, lines: Sequence[str]) -> None:
 
 
 def beside(axes: Axes, at: tuple[float, float], text: str, colour: str) -> None:
-    """Beside a point of the data; after all curves are drawn."""
+    """Beside a point of the data, best at its right; after all curves are drawn."""
     width, height = _size(axes, text)
     px, py = (axes.transData + axes.transAxes.inverted()).transform(at)
     gap = 0.5 * height
-    centres = [(px + x * (gap + width / 2), py + y * (gap + height / 2)) for x in (1, -1) for y in (1, 0, -1)]
+    sides = [*itertools.product((1, -1), (0, 1, -1)), (0, 1), (0, -1)]
+    centres = [(px + x * (gap + width / 2), py + y * (gap + height / 2)) for x, y in sides]
     boxes = [(x - width / 2, y - height / 2, x + width / 2, y + height / 2) for x, y in centres]
     left, bottom, right, top = _emptiest(_drawn(axes, bars=True), boxes)
-    x, side = (left, "left") if left > px else (right, "right")
+    x, side = (left, "left") if left > px else (right, "right") if right < px else (px, "center")
     style: dict[str, Any] = {"ha": side, "va": "center", "transform": axes.transAxes, "color": colour, "zorder": 6}
     axes.text(x, (bottom + top) / 2, text, fontsize=styles.small(), **style)
 
@@ -59,11 +61,13 @@ def _emptiest(points: np.ndarray, boxes: Sequence[Box]) -> Box:
 
 
 def _drawn(axes: Axes, bars: bool) -> np.ndarray:
-    """Points along the curves, in the coordinates of the panel, close enough to see what passes through; with ``bars`` along those too."""
+    """Points along the curves, in the coordinates of the panel, close enough to see what passes through; with ``bars`` along those and
+    along arrows too."""
     paths = [np.column_stack(line.get_data()) for line in axes.get_lines() if line.get_transform() == axes.transData]
     if bars:
         paths += [np.asarray(path) for of in axes.collections if isinstance(of, LineCollection) for path in of.get_segments()]
     inside = axes.transData + axes.transAxes.inverted()
+    paths += [_arrow(axes, note) for note in axes.texts if isinstance(note, Annotation)] if bars else []
     found = [np.zeros((0, 2))]
     for path in paths:
         at = inside.transform(np.asarray(path, dtype=float))
@@ -72,3 +76,10 @@ def _drawn(axes: Axes, bars: bool) -> np.ndarray:
             steps = np.linspace(0, len(at) - 1, 1 if len(at) == 1 else 24 * len(at))
             found.append(np.column_stack([np.interp(steps, range(len(at)), at[:, i]) for i in (0, 1)]))
     return np.concatenate(found)
+
+
+def _arrow(axes: Axes, note: Annotation) -> np.ndarray:
+    """Its two ends, in the data."""
+    start = axes.transData.transform(note.xy)
+    end = start + np.asarray(note.xyann) * axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
+    return np.asarray(axes.transData.inverted().transform([start, end]))

@@ -17,9 +17,9 @@ from gsx.report.study import Study, studies
 from gsx.report.table import Table
 from gsx.report.tables import columns
 
-HEADINGS = ("experiment", "finding", "origin", "claimed", "measured [95 % interval]", "exact", "verdict")
+HEADINGS = ("experiment", "finding", "origin", "published or expected", "measured [95 % interval]", "exact", "verdict")
 #: Columns of text that sort by a number.
-SORTED_BY = {"claimed": "claimed_low", "measured [95 % interval]": "measured", "exact": "exact"}
+SORTED_BY = {"published or expected": "claimed_low", "measured [95 % interval]": "measured", "exact": "exact"}
 TITLE = "Scoreboard: published findings, and expectations of our own"
 #: What there is of each origin.
 COUNTED = {"published": "{} published finding{}", "ours": "{} expectation{} of our own", "": "{} number{} held against nothing"}

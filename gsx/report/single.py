@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gsx.report import bias, canvas, curves, escape, notes, styles
+from gsx.report import bias, canvas, escape, legend, notes, styles, verdicts
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
 from gsx.report.looks import look
@@ -23,13 +23,13 @@ def plots(group: Group) -> Iterator[Plot]:
     result, table = result_of(cell), bias.coordinates(cell)
     if table is None or table[["mean", "z"]].dropna().empty:
         return
-    data = table.assign(label=cell.label, estimator=result.estimator, verdict=result.verdict.status, run=cell.name)
+    data = table.assign(label=cell.label, estimator=result.estimator, verdict=verdicts.word(result), run=cell.name)
     reference = result.reference.get("kind") or "none"
     caption = (
         f"Mean gradient of {cell.label} on {group.label} and the reference ({str(reference).replace('_', ' ')}), "
         f"and their difference in units of its standard error, z. "
         f"Error bars are 95 % (1.96 standard errors of the mean over {result.num_replicates} replicates). "
-        f"{notes.extent([result])} "
+        f"{verdicts.told([result])}{notes.extent([result])} "
         + (
             f"The table holds {len(table)} of {table['of'].iloc[0]} coordinates, those of largest |z|. "
             if len(table) < table["of"].iloc[0]
@@ -50,15 +50,15 @@ def draw(data: pd.DataFrame) -> Figure:
         _against(left, data, style.colour)
     left.set_title("(a) mean and reference", loc="left")
     bias.panel(right, data.dropna(subset=["z"]))
-    right.set_title(f"(b) bias: {data['verdict'].iloc[0].replace('_', '-')}", loc="left")
+    right.set_title(f"(b) bias: {data['verdict'].iloc[0]}", loc="left")
     mean = Line2D([], [], color=style.colour, marker="o", markersize=4 * styles.scale())
     reference = Line2D(
         [], [], color="black", marker="_" if len(data) <= MOST_SIDE_BY_SIDE else None, markersize=9 * styles.scale(), linestyle="none"
     )
     known = Line2D([], [], color=GREY, linewidth=0.8 * styles.scale())
     second = (reference, "reference") if len(data) <= MOST_SIDE_BY_SIDE else (known, "mean = reference")
-    entries = [(mean, "mean, 95 % interval"), second, *bias.legend_entries()]
-    curves.below(figure, entries)
+    entries = [(mean, "mean, 95 % interval"), second, *bias.legend_entries(data)]
+    legend.below(figure, entries)
     return figure
 
 

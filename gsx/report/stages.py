@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gsx.records import canonical_json
-from gsx.report import canvas, curves, ends, escape, labels, notes, styles
+from gsx.report import canvas, curve_caption, curve_panel, curves, ends, escape, labels, legend, notes, styles
 from gsx.report.canvas import Plot
 from gsx.report.collect import Group, result_of
 from gsx.report.looks import look
@@ -74,7 +74,7 @@ def _plot(of: Stages, points: curves.Points, titles: list[str], place: int, part
         f"Variance and mean squared error of the gradient estimators on {of[0].label}: {then}{part}. Lines join what one "
         "estimator has at either. Behind each name its ranks there, 1 for the least; between intervals that overlap a rank is chance. "
         + ("Biased: by the verdict, at one of them at least. " if (data["verdict"] == "biased").any() else "")
-        + f"{notes.extent(drawn)} {notes.interval(drawn, PANELS)} {curves.marks(data)}"
+        + f"{notes.extent(drawn)} {notes.interval(drawn, PANELS)} {curve_caption.marks(data)}"
         + notes.missing([cell for group in of for cell in group.everything])
     )
     suffix = f"-{place}" if place > 1 else ""
@@ -87,12 +87,12 @@ def draw(data: pd.DataFrame, titles: Sequence[str]) -> Figure:
     last = len(titles) - 1
     for axes, statistic, letter in zip(panels, PANELS, "ab", strict=True):
         part = data[data["statistic"] == statistic]
-        curves.panel(axes, part, (-0.12, last + 0.12), named=False)
+        curve_panel.draw(axes, part, (-0.12, last + 0.12), at_ends=False)
         axes.set_xticks(range(len(titles)), titles)
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}", loc="left")
         axes.grid(axis="x", color="#dddddd", linewidth=0.5 * styles.scale())
         ends.name_ends(axes, _ends(part, last))
-    curves.below(figure, curves.meanings(data))
+    legend.below(figure, legend.meanings(data))
     return figure
 
 

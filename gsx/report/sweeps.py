@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import string
 from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
@@ -11,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gsx.report import axis, canvas, curves, escape, labels, notes, styles
+from gsx.report import axis, canvas, curve_caption, curve_panel, curves, escape, labels, legend, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.crossing import logarithmic
 from gsx.report.curves import Points
 from gsx.report.families import Family, families
+from gsx.report.verdicts import NOT_FOUND
 
 
 def over_samples(group: Group) -> Iterator[Plot]:
@@ -27,14 +27,20 @@ def over_samples(group: Group) -> Iterator[Plot]:
     lead = f"against its number of samples N on {group.label}; dashed grey is 1/N, the line of an average of independent samples."
     title = f"Variance and bias² against N: {group.label}"
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
-    yield from _paged(points, f"samples-{group.slug}", title, lead, group.everything, _frame, draw, axis="N")
+    told = functools.partial(_told, axis="N")
+    yield from paged(points, f"samples-{group.slug}", title, lead, group.everything, _frame, draw, told)
 
 
 def over_settings(groups: Sequence[Group]) -> Iterator[Plot]:
-    """Variance and bias² against each number of a model that takes three or more values while its other settings stay."""
+    """Variance and bias² side by side against each number of a model that takes three or more values while its other settings stay."""
     for family in families(groups):
-        samples = sorted({result_of(cell).num_samples for _, cell in family.cells})
-        yield from _by_samples(family) if len(samples) > 1 else _sweep(family)
+        if not at_several(family):
+            yield from _sweep(family)
+
+
+def at_several(family: Family) -> bool:
+    """Whether it was measured at several N, each of which has a panel of its own in `by_samples`."""
+    return len({result_of(cell).num_samples for _, cell in family.cells}) > 1
 
 
 def points(family: Family, num_samples: int | None = None) -> Points:
@@ -47,40 +53,21 @@ def points(family: Family, num_samples: int | None = None) -> Points:
 
 
 def _sweep(family: Family) -> Iterator[Plot]:
-    """At one N: variance and bias² side by side."""
     lead = f"against {family.axis} of {family.name}."
     title = f"Variance and bias² against {family.axis}: {family.name}"
     draw = functools.partial(_draw, x_label=family.axis, guide=False)
-    yield from _paged(points(family), f"sweep-{family.slug}", title, lead, family.everything, _frame, draw, axis=family.axis)
-
-
-def _by_samples(family: Family) -> Iterator[Plot]:
-    """At several N: a panel for each, of the variance, and of bias² where an estimator is biased."""
-    everything = [point for n in sorted({result_of(cell).num_samples for _, cell in family.cells}) for point in points(family, n)]
-    biased = any(result_of(cell).verdict.status == "biased" for _, _, cell in everything)
-    for statistic in ("variance", "bias_sq") if biased else ("variance",):
-        what = curves.NAMES[statistic]
-        lead = f"against {family.axis} of {family.name}, a panel for each number of samples N."
-        slug = f"sweep-{family.slug}" + ("" if statistic == "variance" else "-bias")
-        draw = functools.partial(_draw_by_samples, x_label=family.axis)
-        frame = functools.partial(_frame_by_samples, statistic=statistic)
-        title = f"{what.capitalize()} against {family.axis}: {family.name}"
-        yield from _paged(everything, slug, title, lead, family.everything, frame, draw)
+    told = functools.partial(_told, axis=family.axis)
+    yield from paged(points(family), f"sweep-{family.slug}", title, lead, family.everything, _frame, draw, told)
 
 
 def _frame(points: Points) -> pd.DataFrame:
-    """Variance, and bias² of the series that are not unbiased by every verdict: of the others an axis of upper limits says no more."""
+    """Variance, and bias² unless every verdict on a series is that none was found: an axis of upper limits says no more."""
     data = curves.frame(points)
-    open_ = data.loc[~data["verdict"].isin(["unbiased", "deterministic"]) & (data["kind"] != "missing"), "series"]
+    open_ = data.loc[~data["verdict"].isin(["unbiased", NOT_FOUND, "deterministic"]) & (data["kind"] != "missing"), "series"]
     return data[(data["statistic"] == "variance") | ((data["statistic"] == "bias_sq") & data["series"].isin(open_))].reset_index(drop=True)
 
 
-def _frame_by_samples(points: Points, statistic: str) -> pd.DataFrame:
-    data = curves.frame(points)
-    return data[data["statistic"] == statistic].reset_index(drop=True)
-
-
-def _paged(
+def paged(
     points: Points,
     slug: str,
     title: str,
@@ -88,24 +75,27 @@ def _paged(
     cells: Sequence[Cell],
     frame: Callable[[Points], pd.DataFrame],
     draw: Callable[[pd.DataFrame], Figure],
-    axis: str | None = None,
+    told: Callable[[pd.DataFrame], str],
 ) -> Iterator[Plot]:
-    """The figures of these points, if there are any; ``cells`` are all that might have been in them. Without an ``axis`` there is a panel
-    for each N."""
+    """The figures of these points, if there are any; ``cells`` are all that might have been in them, and ``told`` says of the data what
+    is said of no other kind of figure."""
     absent = notes.missing(cells)
     for place, of, page in curves.numbered(points):
         results = [result_of(cell) for _, _, cell in page]
         data = frame(page)
         statistics = set(data["statistic"])
-        first = data[data["statistic"] == max(statistics)]  # the variance, where it is there
-        panels = ((f"N = {n}", part) for n, part in first.groupby("num_samples")) if axis is None else [("", first)]
         subject = " and ".join({"variance": "variance", "bias_sq": "squared bias"}[name] for name in sorted(statistics, reverse=True))
-        told = _left_out(data) + curves.shorter(first, axis) if axis is not None else ""
         caption = (
             f"{subject.capitalize()} of one gradient estimate {lead[:-1]}{of}. {notes.extent(results)} "
-            f"{notes.interval(results, statistics)} {curves.marks(data)}{told}{curves.coinciding(panels)}{absent}"
+            f"{notes.interval(results, statistics)} {curve_caption.marks(data)}{told(data)}{absent}"
         )
         yield Plot(slug if place == 1 else f"{slug}-{place}", title + of, data, caption, draw)
+
+
+def _told(data: pd.DataFrame, axis: str) -> str:
+    """Whose bias is not drawn, and which curves of the variance end early or lie on each other."""
+    first = data[data["statistic"] == "variance"]
+    return _left_out(data) + curve_caption.shorter(first, axis) + curve_caption.coinciding([("", first)])
 
 
 def _left_out(data: pd.DataFrame) -> str:
@@ -113,8 +103,8 @@ def _left_out(data: pd.DataFrame) -> str:
     biased = set(data.loc[data["statistic"] == "bias_sq", "series"])
     others = [name for name in dict.fromkeys(data["series"]) if name not in biased]
     if not biased:
-        return "Bias is not drawn: by the verdict on it all are unbiased. "
-    return f"Not in (b), for being unbiased by the verdict: {notes.listed(others)}. " if others else ""
+        return "Bias is not drawn: none was found. "
+    return f"Not in (b), because no bias was found: {notes.listed(others)}. " if others else ""
 
 
 def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
@@ -124,25 +114,13 @@ def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
     figure, panels = canvas.panels(len(statistics), least=3.2 if crowded else 2.4, below=below)
     for axes, statistic, letter in zip(panels, statistics, "ab", strict=False):
         part = data[data["statistic"] == statistic]
-        curves.panel(axes, part, x_axis(axes, data["x"], x_label))
+        curve_panel.draw(axes, part, x_axis(axes, data["x"], x_label))
         axes.set_title(f"({letter}) {curves.NAMES[statistic]}" if not alone else "", loc="left")
         axes.set_ylabel(curves.NAMES[statistic] if alone else "")
         if guide and statistic == "variance":
             _guides(axes, part[part["kind"] == "point"])
     extra = [(Line2D([], [], color=GREY, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale()), "1/N")] if guide else []
-    curves.legend(figure, data, extra)
-    return figure
-
-
-def _draw_by_samples(data: pd.DataFrame, x_label: str) -> Figure:
-    parts = [(n, part) for n, part in data.groupby("num_samples", sort=True)]
-    crowded = curves.crowded(data)
-    figure, panels = canvas.panels(len(parts), least=3.2 if crowded else 2.1, most=2 if crowded else 3, height=2.0)
-    for axes, (n, part), letter in zip(panels, parts, string.ascii_lowercase, strict=False):
-        curves.panel(axes, part, x_axis(axes, data["x"], x_label))
-        axes.set_title(f"({letter}) N = {n}", loc="left")
-        axes.set_ylabel(curves.NAMES[part["statistic"].iloc[0]])
-    curves.legend(figure, data)
+    legend.of_curves(figure, data, extra)
     return figure
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from gsx.records import STATISTICS, Interval
-from gsx.report import escape, notes, rounding
+from gsx.report import escape, notes, rounding, verdicts
 from gsx.report.collect import Cell, Group
 
 #: The statistics that are printed, and their headings; the CSV has all.
@@ -91,9 +91,7 @@ def _printed(model: str, cell: Cell, text: Callable[[str], str], number: Callabl
             *[""] * (len(PRINTED) + len(COSTS)),
             text("; ".join(remarks)),
         ]
-    verdict = (
-        result.verdict.status.replace("_", "-") if cell.state == "complete" else f"{cell.state}, {result.verdict.status.replace('_', '-')}"
-    )
+    verdict = verdicts.word(result) if cell.state == "complete" else f"{cell.state}, {verdicts.word(result)}"
     numbers = [number(i.value, i.se) if (i := result.summary.get(name)) else number(None) for name in PRINTED]
     counts = [str(int(result.cost.evaluations)), str(int(result.cost.gradient_evaluations)), number(result.cost.time_ratio)]
     head = [text(model), text(cell.label), str(result.num_samples), str(result.num_replicates), text(verdict)]
@@ -107,7 +105,7 @@ def footnotes(cells: Iterable[Cell]) -> list[str]:
     cells = list(cells)
     standard = "1.234(5)e-3 is 0.001234 with a standard error of 0.000005; – means that the number does not exist."
     results = [cell.result for cell in cells if cell.result is not None]
-    return [standard, notes.interval(results), notes.DEFINITIONS, *notes.explanations(cells)]
+    return [standard, notes.interval(results), notes.DEFINITIONS, *verdicts.explained(results), *notes.explanations(cells)]
 
 
 def markdown(table: Sequence[tuple[str, Cell]]) -> str:

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from gsx.report import axis, canvas, curves, ends, escape, styles
+from gsx.report import axis, canvas, curves, ends, escape, legend, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.looks import ORDER, look
 from gsx.report.seeds import summary
@@ -126,13 +126,18 @@ def draw(data: pd.DataFrame, interval: str) -> Figure:
         _panel(axes, part, looks, crowded)
         axes.set_title(f"({letter}) {part['title'].iloc[0]}" if len(parts) > 1 else part["title"].iloc[0], loc="left")
     if entries:
-        curves.below(figure, entries)
+        legend.below(figure, entries)
     return figure
 
 
 def _unit(panel: pd.DataFrame) -> str:
     unit = UNITS.get(panel["metric"].iloc[0], "")
     return "objective" if unit == "loss" and "maximised" in panel["title"].iloc[0] else unit
+
+
+def _round(most: int) -> MaxNLocator:
+    """Ticks at round numbers."""
+    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
 
 
 def _plain(estimator: str) -> str:
@@ -146,7 +151,8 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
     axes.set_ylabel(_unit(data))
     last = int(data["step"].max()) or 1
     axes.set_xlim(-0.02 * last, 1.02 * last)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    across = axes.get_subplotspec().get_gridspec().ncols  # type: ignore[union-attr]
+    axes.xaxis.set_major_locator(_round(5 if styles.width() / styles.scale() / across > 3 else 4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", "\u202f")))
     seen = view(data)
     if seen is None:
@@ -159,7 +165,7 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
         axis.log_axis(axes, "y", seen.low, seen.high)
     else:
         axes.set_ylim(seen.low, seen.high)
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(_round(6))
         axes.ticklabel_format(axis="y", useOffset=False)
     named = []
     for name, part in data.groupby("series", sort=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from gsx.report import curves, notes
+from gsx.report import curve_caption, notes
 from gsx.report.seeds import LOGARITHMIC
 from gsx.report.trainings import Trajectory
 from gsx.report.view import CLOSE, alike, view
@@ -28,7 +28,7 @@ def caption(lead: str, data: pd.DataFrame, of: Sequence[Trajectory], samples: Ma
         *_alike(data),
     ]
     if (data["kind"] == "zero").any():
-        said.append(curves.ZERO_NOTE)
+        said.append(curve_caption.ZERO_NOTE)
     unfinished = [f"{t.label} ({t.status})" for t in of if t.status != "complete"]
     if unfinished:
         said.append(f"Not finished: {', '.join(unfinished)}.")
@@ -39,7 +39,7 @@ def interval(data: pd.DataFrame) -> str:
     """What is shaded, for the legend."""
     shaded = data[data["ci_low"].notna()]
     several = sorted({int(n) for n in shaded["seeds"] if n > 1})
-    told = [f"95 % interval over {_span(several)} seeds"] if several else []
+    told = [f"95 % interval over {_either(several)} seeds"] if several else []
     told += ["95 % interval of the measurement"] if (shaded["seeds"] == 1).any() else []
     return " or ".join(told)
 
@@ -98,7 +98,7 @@ def _cosine(of: Sequence[Trajectory]) -> Iterator[str]:
     errors = cosines["se"].dropna()
     if (cosines["value"] == 1).any() and len(errors):
         yield (
-            "Values that come out above 1 are set to 1, so unbiased estimators lie below 1 by about their error: "
+            "What comes out above 1 is set to 1, in each seed before their mean, so unbiased estimators lie below 1 by about their error: "
             f"single values have standard errors of {errors.min():.2g} to {errors.max():.2g}."
         )
 
@@ -111,7 +111,7 @@ def _lines(data: pd.DataFrame) -> Iterator[str]:
         yield f"Lines are means over seeds{f' (of the logarithm for {notes.listed(logarithms)})' if logarithms else ''}."
     if len(several):
         cosine = ", and for a cosine at least the error of measurement" if (several["metric"] == "cosine").any() else ""
-        over = _span(sorted({int(n) for n in several["seeds"]}))
+        over = _either(sorted({int(n) for n in several["seeds"]}))
         noise = ", each measured with noise of its own" if set(several["metric"]) - {"exact_loss"} else ""
         yield f"Shaded are 95 % intervals of these means, Student t over {over} seeds{noise}{cosine}."
     if (data["kind"] == "seed").any():
@@ -151,3 +151,8 @@ def _alike(data: pd.DataFrame) -> Iterator[str]:
 
 def _span(values: Sequence[int]) -> str:
     return ", ".join(map(str, values)) if len(values) <= 8 else f"{values[0]} … {values[-1]}"
+
+
+def _either(counts: Sequence[int]) -> str:
+    """`3`, `2 or 5`, `2 to 8`."""
+    return (" or " if len(counts) == 2 else " to ").join(map(str, dict.fromkeys((counts[0], counts[-1]))))

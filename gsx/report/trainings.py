@@ -178,24 +178,17 @@ def _courses(found: list[Trajectory]) -> list[Course]:
 
 def _telling(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Of each the fewest settings that tell all of them apart, one after the other: that which parts most, and what is short to say."""
-    told = [{key: _short(value) for key, value in one.items()} for one in settings]
     kept: list[str] = []
 
     def parts(key: str) -> tuple[int, bool, int, int, str]:
         apart = len({canonical_json([one.get(name) for name in (*kept, key)]) for one in settings})
-        longest = max(len(canonical_json(one.get(key))) for one in told)
+        longest = max(len(labels.said(key, one.get(key))) for one in settings)
         room = key.partition(".")[0]
         return -apart, longest > _LONG, _ROOMS.index(room) if room in _ROOMS else len(_ROOMS), len(key), key
 
     while len({canonical_json([one.get(key) for key in kept]) for one in settings}) < len(settings):
         kept.append(min({key for one in settings for key in one} - set(kept), key=parts))
-    return [{key: one[key] for key in kept if key in one} for one in told]
-
-
-def _short(value: Any) -> Any:
-    """A list of many equal numbers by how many they are."""
-    many = isinstance(value, list) and len(value) > 3 and all(one == value[0] for one in value)
-    return f"{len(value)} times {canonical_json(value[0])}" if many else value
+    return [{key: one[key] for key in kept if key in one} for one in settings]
 
 
 def _labelled(found: list[Trajectory]) -> Iterator[Trajectory]:

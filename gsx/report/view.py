@@ -59,7 +59,7 @@ def view(panel: pd.DataFrame) -> View | None:
         least, most = _span(scaled[late], few[late])
         if high - low >= EARLY * (most - least):
             low, high = least, most
-    pad = max(math.log10(1.3), 0.03 * (high - low)) if log else 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    pad = max(math.log10(1.05), 0.06 * (high - low)) if log else 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     low, high = low - pad, high + pad
     inside = scaled["value"].between(low, high)
     cut = few & inside & ((scaled["ci_low"] < low) | (scaled["ci_high"] > high))

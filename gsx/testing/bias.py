@@ -29,7 +29,8 @@ from gsx.program import Program
 from gsx.reference import ReferenceSettings, reference_gradient
 from gsx.routes import materialising
 from gsx.surrogate import zero
-from gsx.testing.problems import PROBLEMS, GaussianStep, Problem
+from gsx.testing.problems import PROBLEMS, Problem
+from gsx.testing.problems.continuous import GaussianStep
 from gsx.testing.subject import CPU, NotApplicable, Subject, require
 from gsx.tune import warm_up
 

@@ -20,7 +20,8 @@ from gsx.estimators.base import Estimator
 from gsx.probe import probe, sites
 from gsx.program import Program
 from gsx.records import ConfigurationError
-from gsx.testing.problems import PROBLEMS, Table
+from gsx.testing.problems import PROBLEMS
+from gsx.testing.problems.table import Table
 from gsx.testing.subject import NotApplicable, Subject, require
 
 _OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {

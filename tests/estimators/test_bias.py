@@ -22,7 +22,8 @@ from gsx.process import one_thread_each
 from gsx.surrogate import zero
 from gsx.testing import CHECKS, NotApplicable, Subject
 from gsx.testing.bias import biased_where_it_says_so, look
-from gsx.testing.problems import PROBLEMS, GaussianPolynomial, GaussianStep
+from gsx.testing.problems import PROBLEMS
+from gsx.testing.problems.continuous import GaussianPolynomial, GaussianStep
 from gsx.testing.subject import Broken
 from tests.estimators.catalogue import SUBJECTS
 

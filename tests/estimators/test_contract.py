@@ -41,7 +41,8 @@ from gsx.routes.vmap import Loop
 from gsx.surrogate import zero
 from gsx.testing import CHECKS, NotApplicable, Subject
 from gsx.testing.examples import examples
-from gsx.testing.problems import BLACK_BOXES, PROBLEMS, BernoulliDirect
+from gsx.testing.problems import BLACK_BOXES, PROBLEMS
+from gsx.testing.problems.discrete import BernoulliDirect
 from gsx.tune import warm_up
 from tests.estimators.catalogue import NAMES, SUBJECTS, files, is_preset, settings_of, shipped_model
 

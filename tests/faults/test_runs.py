@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def test_a_plan_is_kept_of_a_sweep_that_has_something_left_to_do(empty: Path, in
     (plan,) = empty.rglob("sweep-*")
     stored = read_sweep(plan)
     assert stored is not None and {*stored.cells} == {path.parent.name for path in empty.glob("outputs/default/*/result.json")}
+    assert stored.configs == {path.parent.name: json.loads(path.read_text())["config"] for path in empty.glob("outputs/*/*/result.json")}
     plan.unlink()
     assert inside("run", *words, "-m", "model.target=0.4,0.5")[0] == 0 and list(empty.rglob("sweep-*")) == []  # complete already
 

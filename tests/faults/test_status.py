@@ -158,6 +158,15 @@ def test_a_plan_that_points_elsewhere_is_refused(cells: object, tmp_path: Path) 
         read_sweep(path)
 
 
+@pytest.mark.parametrize("configs", [{"toy-abababababab": 7}, {"toy-cdcdcdcdcdcd": {}}, 7])
+def test_configurations_that_are_none_are_refused(configs: object, tmp_path: Path) -> None:
+    cells = {"toy-abababababab": "ab" * 32}
+    path = tmp_path / f"sweep-{digest(cells)[:12]}.json"
+    path.write_bytes(sealed_json({"schema_version": 1, "command": "gsx", "cells": cells, "configs": configs}))
+    with pytest.raises(IntegrityError, match=r"config.*; the same sweep again writes it anew"):
+        read_sweep(path)
+
+
 def test_a_plan_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of another name, deep, or a link: damaged, in one line, and what is behind a link is not read."""
     whole = tmp_path / "whole"

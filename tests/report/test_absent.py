@@ -11,6 +11,7 @@ from gsx.records import Interval
 from gsx.report import comparison, families, frontier, parameters, styles, sweeps
 from gsx.report.collect import collect
 from gsx.report.looks import look
+from gsx.store import write_sweep
 from gsx.store.experiment import PlannedCell, PlannedStep, StoredExperiment, write_experiment
 from tests.report import factory
 
@@ -90,6 +91,22 @@ def test_a_series_with_a_coarser_plan_has_no_gaps(tmp_path: Path) -> None:
     (plot,) = sweeps.over_samples(group)
     assert not (plot.frame["kind"] == "missing").any()  # a curve of nothing is none
     assert plot.caption.count("rloo") == 1 and "Not shown: rloo N=2 (partial" in plot.caption
+
+
+def test_a_cell_of_a_plain_sweep_is_missing_likewise(tmp_path: Path) -> None:
+    """As long as the plan holds configurations: those of before do not, and their figures are as they were."""
+    made = {tau: factory.make(tmp_path, "concrete", settings={"temperature": tau}, bias=0.1 * tau) for tau in (0.1, 0.5, 1.0, 2.0)}
+    bodies = {folder: json.loads((folder / "result.json").read_text()) for folder in made.values()}
+    shutil.rmtree(made[0.5])
+    cells = [(folder, body["result_id"]) for folder, body in bodies.items()]
+    write_sweep(cells, "gsx run -m", {body["result_id"]: body["config"] for body in bodies.values()})
+    (group,) = collect([tmp_path])[0]
+    (plot,) = frontier.plots(group)
+    assert "Missing: concrete τ=0.5 on bernoulli_toy (of a sweep)." in plot.caption
+    assert list(plot.frame.loc[plot.frame["kind"] == "missing", "x"]) == [0.5] * 3
+    write_sweep(cells, "gsx run -m")
+    (group,) = collect([tmp_path])[0]
+    assert group.absent == () and "Missing" not in next(frontier.plots(group)).caption
 
 
 def test_a_damaged_plan_is_no_reason_not_to_draw(tmp_path: Path) -> None:

@@ -18,11 +18,14 @@ from gsx.report import (
     axis,
     bias,
     build,
+    by_samples,
     canvas,
     comparison,
+    curve_caption,
     curves,
     frontier,
     integrands,
+    legend,
     optimum,
     parameters,
     remarks,
@@ -33,7 +36,7 @@ from gsx.report import (
     training,
 )
 from gsx.report.collect import collect
-from gsx.report.crossing import bend, between
+from gsx.report.crossing import between
 from gsx.report.families import families
 from gsx.report.looks import FAMILY, LOOKS, Look, look
 from gsx.report.trained import Ends
@@ -175,7 +178,7 @@ def test_a_list_of_one_logit_is_a_probability(toys: Path) -> None:
 
 
 def test_zero_variance_stands_on_the_axis_and_the_curve_has_a_gap(toys: Path) -> None:
-    (plot,) = sweeps.over_settings(groups_of(toys))
+    (plot,) = by_samples.plots(groups_of(toys))
     zero = plot.frame[(plot.frame["estimator"] == "disarm") & (plot.frame["x"] == 0.5)]
     assert list(zero["kind"]) == ["zero"] * 2 and "zero" in plot.caption
     with styles.use("page"):
@@ -186,6 +189,21 @@ def test_zero_variance_stands_on_the_axis_and_the_curve_has_a_gap(toys: Path) ->
     assert [list(line.get_xdata()) for line in on_axis] == [[0.5]]
     curve = next(line for line in panel.get_lines() if line.get_color() == look("disarm").colour and len(line.get_xdata()) == 3)
     assert [math.isnan(y) for y in curve.get_ydata()] == [False, True, False]
+
+
+def test_panels_for_each_n_share_a_scale_and_tell_what_is_far_above(tmp_path: Path) -> None:
+    one = Layout(("logits",), ((1,),))
+    for logit, samples, (estimator, scale) in itertools.product((-1.0, 0.0, 1.0), (2, 8), (("rloo", 1.0), ("reinforce", 400.0))):
+        variance = 1e-5 * scale * (1 + abs(logit)) / samples
+        factory.make(tmp_path, estimator, samples=samples, variance=variance, model_settings={"logits": [logit]}, layout=one)
+    (plot,) = by_samples.plots(groups_of(tmp_path))
+    assert by_samples.far(plot.frame) == ["reinforce"] and "top of each panel with what they span: reinforce." in plot.caption
+    with styles.use("page"):
+        panels = plot.draw(plot.frame).axes
+    assert panels[0].get_ylim() == panels[1].get_ylim() and panels[0].get_ylim()[1] < 0.0005
+    assert [panel.texts[0].get_text() for panel in panels] == ["↑ reinforce, 2×10⁻³ to 4×10⁻³", "↑ reinforce, 5×10⁻⁴ to 10⁻³"]
+    near = plot.frame.assign(value=plot.frame["value"].where(plot.frame["x"] != 0.5, 1e-5))  # one point comes down to the others
+    assert by_samples.far(near) == []
 
 
 def draws(cost: Callable[[float], float], gradient: Callable[[float], float]) -> dict[str, np.ndarray]:
@@ -211,12 +229,8 @@ def test_the_crossing_is_where_the_curves_cross(gaussians: Path) -> None:
     crossed = plot.frame[plot.frame["kind"] == "crossing"]
     assert list(crossed["parameter"]) == ["loc", "log_scale"]
     assert list(crossed["x"]) == pytest.approx([1.0, 1.0]) and list(crossed["value"]) == pytest.approx([1.0, 1.0])
-    assert set(crossed["series"]) == {"reparameterization / reinforce"} and "k = 1.000 ± 0.007, between 0.8 and 1.25 (μ)" in plot.caption
-    # The variances are k^2 and 1 / k, whose log ratio 3 log k is as much below zero as above around it; each has the interval exp(+-.02).
-    each = math.hypot(0.02, 0.02)
-    half = math.hypot(0.5 * each, 0.5 * each) / 3
-    assert list(crossed["x_high"].astype(float)) == pytest.approx([math.exp(half)] * 2)
-    assert list(crossed["x_low"].astype(float)) == pytest.approx([math.exp(-half)] * 2)
+    assert set(crossed["series"]) == {"reparameterization / reinforce"} and "k = 1.00 [0.80, 1.25] (μ)" in plot.caption
+    assert [*crossed["x_low"], *crossed["x_high"]] == [0.8, 0.8, 1.25, 1.25]  # how curves bend between two settings is not known
 
 
 def test_curves_within_error_do_not_cross() -> None:
@@ -229,42 +243,29 @@ def test_curves_within_error_do_not_cross() -> None:
         assert len(parameters.crossings(frame)) == expected
 
 
-def test_a_crossing_lies_between_the_settings_that_are_named() -> None:
+def test_a_crossing_is_known_no_better_than_its_settings_and_their_errors() -> None:
     """By chance the sign of the least settled setting may be wrong: the true crossing is at 1.25 here, and 1.3 is measured below it."""
     measured = {1.0: -0.15, 1.2: -0.03, 1.3: -0.002, 1.35: 0.02, 1.6: 0.15}
     rows = [{"series": name, "x": x, "value": v, "ci_low": v / 1.02, "ci_high": v * 1.02, "kind": "point"}
             for x, gap in measured.items() for name, v in (("a", math.exp(gap)), ("b", 1.0))]  # fmt: skip
     (found,) = parameters.crossings(pd.DataFrame(rows))
-    assert 1.3 < found["x"] < 1.35 and not found["located"]
-    assert (found["grid_low"], found["grid_high"]) == (found["x_low"], found["x_high"]) == (1.2, 1.6)
+    assert 1.3 < found["x"] < 1.35 and found["x_low"] < 1.25 and found["x_high"] > 1.35
+    # On a line from -u to v with the errors du and dv; a wide one reaches beyond, a narrow one does not.
+    share, du, dv = 0.25, 0.1, 0.2
+    half = math.hypot(3 * du, 1 * dv) / 16
+    crossed = between(2.0, 3.0, (-1.0, du), (3.0, dv), log=False)
+    assert (crossed.at, crossed.low, crossed.high) == (2 + share, 2.0, 3.0) and half < share
+    wide = between(2.0, 3.0, (-1.0, 40 * du), (3.0, 40 * dv), log=False)
+    assert (wide.low, wide.high) == pytest.approx((2 + share - 40 * half, 2 + share + 40 * half))
 
 
-def test_between_distant_settings_no_place_is_told() -> None:
-    """What a straight line misses of a parabola is exactly what its neighbours show; without neighbours nothing is known."""
-    parabola = {x: x**2 - 2.0 for x in (0.0, 1.0, 2.0, 3.0)}
-    assert bend(parabola, 1.0, 2.0, False) == pytest.approx(max((3 * x - 2) - x**2 for x in (1.4, 1.5, 1.6)))
-    assert bend({math.exp(x): 3 * x for x in (0.0, 1.0, 2.0)}, 1.0, math.e, True) == pytest.approx(0)
-    assert bend({1.0: -1.0, 2.0: 1.0}, 1.0, 2.0, False) is None
-    crossed = between(1.0, 2.0, (-1.0, 0.0), (2.0, 0.0), False, missed=0.25)
-    assert crossed.low < math.sqrt(2) < crossed.high and not between(1.0, 2.0, (-1.0, 0.0), (2.0, 0.0), False).high > math.sqrt(2)
-
-    def rows(name: str, curve: dict[float, float]) -> list[dict]:
-        of = {"series": name, "statistic": "variance", "parameter": "loc", "family": "", "kind": "point", "tuned": False}
-        return [{**of, "estimator": name, "rank": 0, "x": x, "value": v, "ci_low": v / 1.01, "ci_high": v * 1.01} for x, v in curve.items()]
-
-    curves_of = {True: {1.0: 1.0, 1.1: 1.21, 1.2: 1.44, 5.0: 25.0}, False: {1.0: 1.0, 1.3: 1.1, 5.0: 25.0, 6.0: 26.0}}
-    for located, curve in curves_of.items():  # of the second the settings lie a factor of four apart
-        frame = pd.DataFrame(rows("reparameterization", curve) + rows("reinforce", dict.fromkeys(curve, 1.15)))
-        (found,) = parameters.crossings(frame)
-        assert found["located"] is located
-        frame = pd.concat([frame, pd.DataFrame([found | {"parameter": "loc", "family": ""}])], ignore_index=True)
-        assert ("±" in parameters.changes(frame, "k")) is located
-        with styles.use("page"):
-            figure = parameters.draw(frame.astype(object), "k")
-        (panel,) = figure.axes
-        assert any(line.get_marker() == "|" and list(line.get_xdata()) == [found["x"]] for line in panel.get_lines()) is located
-        (told,) = [text.get_text() for text in panel.texts]
-        assert "±" in told if located else told == "1.3 < k* < 5"
+def test_a_crossing_is_marked_with_its_interval(gaussians: Path) -> None:
+    (plot,) = parameters.plots(groups_of(gaussians))
+    with styles.use("page"):
+        panel = plot.draw(plot.frame).axes[0]
+    assert panel.get_subplotspec().get_gridspec().ncols == 2  # the parameters of one family stand side by side
+    assert [text.get_text() for text in panel.texts] == ["k* = 1.00 [0.80, 1.25]"]
+    assert [list(line.get_xdata()) for line in panel.get_lines() if line.get_marker() == "|"] == [[pytest.approx(1.0)]]
 
 
 def test_draws_are_drawn_as_they_were_kept(gaussians: Path) -> None:
@@ -305,9 +306,9 @@ def test_curves_that_lie_on_each_other_are_named_together() -> None:
 
     same = pd.DataFrame(rows("arms", [1.0, 0.0, 2.0]) + rows("disarm", [1.005, 0.0, 2.0]) + rows("rloo", [1.0, 0.5, 2.0]))
     other = pd.DataFrame(rows("arms", [1.0, 1.0]) + rows("disarm", [1.1, 1.0]))
-    assert curves.coinciding([("N = 2", same), ("N = 4", other)]) == "One lies on the other, within 1 %: arms and disarm (N = 2). "
-    assert curves.coinciding([("", same)]) == "One lies on the other, within 1 %: arms and disarm. "
-    assert curves.coinciding([("N = 4", other)]) == ""
+    assert curve_caption.coinciding([("N = 2", same), ("N = 4", other)]) == "One lies on the other, within 1 %: arms and disarm (N = 2). "
+    assert curve_caption.coinciding([("", same)]) == "One lies on the other, within 1 %: arms and disarm. "
+    assert curve_caption.coinciding([("N = 4", other)]) == ""
 
 
 @pytest.mark.parametrize(("relative", "shown"), [(0.0005, False), (0.3, True)])
@@ -324,7 +325,7 @@ def test_an_interval_narrower_than_its_line_has_no_entry_in_the_legend(relative:
 
 def test_curves_that_are_all_named_at_their_ends_need_no_legend() -> None:
     figure = Figure()
-    curves.below(figure, [])
+    legend.below(figure, [])
     assert not figure.legends
 
 
@@ -346,10 +347,10 @@ def test_captions_tell_of_nothing_that_is_not_drawn(tmp_path: Path) -> None:
 def test_bias_is_drawn_of_what_is_biased(tmp_path: Path) -> None:
     for samples in (1, 4, 16):
         factory.make(tmp_path / "a", "reinforce", samples=samples, variance=0.2 / samples)
-    factory.make(tmp_path / "a", "rloo", samples=2)
-    factory.make(tmp_path / "a", "rloo", samples=4)
+    for samples in (2, 4):  # declared biased, or not
+        factory.make(tmp_path / "a", "rloo", samples=samples, facts={"unbiased": False})
     (plot,) = sweeps.over_samples(groups_of(tmp_path / "a")[0])
-    assert "Bias is not drawn: by the verdict on it all are unbiased." in plot.caption and plot.caption.startswith("Variance of one")
+    assert "Bias is not drawn: none was found." in plot.caption and plot.caption.startswith("Variance of one")
     assert "Measured no further: rloo up to N = 4." in plot.caption
     with styles.use("page"):
         (panel,) = plot.draw(plot.frame).axes
@@ -357,10 +358,37 @@ def test_bias_is_drawn_of_what_is_biased(tmp_path: Path) -> None:
     for samples in (1, 4, 16):
         factory.make(tmp_path / "a", "concrete", samples=samples, variance=0.01 / samples, bias=0.3)
     (plot,) = sweeps.over_samples(groups_of(tmp_path / "a")[0])
-    assert "Not in (b), for being unbiased by the verdict: reinforce and rloo." in plot.caption
+    assert "Not in (b), because no bias was found: reinforce and rloo." in plot.caption
     assert set(plot.frame.loc[plot.frame["statistic"] == "bias_sq", "series"]) == {"concrete"}
     with styles.use("page"):
         assert [panel.get_title(loc="left") for panel in plot.draw(plot.frame).axes] == ["(a) variance", "(b) bias²"]
+
+
+def test_what_rounding_leaves_of_zero_presses_nothing_into_a_corner(tmp_path: Path) -> None:
+    for estimator, variance in (("local_expectation", 1e-15), ("double_cv", 1e-9), ("reinforce", 0.3)):
+        factory.make(tmp_path, estimator, variance=variance)
+    (plot,) = comparison.plots(groups_of(tmp_path)[0])
+    kinds = plot.frame[plot.frame["statistic"] == "variance"].set_index("estimator")["kind"].to_dict()
+    assert kinds == {"local_expectation": "rounding", "double_cv": "point", "reinforce": "point"}
+
+
+def test_what_is_expected_of_many_coordinates_is_no_straight_line_on_a_log_axis(tmp_path: Path) -> None:
+    many = Layout(("w",), ((bias.MOST_COORDINATES + 1,),))
+    factory.make(tmp_path, "concrete", layout=many, variance=1.0, bias=3.0, with_segments=False)
+    (plot,) = bias.plots(groups_of(tmp_path)[0])
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    (panel,) = figure.axes
+    (diagonal,) = [line for line in panel.get_lines() if line.get_linestyle() == "-"]
+    assert panel.get_yscale() == "log" and len(diagonal.get_xdata()) > 50 and (diagonal.get_xdata() == diagonal.get_ydata()).all()
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "as expected of N(0, 1)"
+
+
+def test_the_arrow_of_an_upper_limit_has_room() -> None:
+    """It is as long on the page whatever the axis spans; a tenth of the panel is enough."""
+    rows = [{"kind": kind, "value": value, "ci_low": value, "ci_high": value} for kind, value in (("point", 1e12), ("upper limit", 1.0))]
+    low, high = curves.limits(pd.DataFrame(rows, dtype=object))
+    assert -math.log(low) > 0.1 * math.log(high / low)
 
 
 def test_pages_hold_every_series_once_and_relatives_together(tmp_path: Path) -> None:
@@ -409,6 +437,20 @@ def test_an_optimum_is_known_to_a_step_of_its_grid(tmp_path: Path) -> None:
             factory.make(tmp_path, "concrete", settings={"temperature": tau}, samples=samples, bias=0.1, summary=told)
     _, plot = frontier.plots(groups_of(tmp_path)[0])
     assert "concrete N=1 at τ = 0.5 (0.2 to 1); concrete N=4 at τ = 1 (0.2 to 2); concrete N=16 at τ = 0.1 (below 0.2)." in plot.caption
+    with styles.use("page"):
+        figure = plot.draw(plot.frame)
+    stars = {
+        tuple(line.get_xydata()[0]): line.get_markerfacecolor() == "white"
+        for line in figure.axes[0].get_lines()
+        if line.get_marker() == "*"
+    }
+    assert stars == {(0.5, 1.0): False, (1.0, 1.0): False, (0.1, 1.0): True}  # hollow at the end of the grid, and so in the legend
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == [
+        "least mean squared error",
+        "least, at the grid's end",
+    ]
+    curves_of = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 5]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in curves_of}) == 3  # told apart in grey too
 
 
 # ---------------------------------------------------------------------------------------------------- before and after training
@@ -458,6 +500,13 @@ def test_direction_is_one_minus_the_cosine(tmp_path: Path) -> None:
     values = plot.frame.set_index("estimator")
     assert values.loc["reinforce", ["value", "ci_low", "ci_high"]].tolist() == pytest.approx([0.3, 0.28, 0.32])
     assert values.loc["local_expectation", "value"] == 0
+    with styles.use("page"):
+        (panel,) = plot.draw(plot.frame).axes
+    assert [text.get_text() for text in panel.texts] == ["0.30", "0"] and panel.get_title(loc="left") == "bernoulli_toy"
+    later = plot.frame.assign(panel="bernoulli_toy checkpoint=a64034ca")
+    with styles.use("page"):
+        panels = plot.draw(pd.concat([plot.frame, later])).axes
+    assert [panel.get_title(loc="left") for panel in panels] == ["initialisation", "checkpoint=a64034ca"]
 
 
 # ------------------------------------------------------------------------------------------------------------ styles and bytes
@@ -479,7 +528,7 @@ def test_same_data_same_bytes_in_every_format(gaussians: Path, tmp_path: Path) -
 @pytest.mark.parametrize("style", sorted(styles.STYLES))
 def test_a_style_has_its_width_and_legible_letters(style: str, toys: Path, gaussians: Path) -> None:
     letters, room = styles.STYLES[style].font, 0.02 * styles.STYLES[style].font / 8
-    for plot in (*sweeps.over_settings(groups_of(toys)), *integrands.plots(groups_of(gaussians))):
+    for plot in (*by_samples.plots(groups_of(toys)), *integrands.plots(groups_of(gaussians))):
         with styles.use(style):
             figure = plot.draw(plot.frame)
             figure.draw_without_rendering()

@@ -330,7 +330,7 @@ def test_trainings_are_told_apart_by_the_fewest_settings() -> None:
     assert trainings._telling([one, other, many]) == [
         short | {"model.target": 0.45},
         short | {"model.target": 0.499},
-        {"model.logits": "200 times 0.0", "model.target": 0.499},
+        {"model.logits": [0.0] * 200, "model.target": 0.499},
     ]
     assert trainings._telling([one]) == [{}]
     assert trainings._telling([{"a": 1, "data.name": "digits"}, {"a": 2, "data.name": "mnist"}]) == [

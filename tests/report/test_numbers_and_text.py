@@ -147,3 +147,8 @@ def test_series_leave_the_axis_out(tmp_path) -> None:
     found = results(tmp_path, *({"estimator": "concrete", "settings": {"temperature": t}, "samples": n} for t, n in cells))
     assert labels.series(found, "temperature") == ["concrete N=1", "concrete N=4"] * 2
     assert labels.series(found, "N") == ["concrete τ=0.1"] * 2 + ["concrete τ=1"] * 2
+
+
+def test_a_list_of_equal_numbers_is_said_by_how_many_they_are() -> None:
+    assert [labels.said("loc", value) for value in ([1.0] * 8, [1.0] * 3, [1.0, 2.0, 1.0, 1.0])] == [
+        "8 times 1.0", "[1.0,1.0,1.0]", "[1.0,2.0,1.0,1.0]"]  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gsx.records import ConfigurationError, Interval, Layout
-from gsx.report import Report, build, notes, report
+from gsx.report import Report, bias, build, comparison, notes, report
 from gsx.report.collect import collect
 from gsx.store import RunDirectory, find_runs, write_sweep
 from tests.report import factory
@@ -250,6 +250,25 @@ def test_too_many_figures_are_said_to_be_left_out(tmp_path: Path, undrawn: None)
     report([tmp_path], tmp_path / "report")
     assert "Not drawn" in (tmp_path / "report/report.md").read_text()
     assert "variance-bernoulli_toy" in (tmp_path / "report/report.md").read_text()
+
+
+def test_what_is_declared_biased_is_never_called_unbiased(tmp_path: Path, undrawn: None) -> None:
+    """Of a relaxation at a small temperature no bias is found, and that is all that is said; not so where nothing is declared."""
+    facts = {"needs_cost_gradient": True, "unbiased": False, "distributions": ["Bernoulli"]}
+    factory.make(tmp_path, "concrete", facts=facts)
+    factory.make(tmp_path, "rloo", facts=facts | {"unbiased": True})
+    factory.make(tmp_path, "arm")
+    table = report([tmp_path], tmp_path / "report", html=True).table
+    verdict = {row.split("|")[2].strip(): row.split("|")[5].strip() for row in table.splitlines() if row.startswith("| bernoulli")}
+    assert verdict == {"concrete": "no bias found", "rloo": "unbiased", "arm": "unbiased"}
+    assert "no bias found: declared biased, by less here" in table
+    (group,) = collect([tmp_path])[0]
+    for plot in (*comparison.plots(group), *bias.plots(group)):
+        said = plot.frame.set_index("estimator")["verdict"].to_dict()
+        assert said == {"concrete": "no bias found", "rloo": "unbiased", "arm": "unbiased"}
+        assert "No bias found: declared biased, by less here" in plot.caption
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert page.count('data-verdict="no bias found"') == 1 and page.count('data-verdict="unbiased"') == 2
 
 
 def test_nothing_to_report_on(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from gsx.report import ends, seeds, styles, training, view
+from gsx.report import ends, seeds, styles, training, training_caption, view
 from gsx.report.canvas import Plot
 from gsx.report.looks import LOOKS, look
 from gsx.report.trainings import collect, table
@@ -71,6 +71,12 @@ def test_few_seeds_are_drawn_one_by_one_beside_their_mean() -> None:
     (panel,) = figure.axes
     assert sorted(list(line.get_ydata()) for line in panel.get_lines()) == [[1.0, 3.0], [1.5, 3.5], [2.0, 4.0]]
     assert len(panel.collections) == 1 and in_legend(figure) == ["rloo", "95 % interval over 2 seeds", "single seeds"]
+
+
+@pytest.mark.parametrize(("counts", "told"), [((3,), "3"), ((2, 5), "2 or 5"), ((2, 3, 5), "2 to 5")])
+def test_a_legend_says_how_many_seeds_in_words(counts: tuple[int, ...], told: str) -> None:
+    data = pd.concat([frame({f"{n}": [[1.0 + seed, 2.0 + seed] for seed in range(n)]}) for n in counts])
+    assert training_caption.interval(data) == f"95 % interval over {told} seeds"
 
 
 def test_one_seed_has_the_interval_of_the_measurement() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gsx.report.verdicts import MEANING, NOT_FOUND
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -14,6 +16,7 @@ class Mark:
 
 VERDICTS = {
     "unbiased": Mark("✓", "good", "no bias found; the largest bias that could have hidden is told with it"),
+    NOT_FOUND: Mark("≈", "calm", MEANING),
     "biased": Mark("✗", "bad", "bias found, and not explained by an event too rare to have been drawn"),
     "inconclusive": Mark("?", "warn", "something stands out, but the replicates or the data are too few or too skewed to decide"),
     "self-referenced": Mark("↻", "calm", "the reference is a long run of this same estimator: no statement on its bias"),
