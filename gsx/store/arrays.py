@@ -31,7 +31,7 @@ def seal(arrays: Arrays) -> str:
     sha = hashlib.sha256()
     for name, array in arrays.items():
         sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        sha.update(np.ascontiguousarray(array))
+        sha.update(np.ascontiguousarray(array).data)
     return sha.hexdigest()
 
 
