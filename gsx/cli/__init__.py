@@ -9,11 +9,13 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 
 import gsx
 from gsx.cli import signals, streams
+from gsx.cli.leaving import leave
 from gsx.naming import did_you_mean, in_one_line
 from gsx.records import ConfigurationError, EnvironmentFault, GsxError
 
@@ -55,8 +57,16 @@ _NO_MEMORY = re.compile("out of memory|can(no|')t allocate memory|can't start ne
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; its exit code. Every foreseen fault is one line on stderr."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """Run a command; its exit code. Every foreseen fault is one line on stderr. Without arguments it is what this process is there for."""
+    if arguments is not None:
+        return _ended(arguments)
+    before = threading.enumerate()
+    code = _ended(sys.argv[1:])
+    leave(before, code)
+    return code
+
+
+def _ended(arguments: list[str]) -> int:
     environment = dict(os.environ)
     streams.heed()
     signals.heed()

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gsx.cli.compose import composed, plain, told_folder
-from gsx.cli.failures import reason
+from gsx.cli.failures import reason, write_down
 from gsx.cli.folder_name import broken_name, chosen, folder_name, telling_words
 from gsx.cli.planning import broken_folder, standing, unless_broken
 from gsx.configuration import Configuration
@@ -77,7 +78,10 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
     given = composed(overrides)
     text = json.dumps(given, sort_keys=True)
     measurement = _made(given, heed=not alone, count=not dry_run)
+    broken = RunDirectory(broken_folder(given))
     if isinstance(measurement, Exception):
+        if not dry_run:
+            write_down(broken, measurement)  # whatever it does when its turn comes
         return _broken(given, text, measurement)
     configuration, blocks = measurement.configuration, measurement.plan
     folder, fault = told_folder(overrides, sweep=not alone) or _home(measurement), ""
@@ -89,9 +93,9 @@ def plan(overrides: list[str], alone: bool = True, dry_run: bool = False) -> Cel
     except IntegrityError as error:
         if alone or folder != _home(measurement):
             raise
-        folder, state, fault = broken_folder(given), "broken", reason(error)
-    if state == "complete" and not dry_run:
-        RunDirectory(broken_folder(given)).forget_error()  # it does not run, and what was in its way is gone
+        folder, state, fault = broken.path, "broken", reason(error)
+    if not fault and not dry_run:
+        broken.forget_error()  # what was in its way is gone
     asked, notes = configuration.num_replicates, [configuration.choice] if configuration.choice else []
     if not measurement.exact and blocks.num_replicates != asked:
         notes.append(f"num_replicates={asked} is rounded up to {blocks.num_replicates}: a multiple of 64 blocks of {blocks.block_size}")
@@ -148,6 +152,8 @@ def _home(measurement: Measurement) -> Path:
 
 def _folder_of(*, _root_: DictConfig) -> str:
     given = plain(_root_)
+    if _root_.hydra.mode == RunMode.MULTIRUN:  # of a sweeper that searches no cell was planned
+        check_way(Path(_root_.hydra.sweep.dir, str(given["name"])))
     measurement = runnable(given)
     return broken_name(given) if isinstance(measurement, Exception) else _home(measurement).name
 

@@ -28,6 +28,8 @@ def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], 
     if failed and not sweep:
         ((place, error),) = failed.items()
         raise failures.fatal(error, place)
+    if not sweep and planned[0].state == "broken":  # as it was planned, and not as its turn came
+        raise failures.JobFailed(f"{planned[0].fault}; the traceback is in {planned[0].shown}/error.txt")
     cells = [dataclasses.replace(cell, folder=folders.get(cell.result_id, cell.folder)) for cell in planned]
     results = [_result(cell) for cell in cells]
     if not sweep:
@@ -91,6 +93,12 @@ def _counts(states: list[str], nonfinite: int) -> str:
 def complete(cells: list[Cell], number: int) -> bool:
     """Whether the folder of a planned cell holds its result, whichever process put it there."""
     return bool(cells) and _state(cells[number], _result(cells[number]), {}) in ("ran", "skipped")
+
+
+def forgive(cells: list[Cell], number: int) -> None:
+    """The death of a planned cell's process, which went down with another."""
+    if cells:
+        RunDirectory(cells[number].place).forgive_death()
 
 
 def _result(cell: Cell) -> Result | None:

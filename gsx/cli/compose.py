@@ -134,6 +134,19 @@ def told_folder(overrides: list[str], sweep: bool) -> Path | None:
             return None
 
 
+def sweep_folder(overrides: list[str]) -> Path:
+    """Where Hydra will put a file of its own, beside the cells of a sweep."""
+    if not any(override.lstrip("+").startswith("hydra.sweep.dir=") for override in overrides):
+        return Path("outputs")
+    with one_line_errors(overrides):
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        own = [word for word in parsed if word.is_hydra_override() or word.key_or_group == "name"]
+        config = compose("config", [word.input_line or "" for word in own if not word.is_sweep_override()], return_hydra_config=True)
+        with open_dict(config):
+            config.hydra.runtime.cwd = os.getcwd()
+        return Path(config.hydra.sweep.dir)
+
+
 def plain(config: DictConfig) -> dict[str, Any]:
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     container = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)

@@ -9,9 +9,9 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeGuard
+from typing import NoReturn, TypeGuard
 
-from gsx.cli import by_the_system, out_of_memory
+from gsx.cli import by_the_system, out_of_memory, signals
 from gsx.naming import in_one_line, printable
 from gsx.records import Busy, EnvironmentFault, GsxError
 from gsx.store import MOST_DEATHS, Folder, said
@@ -34,23 +34,43 @@ class EndsTheProcess(Exception):
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM are the user's, and pass.
+    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM, if they came, are the user's, and pass.
 
     Nor does it leave the others without gradients, or in another folder.
     """
     here, torch = os.getcwd(), sys.modules.get("torch")
     gradients = torch is not None and torch.is_grad_enabled()
     try:
-        yield
-    except (Exception, KeyboardInterrupt):
+        with _no_way_out():
+            yield
+    except Exception:
         raise
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and signals.came():
+            raise
         raise EndsTheProcess(f"{_raised(error)}, which would end the whole process").with_traceback(error.__traceback__) from None
     finally:
         with contextlib.suppress(OSError):  # it is gone: each job will say what it lacks
             os.chdir(here)
         if torch is not None:
             torch.set_grad_enabled(gradients)
+
+
+@contextlib.contextmanager
+def _no_way_out() -> Iterator[None]:
+    """Within it `os._exit`, which would end the command without a word, and with 0 if it likes, raises. What is forked off may use it."""
+    usual, here = os._exit, os.getpid()
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() != here:
+            usual(status)
+        raise SystemExit(f"os._exit({status})")
+
+    setattr(os, "_exit", refuse)  # noqa: B010 (not to be assigned to, to mypy)
+    try:
+        yield
+    finally:
+        setattr(os, "_exit", usual)  # noqa: B010
 
 
 def write_down(folder: Folder, error: Exception) -> None:
@@ -88,6 +108,7 @@ def _origin(error: BaseException) -> tuple[str, str, int]:
     calls = [
         (str(frame.f_globals.get("__name__")).partition(".")[0], Path(frame.f_code.co_filename).name, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals is not globals()  # which raises in the place of `os._exit`
     ]
     return next((call for call in reversed(calls) if call[0] not in _BENEATH), ("gsx", "", 0))
 

@@ -27,7 +27,7 @@ def one_line_errors(overrides: list[str], config_name: str = "config") -> Iterat
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra says ValueError to `estimator=null`
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, ConfigurationError | KeyboardInterrupt):  # Hydra makes its own of whatever interrupts it
+            if isinstance(cause, GsxError | KeyboardInterrupt):  # Hydra makes its own of whatever interrupts it
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
         raise ConfigurationError(_explain(error, overrides, config_name)) from error

@@ -17,7 +17,7 @@ from gsx.cli.arguments import Parser
 from gsx.cli.compose import HYDRA
 from gsx.cli.config_folder import config_folder
 from gsx.cli.hydra_errors import one_line_errors
-from gsx.cli.survival import Complete, surviving
+from gsx.cli.survival import UNKNOWN, Cells, surviving
 from gsx.store import environment_fault
 
 
@@ -34,12 +34,10 @@ def asks_hydra(flags: argparse.Namespace) -> bool:
     return bool(flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion)
 
 
-def hand_over(
-    job: Callable[[Any], Any], arguments: list[str], config_name: str = "config", complete: Complete = lambda number: False
-) -> list[Path | None]:
+def hand_over(job: Callable[[Any], Any], arguments: list[str], config_name: str = "config", cells: Cells = UNKNOWN) -> list[Path | None]:
     """Let Hydra, which reads sys.argv, compose and run the jobs; its errors in one line.
 
-    Where a launcher's process dies, the jobs are started again that are not `complete`, by their numbers. The folders of the jobs that
+    Where a launcher's process dies, the jobs are started again whose `cells` are not complete. The folders of the jobs that
     launchers' processes have run, None for one that has died.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, do not print and exit
@@ -49,7 +47,7 @@ def hand_over(
     help.declared()
     before, sys.argv = sys.argv, ["gsx", *arguments]
     try:
-        with one_line_errors(arguments, config_name), surviving(complete) as answers:
+        with one_line_errors(arguments, config_name), surviving(cells) as answers:
             hydra.main(config_path=str(config_folder()), config_name=config_name, **HYDRA)(job)()
         return [None if answer.hydra_cfg is None else Path(answer.hydra_cfg.hydra.runtime.output_dir) for answer in answers]
     except BrokenPipeError:

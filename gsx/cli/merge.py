@@ -10,7 +10,7 @@ from gsx.cli.arguments import Parser
 from gsx.merging import merge
 from gsx.naming import printable
 from gsx.records import GsxError
-from gsx.store import RunDirectory, find_refused, find_runs
+from gsx.store import RunDirectory, find
 
 DESCRIPTION = """Join complete sets of shards (gsx run shard=k/n) into the results of their runs, bit for bit those of one go. Exit code 1
 where shards are missing, 6 where they do not belong together; whatever else there is, is joined all the same."""
@@ -20,8 +20,9 @@ def command(arguments: list[str]) -> int:
     parser = Parser(prog="gsx merge", description=DESCRIPTION)
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("outputs")], metavar="PATH", help="run folders, or folders of them")
     chosen = parser.parse_args(arguments)
-    codes = [code for run in find_runs(chosen.paths) if (code := join(run)) is not None]
-    for _, fault in find_refused(chosen.paths):  # shards may lie there
+    found = find(chosen.paths)
+    codes = [code for run in found.runs if (code := join(run)) is not None]
+    for _, fault in found.refused:  # shards may lie there
         print(printable(f"gsx: {fault}"), file=sys.stderr)
         codes.append(fault.exit_code)
     if not codes:

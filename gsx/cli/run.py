@@ -17,18 +17,20 @@ from omegaconf import DictConfig
 
 from gsx.cli import failures
 from gsx.cli.cell import Cell, plan, prepared, runnable
-from gsx.cli.closing import closing, complete, searched
-from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain
+from gsx.cli.closing import closing, complete, forgive, searched
+from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain, sweep_folder
 from gsx.cli.cutting import cut
 from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.folder_name import broken_name
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
+from gsx.cli.orphans import follow
 from gsx.cli.progress import duration, progress, silent
 from gsx.cli.signals import ending_with_a_checkpoint
+from gsx.cli.survival import Cells
 from gsx.provenance import typed_command
 from gsx.records import Busy, EnvironmentFault
-from gsx.store import RunDirectory, check_way, write_sweep
+from gsx.store import RunDirectory, check_file, write_sweep
 
 #: Set by ``-q``; an environment variable, because launchers start processes of their own.
 QUIET = "GSX_QUIET"
@@ -103,7 +105,7 @@ def _planned(flags: argparse.Namespace, arguments: list[str], dry_run: bool = Fa
         flags.overrides, arguments = flags.overrides + along, arguments + along
         overrides, sweep = cells(flags.overrides, flags.multirun)
         if sweep:
-            check_way(Path("outputs", "multirun.yaml"))  # Hydra's, written before the first cell
+            check_file(sweep_folder(flags.overrides) / "multirun.yaml")  # Hydra's, written before the first cell
         if len(overrides) >= MANY_CELLS:
             _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
         work = [plan(cell, alone=not sweep, dry_run=dry_run) for cell in overrides]
@@ -135,7 +137,8 @@ def carry_out(work: Work) -> int:
     else:
         os.environ[CELLS] = str(len(work.cells))
         try:
-            elsewhere = hand_over(job, work.arguments, complete=functools.partial(complete, work.cells))
+            known = Cells(functools.partial(complete, work.cells), functools.partial(forgive, work.cells))
+            elsewhere = hand_over(job, work.arguments, cells=known)
         except EnvironmentFault:  # a full disk that Hydra has met
             if work.sweep and work.cells:
                 closing(work.cells, work.sweep, _failed, _folders)
@@ -153,6 +156,7 @@ _folders: dict[str, Path] = {}
 @ending_with_a_checkpoint()
 def job(config: DictConfig) -> float | None:
     """One cell. In a sweep its failure is written down, and the others go on. Returns the mean squared error, for sweepers that search."""
+    follow()
     if FAIL_FAST in os.environ and not all(isinstance(error, Busy) for error in _failed.values()):
         return None
     context = HydraConfig.get()
@@ -165,7 +169,8 @@ def job(config: DictConfig) -> float | None:
             measurement = runnable(given)
             if isinstance(measurement, Exception):
                 raise measurement
-            RunDirectory(run.parent / broken_name(given)).forget_error()  # what was broken may have been mended since
+            if os.environ.get(CELLS, "0") == "0":  # it was not planned, and what was broken may have been mended since
+                RunDirectory(run.parent / broken_name(given)).forget_error()
             folder = measurement.folder(run)
             if sweep:
                 failures.heed_deaths(folder, os.path.relpath(folder.path))

@@ -8,18 +8,20 @@ import threading
 from collections.abc import Iterator
 from typing import NoReturn
 
-#: Which one has ended the command of this process: nothing was heard of another than Ctrl-C. A process of a launcher's runs no command.
+#: Whether this process runs a command: one of a launcher's does not.
+_commanded = False
+#: Which one has ended what this process does; None as long as none has come.
 _ended_by: int | None = None
 
 
 def heed() -> None:
     """In the main thread, which alone may; whoever has a way of its own with a signal keeps it: a program, or `nohup` with SIGHUP."""
-    global _ended_by
-    _ended_by = signal.SIGINT
+    global _commanded, _ended_by
+    _commanded, _ended_by = True, None
     if threading.current_thread() is not threading.main_thread():
         return
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _end)
 
 
@@ -28,6 +30,11 @@ def _end(number: int, frame: object) -> NoReturn:
     global _ended_by
     _ended_by = number
     raise KeyboardInterrupt
+
+
+def came() -> bool:
+    """Whether a KeyboardInterrupt may be a signal's, and so the user's: where somebody else answers to Ctrl-C, only he would know."""
+    return _ended_by is not None or signal.getsignal(signal.SIGINT) not in (_end, signal.SIG_IGN)
 
 
 def exit_code() -> int:
@@ -52,17 +59,17 @@ def ending_with_a_checkpoint() -> Iterator[None]:
 
     So does the signal with which submitit is told of a time limit: what submitit does then, it does then.
     """
-    if _ended_by is not None or threading.current_thread() is not threading.main_thread():
+    global _ended_by
+    if _commanded or threading.current_thread() is not threading.main_thread():
         yield
         return
+    _ended_by = None
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGUSR2)}
-    heard: list[int] = []
 
     def stop(number: int, frame: object) -> NoReturn:
         for each in before:
             signal.signal(each, signal.SIG_IGN)  # the checkpoint is not to be interrupted
-        heard.append(number)
-        raise KeyboardInterrupt
+        _end(number, frame)
 
     signal.signal(signal.SIGTERM, stop)
     if callable(before[signal.SIGUSR2]):
@@ -72,10 +79,10 @@ def ending_with_a_checkpoint() -> Iterator[None]:
     finally:
         for each, action in before.items():
             signal.signal(each, action)
-        for number in heard:
-            if number == signal.SIGTERM:
-                signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+        if _ended_by is not None:
+            if _ended_by == signal.SIGTERM:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(_ended_by)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.plugins import Plugins
@@ -14,20 +16,29 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from gsx.cli import job_folder, signals
 from gsx.cli.ending import end_jobs, gentle_joblib
+from gsx.cli.orphans import followed
 from gsx.cli.queue import slurm_answers
 from gsx.records import EnvironmentFault
 
 log = logging.getLogger("gsx")
 
-#: Whether the cell of this number is complete.
-Complete = Callable[[int], bool]
+
+@dataclass(frozen=True)
+class Cells:
+    """What can be known of the cells of a sweep and be done about them, by their numbers."""
+
+    complete: Callable[[int], bool] = lambda number: False
+    forgive: Callable[[int], None] = lambda number: None  # the death of its process, which another may have caused
+
+
+UNKNOWN = Cells()
 
 #: What a launcher does: it runs the cells with these overrides, numbered from the second argument on.
 Launch = Callable[[Any, Sequence[Sequence[str]], int], Sequence[JobReturn]]
 
 
 @contextlib.contextmanager
-def surviving(complete: Complete) -> Iterator[list[JobReturn]]:
+def surviving(cells: Cells) -> Iterator[list[JobReturn]]:
     """Within it the launchers that are installed go on where a process dies. As they come, they lose the rest of the sweep with it.
 
     Gives the list in which the answers of their processes are kept.
@@ -37,7 +48,7 @@ def surviving(complete: Complete) -> Iterator[list[JobReturn]]:
     found = {name: known[name] for name in _KINDS if name in known}
     before = {launcher: launcher.launch for launcher in found.values()}  # type: ignore[attr-defined]
     for name, launcher in found.items():
-        launcher.launch = _kept(_KINDS[name](before[launcher], complete), answers)  # type: ignore[attr-defined]
+        launcher.launch = _kept(_KINDS[name](before[launcher], cells), answers)  # type: ignore[attr-defined]
     try:
         yield answers
     finally:
@@ -54,21 +65,21 @@ def _kept(usual: Launch, answers: list[JobReturn]) -> Launch:
     return launch
 
 
-def _joblib(usual: Launch, complete: Complete) -> Launch:
+def _joblib(usual: Launch, cells: Cells) -> Launch:
     """Its pool of processes breaks with the first of them that dies."""
 
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
-        with gentle_joblib():
+        with gentle_joblib(), followed():
             return _in_halves(
-                lambda jobs, first: usual(self, jobs, first), BrokenProcessPool, complete, list(enumerate(job_overrides, initial_job_idx))
+                lambda jobs, first: usual(self, jobs, first), BrokenProcessPool, cells, list(enumerate(job_overrides, initial_job_idx))
             )
 
     return launch
 
 
-def _ray(usual: Launch, complete: Complete) -> Launch:
+def _ray(usual: Launch, cells: Cells) -> Launch:
     """Ray starts a cell again whose process died, `max_retries` times; then the launcher waits for none of the others."""
 
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -88,12 +99,12 @@ def _ray(usual: Launch, complete: Complete) -> Launch:
                 ray.shutdown()  # ends the others too: they are started again
                 raise
 
-        return _in_halves(once, deaths, complete, list(enumerate(job_overrides, initial_job_idx)))
+        return _in_halves(once, deaths, cells, list(enumerate(job_overrides, initial_job_idx)))
 
     return launch
 
 
-def _submitit(usual: Launch, complete: Complete) -> Launch:
+def _submitit(usual: Launch, cells: Cells) -> Launch:
     """Every cell is a job of its own; but the launcher waits for none behind the first that gives no answer."""
 
     def launch(self: Any, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -103,7 +114,7 @@ def _submitit(usual: Launch, complete: Complete) -> Launch:
 
         class Patient(submitit.AutoExecutor):
             def map_array(self, function: Any, *arguments: Any) -> list[Any]:
-                with signals.for_this_process_alone():
+                with signals.for_this_process_alone(), nullcontext() if self.cluster == "slurm" else followed():
                     jobs.extend(super().map_array(function, *arguments))
                 return [_Answer(job) for job in jobs]
 
@@ -148,7 +159,7 @@ class _Answer:
             return [_nothing(f"{str(error).splitlines()[0]}; its log: {self._job.paths.stdout}")]
 
 
-_KINDS: dict[str, Callable[[Launch, Complete], Launch]] = {
+_KINDS: dict[str, Callable[[Launch, Cells], Launch]] = {
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher": _joblib,
     "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher": _ray,
     # Both inherit it from here.
@@ -160,22 +171,25 @@ _KINDS: dict[str, Callable[[Launch, Complete], Launch]] = {
 def _in_halves(
     launch: Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]],
     deaths: type[Exception] | tuple[type[Exception], ...],
-    complete: Complete,
+    cells: Cells,
     jobs: Sequence[tuple[int, Sequence[str]]],
 ) -> list[JobReturn]:
     """Launch; where a process dies and takes the others with it, launch again what is not complete, in halves.
 
-    So a cell that kills whatever runs it is alone in the end, and costs no other.
+    So a cell that kills whatever runs it is alone in the end, and costs no other. Until then nobody knows which of them it is, and none is
+    blamed.
     """
     try:
         return list(launch([overrides for _, overrides in jobs], jobs[0][0]))
     except deaths as error:
         if len(jobs) == 1:
             return [_nothing(str(error))]
-    left = [job for job in jobs if not complete(job[0])]
+    left = [job for job in jobs if not cells.complete(job[0])]
+    for number, _ in left:
+        cells.forgive(number)
     log.error("the process of a cell has died, and took others with it; %d cells are not complete and are started again", len(left))
     middle = (len(left) + 1) // 2
-    return [answer for half in (left[:middle], left[middle:]) if half for answer in _in_halves(launch, deaths, complete, half)]
+    return [answer for half in (left[:middle], left[middle:]) if half for answer in _in_halves(launch, deaths, cells, half)]
 
 
 def _nothing(reason: str) -> JobReturn:

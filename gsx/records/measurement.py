@@ -121,7 +121,7 @@ class Segments:
             array = getattr(self, name)
             sha.update(name.encode())
             if array is not None:
-                sha.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+                sha.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).data)
         return sha.hexdigest()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from gsx.records import VERDICTS, ConfigurationError, GsxError, IntegrityError, Result, canonical_json
 from gsx.report import escape, labels
 from gsx.report.absent import absent
-from gsx.store import Folder, RunDirectory, find_refused, find_runs, find_shards
+from gsx.store import Folder, RunDirectory, find, find_shards
 from gsx.store.find import TRAINING
 from gsx.store.planned import planned
 
@@ -68,10 +68,11 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
     for path in paths:
         if not path.is_dir():
             raise ConfigurationError(f"report: there is no folder {path}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
-    directories: dict[Path, tuple[RunDirectory, IntegrityError | None]] = {_place(run): (run, None) for run in find_runs(paths)}
-    refused = [(RunDirectory(path), fault) for path, fault in find_refused(paths) if not path.name.startswith(TRAINING)]
+    found = find(paths)
+    directories: dict[Path, tuple[RunDirectory, IntegrityError | None]] = {_place(run): (run, None) for run in found.runs}
+    refused = [(RunDirectory(path), fault) for path, fault in found.refused if not path.name.startswith(TRAINING)]
     directories |= {_place(directory): (directory, fault) for directory, fault in refused}
-    cells = [*(_read(*directories[path]) for path in sorted(directories)), *_missing(paths, directories)]
+    cells = [*(_read(*directories[path]) for path in sorted(directories)), *_missing(found.plans, directories)]
     cells.sort(key=lambda cell: cell.name)
     measured: dict[tuple[str, str, str], Cell] = {}
     duplicates = []
@@ -86,10 +87,10 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
     return _grouped(list(measured.values()), gone), [cell for cell in cells if cell.result is None], duplicates
 
 
-def _missing(paths: Sequence[Path], there: Container[Path]) -> Iterator[Cell]:
+def _missing(plans: Iterable[Path], there: Container[Path]) -> Iterator[Cell]:
     """What experiments and sweeps have planned and nothing is there of; trainings are told by their own tables."""
     told: set[Path] = set()
-    for one in planned(paths):
+    for one in planned(plans):
         is_run = one.cell and not one.path.name.startswith(TRAINING)
         if is_run and one.place not in told and one.place not in there and not one.place.exists():
             told.add(one.place)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gsx.records import GsxError, IntegrityError, Training
 from gsx.report.collect import UNREADABLE, name_of, reason
-from gsx.store import TrainingDirectory, find_refused, find_trainings
+from gsx.store import TrainingDirectory, find
 from gsx.store.find import TRAINING
 
 
@@ -67,8 +67,9 @@ class Ends:
 
 
 def collect(paths: Sequence[Path]) -> list[Trained]:
-    refused = [(TrainingDirectory(path), fault) for path, fault in find_refused(paths) if path.name.startswith(TRAINING)]
-    trained = [*map(_read, find_trainings(paths)), *(_read(directory, fault) for directory, fault in refused)]
+    found = find(paths)
+    refused = [(TrainingDirectory(path), fault) for path, fault in found.refused if path.name.startswith(TRAINING)]
+    trained = [*map(_read, found.trainings), *(_read(directory, fault) for directory, fault in refused)]
     return sorted(trained, key=lambda trained: trained.name)
 
 

@@ -15,9 +15,9 @@ from gsx.store.experiment import (
     write_experiment,
 )
 from gsx.store.files import atomic_write, environment_fault, refused_link
-from gsx.store.find import find_refused, find_runs, find_shards, find_trainings
+from gsx.store.find import find, find_runs, find_shards, find_trainings
 from gsx.store.folder import MOST_DEATHS, MOVE_AWAY, Folder
-from gsx.store.links import check_way
+from gsx.store.links import check_file, check_way
 from gsx.store.parameters import read_parameters, write_parameters
 from gsx.store.reference import StoredReference
 from gsx.store.run_directory import RunDirectory
@@ -53,11 +53,12 @@ __all__ = [
     "TrainingDirectory",
     "atomic_write",
     "check_alike",
+    "check_file",
     "check_fingerprint",
     "check_way",
     "environment_fault",
+    "find",
     "find_experiments",
-    "find_refused",
     "find_runs",
     "find_shards",
     "find_trainings",

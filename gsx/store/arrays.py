@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -18,8 +19,11 @@ from gsx.store.files import one_line, replace
 
 FORMAT_VERSION = 1  #: of segments.npz and of a reference folder
 MAX_ARRAYS = 4 << 30  #: bytes of all the arrays of one npz
+_PIECE = 1 << 20  #: bytes that are read at a time: an array is in memory once
 
 Arrays = dict[str, np.ndarray]
+#: The most bytes that an array of this name can have, by those that stand before it in its file. ValueError where they do not tell.
+Most = Callable[[str, Arrays], int]
 
 
 def seal(arrays: Arrays) -> str:
@@ -27,7 +31,7 @@ def seal(arrays: Arrays) -> str:
     sha = hashlib.sha256()
     for name, array in arrays.items():
         sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        sha.update(array.tobytes())
+        sha.update(np.ascontiguousarray(array).data)
     return sha.hexdigest()
 
 
@@ -67,8 +71,8 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     replace(path, write)
 
 
-def parse_arrays(stream: BinaryIO) -> Arrays:
-    """The arrays that `write_arrays` was given. Raises anything where the file is anything else."""
+def parse_arrays(stream: BinaryIO, most: Most = lambda name, before: MAX_ARRAYS) -> Arrays:
+    """The arrays that `write_arrays` was given, none of them larger than it can be. Raises anything where the file is anything else."""
     arrays: Arrays = {}
     with _archive(stream) as archive:
         members = archive.infolist()
@@ -83,7 +87,7 @@ def parse_arrays(stream: BinaryIO) -> Arrays:
             name = member.filename.removesuffix(".npy")
             if name in arrays:
                 raise ValueError(f"array {one_line(name)!r} is there twice")
-            arrays[name] = _array(archive, member)
+            arrays[name] = _array(archive, member, functools.partial(most, name, arrays))
     if "sha256" not in arrays or text_of(arrays, "sha256") != seal({name: array for name, array in arrays.items() if name != "sha256"}):
         raise ValueError("the arrays do not match their sha256")
     del arrays["sha256"]
@@ -94,9 +98,9 @@ def parse_array(stream: BinaryIO, name: str, most: int) -> np.ndarray:
     """One array alone, of at most so many bytes: what there is to see before all is read. It is not checked against the sha256 of all."""
     with _archive(stream) as archive:
         member = next((member for member in archive.infolist() if member.filename == f"{name}.npy"), None)
-        if member is None or member.compress_type != zipfile.ZIP_STORED or member.file_size > most:
-            raise ValueError(f"array {name!r} is missing, compressed, or too large")
-        return _array(archive, member)
+        if member is None or member.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"array {name!r} is missing or compressed")
+        return _array(archive, member, lambda: most)
 
 
 def check_index(stream: BinaryIO) -> bool:
@@ -116,8 +120,8 @@ def _archive(stream: BinaryIO) -> zipfile.ZipFile:
         raise ValueError("an empty file" if empty else "not an npz file: torn, or something else") from error
 
 
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """ValueError unless the array is plain and exactly as large as its member: nothing is allocated on the word of a header."""
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: Callable[[], int]) -> np.ndarray:
+    """ValueError unless the array is plain, exactly as large as its member, and not larger than it can be: nothing is allocated before."""
     with _member(archive, member) as content:
         try:
             if np.lib.format.read_magic(content) != (1, 0):
@@ -127,11 +131,19 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
             raise
         except Exception as error:  # MemoryError too: a nested header exhausts Python's parser, not the machine
             raise ValueError(f"array {one_line(member.filename)!r} has an unreadable header") from error
-        if fortran_order or dtype.kind not in "biufU":
+        if fortran_order or dtype.kind not in "biufU" or dtype.itemsize == 0:
             raise ValueError(f"array {one_line(member.filename)!r} has dtype {dtype}; only plain numbers and text are read")
-        if content.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+        size = math.prod(shape) * dtype.itemsize
+        if content.tell() + size != member.file_size:
             raise ValueError(f"array {one_line(member.filename)!r} declares a size that is not its own")
-        return np.ndarray(shape, dtype, bytearray(content.read()))  # the header is parsed once: of small arrays it takes most of the time
+        if size > (limit := most()):
+            raise ValueError(f"array {one_line(member.filename)!r} has {size} bytes, and by what stands before it {limit} at the most")
+        array = np.empty(shape, dtype)
+        bits = array.reshape(-1).view(np.uint8).data
+        for start in range(0, size, _PIECE):
+            piece = content.read(_PIECE)
+            bits[start : start + len(piece)] = piece
+        return array
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from gsx.records import ConfigurationError, IntegrityError, Shard
@@ -26,14 +27,57 @@ _TRAINING = {"training.json", "error.txt", ".lock"}
 _REFERENCE = {"reference.json"}
 
 
-def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
-    """Every folder at or below `paths` that holds a result, a checkpoint, an error, a shard or at least a lock, which is what a run killed
-    before its first checkpoint leaves; in the order of their paths, each once.
+@dataclass(frozen=True)
+class Found:
+    """What lies at or below some paths; the folders of results in the order of their paths, each once."""
 
-    Symbolic links, hidden folders, references, trainings and shards, which are parts of a run, are not entered. ConfigurationError for a
-    path that is no folder; EnvironmentFault for one that cannot be read, because a report that silently leaves a result out is wrong.
+    runs: list[RunDirectory]
+    trainings: list[TrainingDirectory]
+    plans: list[Path]
+    refused: list[tuple[Path, IntegrityError]]
+
+
+def find(paths: Iterable[Path]) -> Found:
+    """One walk: every folder that holds a result, a checkpoint, an error, a shard or at least a lock, which is what a run killed before its
+    first checkpoint leaves; every experiment.json and sweep-<hash>.json; and what is not entered, as `refused` has it.
+
+    Symbolic links and hidden folders are not entered, nor are references and shards, which are parts of a run, looked through for more.
+    ConfigurationError for a path that is no folder; EnvironmentFault for one that cannot be read, because a report that silently leaves a
+    result out is wrong.
     """
-    return (RunDirectory(path) for path in _folders(paths, _RUN) if not path.resolve().name.startswith(TRAINING))
+    runs: dict[str, Path] = {}
+    trainings: dict[str, Path] = {}
+    plans: dict[tuple[str, str], Path] = {}
+    kept_out: list[tuple[Path, IntegrityError]] = []
+    for seen in walk(paths):
+        kept_out += refused(seen)
+        if seen.deep:
+            continue
+        real = os.path.realpath(seen.folder)
+        for name in sorted(seen.files):
+            if name == EXPERIMENT or is_sweep(name):
+                plans.setdefault((real, name), seen.folder / name)
+        own = os.path.basename(real)
+        kind, marks = (trainings, _TRAINING) if own.startswith(TRAINING) else (runs, _RUN)
+        holds = not marks.isdisjoint(seen.files) or any(map(Shard.of_folder, seen.subfolders))
+        if holds and not Shard.of_folder(own) and not any(part.startswith("reference-") or Shard.of_folder(part) for part in seen.below):
+            kind.setdefault(real, seen.folder)
+    return Found(
+        [RunDirectory(path) for path in sorted(runs.values())],
+        [TrainingDirectory(path) for path in sorted(trainings.values())],
+        list(plans.values()),
+        kept_out,
+    )
+
+
+def find_runs(paths: Iterable[Path]) -> Iterator[RunDirectory]:
+    """Runs alone."""
+    return iter(find(paths).runs)
+
+
+def find_trainings(paths: Iterable[Path]) -> Iterator[TrainingDirectory]:
+    """Trainings alone."""
+    return iter(find(paths).trainings)
 
 
 def find_shards(run: Path) -> dict[Shard, RunDirectory]:
@@ -48,25 +92,20 @@ def find_shards(run: Path) -> dict[Shard, RunDirectory]:
     return {shard: found[shard] for shard in sorted(found, key=lambda shard: (shard.of, shard.number))}
 
 
-def find_trainings(paths: Iterable[Path]) -> Iterator[TrainingDirectory]:
-    """The same, of trainings."""
-    return (TrainingDirectory(path) for path in _folders(paths, _TRAINING) if path.resolve().name.startswith(TRAINING))
-
-
-def find_refused(paths: Iterable[Path]) -> Iterator[tuple[Path, IntegrityError]]:
-    """What no walk enters, and why: symbolic links below `paths` that stand where a folder of results could (to a folder, to a device, to
-    nothing), and folders that lie too deep.
+def refused(seen: Seen) -> Iterator[tuple[Path, IntegrityError]]:
+    """What no walk enters, and why: symbolic links that stand where a folder of results could (to a folder, to a device, to nothing), and
+    folders that lie too deep.
 
     Whoever tells what is there has to tell that these are there too. A link that lies inside a folder of results is a fault of that folder
     (`Folder.check_links`), and a link to a file elsewhere is nobody's business.
     """
-    for folder, subfolders, files, deep in _entered(paths):
-        if deep:
-            yield folder, IntegrityError(f"{folder}: lies too deep, and what is in it is not read; name it, or move it up")
-        for name in () if deep or holds_results(subfolders, files) else sorted({*subfolders, *files}):
-            path = folder / name
-            if not name.startswith(".") and path.is_symlink() and not path.is_file():
-                yield path, refused_link(path)
+    if seen.deep:
+        yield seen.folder, IntegrityError(f"{seen.folder}: lies too deep, and what is in it is not read; name it, or move it up")
+        return
+    for name in () if holds_results(seen.subfolders, seen.files) else sorted({*seen.subfolders, *seen.files}):
+        path = seen.folder / name
+        if not name.startswith(".") and path.is_symlink() and not path.is_file():
+            yield path, refused_link(path)
 
 
 def holds_results(subfolders: Iterable[str], files: Iterable[str]) -> bool:
@@ -74,38 +113,22 @@ def holds_results(subfolders: Iterable[str], files: Iterable[str]) -> bool:
     return not (_RUN | _TRAINING | _REFERENCE).isdisjoint(files) or any(map(Shard.of_folder, subfolders))
 
 
-def find_plans(paths: Iterable[Path]) -> Iterator[Path]:
-    """Every experiment.json and sweep-<hash>.json at or below `paths`, each once."""
-    seen = set()
-    for folder, _, files in walk(paths):
-        for name in sorted(files):
-            if (name == EXPERIMENT or is_sweep(name)) and (real := (os.path.realpath(folder), name)) not in seen:
-                seen.add(real)
-                yield folder / name
+@dataclass(frozen=True)
+class Seen:
+    """A folder that a walk has come to."""
+
+    folder: Path
+    below: tuple[str, ...]  # its names below the path that was asked for
+    subfolders: list[str]  # but for hidden ones
+    files: list[str]
+    deep: bool  # too deep: it is not entered
 
 
-def _folders(paths: Iterable[Path], marks: set[str]) -> list[Path]:
-    found: dict[str, Path] = {}
-    for folder, subfolders, files in walk(paths):
-        shards = {name for name in subfolders if Shard.of_folder(name)}
-        subfolders[:] = [name for name in subfolders if not name.startswith("reference-") and name not in shards]
-        real = os.path.realpath(folder)
-        if (shards or not marks.isdisjoint(files)) and not Shard.of_folder(os.path.basename(real)):
-            found.setdefault(real, folder)
-    return sorted(found.values())
+def walk(paths: Iterable[Path]) -> Iterator[Seen]:
+    """Every folder at or below `paths` that is no link, nor hidden or in a hidden one, and the first that lie too deep.
 
-
-def walk(paths: Iterable[Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Every folder at or below `paths`, its subfolders, of which some may be struck out, and its files.
-
-    Links, hidden folders and what lies too deep are not entered. ConfigurationError for a path that is no folder, EnvironmentFault for one
-    that cannot be read.
+    ConfigurationError for a path that is no folder, EnvironmentFault for one that cannot be read.
     """
-    return ((folder, subfolders, files) for folder, subfolders, files, deep in _entered(paths) if not deep)
-
-
-def _entered(paths: Iterable[Path]) -> Iterator[tuple[Path, list[str], list[str], bool]]:
-    """The same, with the first folders that lie too deep, below which nothing is looked at."""
 
     def fault(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a folder that vanished under the walk
@@ -119,4 +142,4 @@ def _entered(paths: Iterable[Path]) -> Iterator[tuple[Path, list[str], list[str]
             below = folder.relative_to(path)
             deep = len(below.parts) > MOST_LEVELS or len(os.fsencode(below)) > MOST_BYTES
             subfolders[:] = () if deep else sorted(name for name in subfolders if not name.startswith("."))
-            yield folder, subfolders, files, deep
+            yield Seen(folder, below.parts, subfolders, files, deep)

@@ -14,7 +14,7 @@ from pathlib import Path
 from gsx.records import IntegrityError, Killed, Shard
 from gsx.store.files import MAX_TEXT, atomic_write, create_folder, environment_fault, one_line, read, refused_link, remove
 from gsx.store.links import check_way
-from gsx.store.lock import deaths, hold, holder
+from gsx.store.lock import deaths, forgive, hold, holder
 
 #: A sweep that is repeated so often has met its end in the same cell each time; it leaves that cell out.
 MOST_DEATHS = 3
@@ -74,6 +74,11 @@ class Folder:
                 f"its process was killed {number} times {where} (out of memory?); run by itself, and not in a sweep, it is tried again"
             )
         return number
+
+    def forgive_death(self) -> None:
+        """The last one, if its process was killed along with another."""
+        if self.path.is_dir():
+            forgive(self.path, self._progress)
 
     @property
     def holder(self) -> str | None:

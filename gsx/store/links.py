@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from gsx.records import IntegrityError
+from gsx.store.files import refused_link
 
 
 def check_way(path: Path) -> None:
@@ -21,3 +22,10 @@ def check_way(path: Path) -> None:
                 f"{os.path.relpath(place)}: is a symbolic link, and nothing is written through one; remove it (to keep results elsewhere, "
                 "make outputs itself the link, or name the folder: hydra.run.dir=, hydra.sweep.dir=, gsx report --out)"
             )
+
+
+def check_file(path: Path) -> None:
+    """The same of a file that somebody else will write; where its folder was typed, it was not, and may be no link either."""
+    check_way(path)
+    if path.is_symlink():
+        raise refused_link(path)

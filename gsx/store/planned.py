@@ -9,7 +9,6 @@ from pathlib import Path
 from gsx.records import IntegrityError
 from gsx.store.experiment import FILE, read_experiment
 from gsx.store.files import one_line
-from gsx.store.find import find_plans
 from gsx.store.folder import age
 from gsx.store.sweep import read_sweep
 
@@ -33,9 +32,9 @@ class Planned:
         return self.what if self.plan is None else f"{self.plan}, {age(self.plan)}: {self.what}"
 
 
-def planned(paths: Iterable[Path]) -> Iterator[Planned]:
-    """Every plan at or below `paths`. ConfigurationError, EnvironmentFault."""
-    for plan in find_plans(paths):
+def planned(plans: Iterable[Path]) -> Iterator[Planned]:
+    """What each of these files has planned. EnvironmentFault."""
+    for plan in plans:
         try:
             yield from _experiment(plan) if plan.name == FILE else _sweep(plan)
         except IntegrityError as fault:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from gsx.records import ConfigurationError, Layout, Reference
-from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, plain, seal
+from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, parse_arrays, plain, seal
+from gsx.store.files import MAX_TEXT
 from gsx.store.strict_json import parse_layout, require
 
 
@@ -42,7 +43,8 @@ def pack_reference(reference: Reference, layout: Layout, note: Mapping[str, Any]
     return body, arrays
 
 
-def parse_reference(body: dict[str, Any], arrays: Arrays) -> StoredReference:
+def parse_reference(body: dict[str, Any], stream: BinaryIO) -> StoredReference:
+    """Of what reference.json says, and reference.npz. Raises anything where they are not such."""
     if body["format_version"] != FORMAT_VERSION:
         raise ValueError(f"format version {body['format_version']}, this gsx reads {FORMAT_VERSION}")
     require(body, str, "id", "kind")
@@ -50,6 +52,7 @@ def parse_reference(body: dict[str, Any], arrays: Arrays) -> StoredReference:
     if body["estimator"] is not None:
         require(body, str, "estimator")
     layout = parse_layout(body["layout"])
+    arrays = parse_arrays(stream, lambda name, before: max(8 * layout.size, MAX_TEXT))
     if body["arrays_sha256"] != seal(arrays):
         raise ValueError("reference.npz is not the one that reference.json was written with")
     gradient, se = (array_of(arrays, name, "<f8", (layout.size,)) for name in ("gradient", "se"))

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from gsx.records import IntegrityError, Layout, Reference, Result, Segments, Shard, result_id
-from gsx.store.arrays import MAX_ARRAYS, check_index, parse_arrays, write_arrays
+from gsx.store.arrays import MAX_ARRAYS, check_index, write_arrays
 from gsx.store.draws import Columns, format_draws, parse_draws
 from gsx.store.files import MAX_TEXT, atomic_write, create_folder, declared_bytes, read, remove
 from gsx.store.folder import Folder, check_address
@@ -194,7 +194,7 @@ class RunDirectory(Folder):
         if body is None:
             return None
         path = self.path / "reference.npz"
-        stored = read(path, 2 * MAX_ARRAYS, lambda stream: parse_reference(body, parse_arrays(stream)), ANOTHER_REFERENCE)
+        stored = read(path, 2 * MAX_ARRAYS, lambda stream: parse_reference(body, stream), ANOTHER_REFERENCE)
         if stored is None:
             raise IntegrityError(f"{path}: missing, and reference.json declares it; {ANOTHER_REFERENCE}")
         return stored

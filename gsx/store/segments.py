@@ -13,7 +13,7 @@ import numpy as np
 
 from gsx.records import IntegrityError, Segments, canonical_json
 from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, check_version, parse_array, parse_arrays, plain, text_of
-from gsx.store.files import one_line
+from gsx.store.files import MAX_TEXT, one_line
 from gsx.store.strict_json import parse_layout
 
 
@@ -31,6 +31,7 @@ class StoredSegments:
 _PER_SEGMENT = {"blocks": "<i8", "count": "<i8", "cosine_mean": "<f8", "nonfinite_replicates": "<i8", "nonfinite_first_block": "<i8"}
 _OPTIONAL = ("third", "largest", "cosine_mean")
 _EXTRA = "extra."
+_MOST_SEGMENTS = 64  #: no run has more
 _SEGMENT_MEMBERS = {"format_version", "result_id", "fingerprint", "layout", "accumulated_seconds", "moments_sha256", *Segments.ARRAYS}
 
 
@@ -79,8 +80,15 @@ def _unpack_segments(arrays: Arrays) -> StoredSegments:
     return StoredSegments(Segments(layout, **moments), fingerprint, text_of(arrays, "result_id"), seconds, extra)  # type: ignore[arg-type]
 
 
+def _most(name: str, before: Arrays) -> int:
+    """Moments are as large as the layout has it, which stands before them."""
+    if name not in Segments.ARRAYS:
+        return MAX_TEXT
+    return 8 * _MOST_SEGMENTS * (1 if name in _PER_SEGMENT else parse_layout(json.loads(text_of(before, "layout"))).size)
+
+
 def parse_segments(stream: BinaryIO) -> StoredSegments:
-    arrays = parse_arrays(stream)
+    arrays = parse_arrays(stream, _most)
     stored = _unpack_segments(arrays)
     if stored.segments.digest() != text_of(arrays, "moments_sha256"):
         raise ValueError("the moments do not match moments_sha256")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gsx.records import IntegrityError, Shard
 from gsx.store.files import one_line
-from gsx.store.find import find_refused, find_runs, find_shards, find_trainings
+from gsx.store.find import find, find_shards
 from gsx.store.folder import Folder, age
 from gsx.store.planned import planned
 from gsx.store.run_directory import RunDirectory
@@ -37,17 +37,17 @@ def standings(paths: Iterable[Path]) -> Iterator[Standing]:
     """Of all runs and trainings at or below `paths`, of links in their place and folders too deep, and of what an experiment or a sweep has
     planned and nothing is there of. ConfigurationError, EnvironmentFault.
     """
-    paths, there = list(paths), set()
-    for run in find_runs(paths):
+    found, there = find(paths), set()
+    for run in found.runs:
         there.add(run.path.resolve())
         yield _of_run(run)
-    for training in find_trainings(paths):
+    for training in found.trainings:
         there.add(training.path.resolve())
         yield _of_training(training)
-    for path, fault in find_refused(paths):
+    for path, fault in found.refused:
         there.add(path.parent.resolve() / path.name)
         yield Standing(path, "damaged", "", str(fault))
-    for cell in planned(paths):
+    for cell in planned(found.plans):
         if cell.place not in there:
             there.add(cell.place)
             yield Standing(cell.path, cell.state, "", cell.detail)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from gsx.records import EnvironmentFault, IntegrityError, Shard
 from gsx.store.experiment import StoredExperiment, read_experiment
 from gsx.store.files import one_line
-from gsx.store.find import find_refused, find_runs, find_shards, find_trainings, holds_results, walk
+from gsx.store.find import find, find_shards, holds_results, refused, walk
 from gsx.store.folder import MOVE_AWAY, check_address
 from gsx.store.lock import holder
 from gsx.store.parameters import read_parameters
@@ -48,15 +48,15 @@ def verify(paths: Iterable[Path]) -> Iterator[Checked]:
     """Every folder of results at or below `paths`, and every link in the place of one, or folder too deep, which is a problem: neither they
     nor hidden folders are entered. ConfigurationError for a path that is no folder.
     """
-    paths, seen = list(paths), set()
-    for folder, subfolders, files in walk(paths):
-        ours = [name for name in files if _FILES.fullmatch(name) or _LEFTOVER.fullmatch(name) or is_sweep(name)]
-        results = holds_results(subfolders, files)
-        if (ours or results) and (real := os.path.realpath(folder)) not in seen:
-            seen.add(real)
-            yield _checked(folder, ours, results)
-    for path, fault in find_refused(paths):
-        yield Checked(path, 0, [str(fault)], [])
+    known: set[str] = set()
+    for seen in walk(paths):
+        for path, fault in refused(seen):
+            yield Checked(path, 0, [str(fault)], [])
+        ours = [name for name in seen.files if _FILES.fullmatch(name) or _LEFTOVER.fullmatch(name) or is_sweep(name)]
+        results = holds_results(seen.subfolders, seen.files)
+        if not seen.deep and (ours or results) and (real := os.path.realpath(seen.folder)) not in known:
+            known.add(real)
+            yield _checked(seen.folder, ours, results)
 
 
 def _checked(folder: Path, names: list[str], results: bool) -> Checked:
@@ -161,5 +161,6 @@ def _foreign(folder: Path, stored: StoredExperiment) -> bool:
     if folder.resolve().name == (stored.name if stored.size == "full" else f"{stored.name}-{stored.size}"):
         return False
     planned = {cell.folder for step in stored.steps.values() for cell in step.cells or ()}
-    there = {found.path.name for found in (*find_runs([folder]), *find_trainings([folder]))}
+    found = find([folder])
+    there = {one.path.name for one in (*found.runs, *found.trainings)}
     return bool(there) and planned.isdisjoint(there)

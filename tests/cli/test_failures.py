@@ -53,6 +53,7 @@ def test_a_plugin_that_raises_before_there_is_anything_to_run(tmp_path: Path, fu
 #: An estimator that does something else, as it is made or late in its run.
 RUDE = """
 import json
+import os
 import sys
 
 from gsx.estimators.straight_through import StraightThrough
@@ -78,6 +79,8 @@ class Rude(StraightThrough):
 ACTS = {
     "sys.exit(0)": "SystemExit: 0, which would end the whole process",
     "raise GeneratorExit": "GeneratorExit, which would end the whole process",
+    "raise KeyboardInterrupt": "KeyboardInterrupt, which would end the whole process",  # of which no signal has come
+    "os._exit(0)": "SystemExit: os._exit(0), which would end the whole process",
     "raise BrokenPipeError('a socket')": "BrokenPipeError: a socket",
     "json.loads('{')": "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
     "raise ValueError('x' * 9999)": f"ValueError: {'x' * 100}[...]{'x' * 20}",
@@ -242,11 +245,11 @@ def test_busy_damaged_and_deadly_cells_cost_themselves_alone(tmp_path: Path) -> 
     assert len(finished(tmp_path)) == 2
 
 
-def die_holding(folder: Path) -> None:
-    """What a process leaves that is killed while it computes a run."""
-    code = "import os, sys; from pathlib import Path; from gsx.store import RunDirectory as Run\n"
-    code += "with Run(Path(sys.argv[1])).lock(): os.kill(os.getpid(), 9)"
-    assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode == -signal.SIGKILL
+def die_holding(*folders: Path) -> None:
+    """What a process leaves that is killed while it computes a run, or several."""
+    code = "import os, sys, contextlib; from pathlib import Path; from gsx.store import RunDirectory as Run\n"
+    code += "held = contextlib.ExitStack(); [held.enter_context(Run(Path(word)).lock()) for word in sys.argv[1:]]; os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", code, *map(str, folders)], check=False).returncode == -signal.SIGKILL
 
 
 def test_progress_forgives_a_death(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,48 @@ def test_too_little_memory_is_one_line(said: str, inside: Inside, monkeypatch: p
 def test_what_is_said_of_an_error(error: str, line: str) -> None:
     """The reason, whatever lines its message has, and nothing that a terminal obeys."""
     assert standing_said(error) == line
+
+
+#: A model that cannot be made the first time that it is asked for: as its cell is planned.
+AT_FIRST = """
+import torch
+
+from gsx.distributions import Bernoulli
+from gsx.models.base import Model
+
+BEGUN = []
+
+
+class AtFirst(Model):
+    def __init__(self, *, seed: int = 0):
+        super().__init__(seed=seed)
+        BEGUN.append(1)
+        if len(BEGUN) == 1:
+            raise RuntimeError("not yet")
+
+    def init(self, noise):
+        return {"logits": torch.zeros(2, dtype=torch.float64)}
+
+    def loss(self, params, expect):
+        return expect(Bernoulli(params["logits"]), lambda z, q: z.sum(-1))
+"""
+
+
+@pytest.mark.parametrize("sweep", [True, False])
+def test_a_plugin_that_fails_only_as_it_is_planned_has_failed(
+    sweep: bool,
+    empty: Path,  # noqa: F811
+    inside: Inside,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has no identity by which it could be told that it was measured after all; the next command plans it, and finds that."""
+    (empty / "at_first.py").write_text(AT_FIRST)
+    monkeypatch.delitem(sys.modules, "at_first", raising=False)
+    monkeypatch.syspath_prepend(str(empty))
+    own = ("plugins=[at_first]", "model.name=at_first", "~model.logits", "~model.target", "~model.power", "num_replicates=64", "-q")
+    words = ("run", *(["-m"] if sweep else []), *own)
+    code, out, err = inside(*words)
+    assert code == 1 and "RuntimeError: not yet (at_first.py, line 15)" in (out if sweep else err)
+    code, out, _ = inside("status")
+    assert code == 1 and "error.txt, " in out and "1 done, 1 failed" in out
+    assert inside(*words)[0] == inside("status")[0] == 0

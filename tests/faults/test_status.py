@@ -17,7 +17,7 @@ from gsx.store import (
     PlannedStep,
     RunDirectory,
     StoredExperiment,
-    find_refused,
+    find,
     read_sweep,
     standings,
     write_experiment,
@@ -212,7 +212,7 @@ def test_a_link_is_damage_and_not_entered(tmp_path: Path, capsys: pytest.Capture
     assert main(["status", str(root)]) == 1
     *rows, counts = capsys.readouterr().out.splitlines()
     assert counts == "2 damaged" and all("is a symbolic link, and none is followed; put " in row for row in rows[1:])
-    assert [path for path, _ in find_refused([root])] == [root / "linked", root / "many"]
+    assert [path for path, _ in find([root]).refused] == [root / "linked", root / "many"]
 
 
 def test_a_shard_that_failed_tells_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

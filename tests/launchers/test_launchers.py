@@ -99,6 +99,7 @@ def test_a_cell_is_killed(
     assert header.startswith("state") and sorted(row.split()[0] for row in rows) == states, f"{out}\n{err}"
     assert process.returncode == (1 if "missing" in states else 0), err
     assert "the process of a cell has died" in err or launcher == "ray", err
+    assert "was killed" not in err, err  # which of those that went down together did it, nobody knows
     assert counts.startswith("3 cells: ")
 
     kept = [folder for folder in jobs.iterdir() if folder not in planted]
@@ -159,3 +160,25 @@ def test_a_sweep_is_interrupted(launcher: str, number: int, environment: dict[st
     assert len(started) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in started)
     assert cells(".holder") == cells("error.txt") == []
     assert min(path.stat().st_mtime for path in cells("segments.npz")) > signalled
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_the_command_of_a_sweep_is_killed(launcher: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """Its cells end, and with a checkpoint: no lock is held, no death is counted."""
+
+    def cells(file: str) -> list[Path]:
+        return [path for path in tmp_path.rglob(file) if "reference" not in path.parent.name]
+
+    words = ("run", "-m", "num_replicates=1e9", "seed=0,1", f"hydra/launcher={launcher}")
+    with running(*words, cwd=tmp_path, **environment) as process:
+        wait_for(lambda: len(cells("segments.npz")) == 2, process, seconds=120)
+        started = [int(json.loads(path.read_text())["pid"]) for path in cells(".holder")]
+        killed = time.time()
+        process.kill()
+        process.wait()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(started) == 2 and cells(".holder") == cells("error.txt") == []
+    assert min(path.stat().st_mtime for path in cells("segments.npz")) > killed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +95,36 @@ def test_hostile_array_headers_are_refused(tmp_path: Path, member: bytes, what: 
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("mean.npy", member)
     refused(RunDirectory(tmp_path).read_segments, path, what)
+
+
+def test_an_array_larger_than_its_layout_has_it_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """Its bits are none: whoever had read them would say so."""
+    run = written(tmp_path)
+    path = tmp_path / "segments.npz"
+    with np.load(path) as archive:
+        arrays_of_it = dict(archive)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays_of_it.items():
+            member = io.BytesIO()
+            np.save(member, np.zeros((64, 1000)) if name == "mean" else array)
+            archive.writestr(f"{name}.npy", member.getvalue())
+    spoilt = path.read_bytes()
+    at = spoilt.index(b"mean.npy") + 1000
+    path.write_bytes(spoilt[:at] + b"!" + spoilt[at + 1 :])
+    refused(run.read_segments, path, "'mean.npy' has 512000 bytes, and by what stands before it 1536 at the most")
+
+
+def test_an_array_is_in_memory_once(tmp_path: Path) -> None:
+    run, layout = RunDirectory(tmp_path), make_layout(100_000)
+    run.write_segments(segments := make_segments(layout, 8), FINGERPRINT, "id")
+    size = sum(getattr(segments, name).nbytes for name in segments.ARRAYS)
+    del segments
+    tracemalloc.start()
+    try:
+        stored = run.read_segments()
+        assert stored is not None and tracemalloc.get_traced_memory()[1] < 1.2 * size
+    finally:
+        tracemalloc.stop()
 
 
 def test_absurd_sizes_are_refused_before_anything_is_allocated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

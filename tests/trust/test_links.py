@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
 import pytest
+from hydra._internal.core_plugins import basic_sweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 
 from gsx.records import IntegrityError
 from gsx.store import RunDirectory
@@ -32,6 +36,39 @@ def test_nothing_is_written_through_a_link_below_outputs(name: str, words: tuple
     (place.here / "outputs" / name).symlink_to(place.outside / "precious" if name == "multirun.yaml" else place.outside)
     said = place.gsx(*words)
     assert (said.code, said.out) == (6, "") and f"outputs/{name}: is a symbolic link" in said.line and "remove it" in said.line
+    place.check()
+
+
+@pytest.fixture
+def searching(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A sweeper that is not Hydra's own, and so may choose its cells as it goes."""
+    target = f"{basic_sweeper.__name__}.Mine"
+    mine = type("Mine", (basic_sweeper.BasicSweeper,), {"__module__": basic_sweeper.__name__})
+    monkeypatch.setattr(basic_sweeper, "Mine", mine, raising=False)
+    monkeypatch.setitem(Plugins.instance().class_name_to_class, target, mine)
+    node = {"_target_": target, "max_batch_size": None, "params": None}
+    monkeypatch.setattr(ConfigStore.instance(), "repo", copy.deepcopy(ConfigStore.instance().repo))
+    ConfigStore.instance().store(group="hydra/sweeper", name="mine", node=node)
+    return "hydra/sweeper=mine"
+
+
+def test_a_sweeper_that_searches_writes_through_no_link(searching: str, place: Place) -> None:
+    """Nor does Hydra, whose files come first."""
+    (place.here / "outputs").mkdir()
+    assert place.gsx(*RUN, "-m", searching, "name=plain").code == 0
+    (place.here / "outputs" / "stranger").symlink_to(place.outside)
+    said = place.gsx(*SWEEP, searching)
+    assert said.code == 6 and "outputs/stranger: is a symbolic link" in said.line
+    place.check()
+
+
+def test_in_a_folder_that_is_typed_no_file_is_a_link(place: Place) -> None:
+    """The folder may be one."""
+    (place.here / "true" / "stranger").mkdir(parents=True)
+    (place.here / "typed").symlink_to(place.here / "true")
+    (place.here / "true" / "stranger" / "multirun.yaml").symlink_to(place.outside / "precious")
+    said = place.gsx(*SWEEP, "hydra.sweep.dir=typed/${name}")
+    assert said.code == 6 and "typed/stranger/multirun.yaml: is a symbolic link" in said.line
     place.check()
 
 
