@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from gsx.records import Cost, GsxError, Result, Verdict
 from gsx.store import RunDirectory, read_experiment, read_sweep
 from gsx.store.experiment import FILE
-from gsx.store.find import TRAINING, find_plans
+from gsx.store.find import TRAINING
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class _Planned:
     config: dict[str, Any]
 
 
-def absent(paths: Sequence[Path], complete: Container[str]) -> Iterator[Absent]:
-    """The runs that plans at or below `paths` ask for, but for those `complete` (by result_id).
+def absent(plans: Iterable[Path], complete: Container[str]) -> Iterator[Absent]:
+    """The runs that plans ask for, but for those `complete` (by result_id).
 
     A plan is read as a stranger's file: what is no configuration is left to the table of missing cells, which needs none.
     """
     seen: set[str] = set()
-    for plan in find_plans(paths):
+    for plan in plans:
         try:
             cells = list(_experiment(plan.parent) if plan.name == FILE else _sweep(plan))
         except (GsxError, OSError):

@@ -83,7 +83,7 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
         if measured.setdefault((cell.result.result_id, cell.state, cell.result.moments_sha256), cell) is not cell:
             duplicates.append(cell)
     there = {result_id for result_id, state, _ in measured if state == "complete"}
-    gone = [Cell(name_of(one.directory), "missing", escape.line(one.what), one.result, one.directory) for one in absent(paths, there)]
+    gone = [Cell(name_of(one.directory), "missing", escape.line(one.what), one.result, one.directory) for one in absent(found.plans, there)]
     return _grouped(list(measured.values()), gone), [cell for cell in cells if cell.result is None], duplicates
 
 
