@@ -19,8 +19,9 @@ ROOT = Path(__file__).parent.parent
 #: What runs, whole or in parts, have in common; without torch.
 RUNS = "conclusion stopping shards resume"
 MACHINERY = (
-    "registry configuration identity provenance program probe draws routes process accumulator worker accumulate"
-    " yardstick reference shared_reference replication tune torchrun facts measurement forecast exact_moments training catalogue document"
+    "registry configuration identity provenance program probe draws routes process parcel learnt accumulator worker accumulate"
+    " yardstick reference shared_reference replication tune torchrun facts measurement notebook worker_process forecast exact_moments"
+    " training catalogue document"
 )
 ALGORITHMS = "distributions models estimators moments"
 
