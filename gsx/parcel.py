@@ -17,7 +17,7 @@ def pack(words: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> int | None:
     """The descriptor of a line of JSON and, behind it, the numbers as they lie in memory. None where the system shares no memory."""
     described = [(name, str(tensor.dtype).removeprefix("torch."), tensor.shape) for name, tensor in tensors.items()]
     line = json.dumps({"words": words, "tensors": described}).encode() + b"\n"
-    packed = b"".join([line, *(_bytes_of(tensor.contiguous()).numpy().tobytes() for tensor in tensors.values())])
+    packed = b"".join([line, *(_bytes_of(tensor.contiguous()) for tensor in tensors.values())])
     descriptor = shareable(len(packed))
     if descriptor is not None:
         with mmap.mmap(descriptor, len(packed)) as memory:
@@ -32,10 +32,10 @@ def unpack(descriptor: int) -> tuple[dict[str, Any], dict[str, Tensor]]:
         tensors: dict[str, Tensor] = {}
         for name, dtype, shape in line["tensors"]:
             tensors[name] = torch.empty(shape, dtype=getattr(torch, dtype))
-            memoryview(_bytes_of(tensors[name]).numpy())[:] = memory.read(tensors[name].nbytes)
+            _bytes_of(tensors[name])[:] = memory.read(tensors[name].nbytes)
     return line["words"], tensors
 
 
-def _bytes_of(tensor: Tensor) -> Tensor:
-    """Its memory, of whatever type its numbers are."""
-    return tensor.view(-1).view(torch.uint8)
+def _bytes_of(tensor: Tensor) -> memoryview:
+    """Where its numbers lie, of whatever type they are."""
+    return tensor.view(-1).view(torch.uint8).numpy().data
