@@ -95,6 +95,20 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return asked
 
 
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """The stream of each process that was tried, and whether it is trusted."""
+    found: list[tuple[str, bool]] = []
+    try_out = Worker.try_out
+
+    def noted(self: Worker, work: Work, block: int) -> None:
+        try_out(self, work, block)
+        found.append((work.stream, self.trusted))
+
+    monkeypatch.setattr(Worker, "try_out", noted)
+    return found
+
+
 ROUTED = [
     pytest.param("bernoulli_toy", {"name": "reinforce", "baseline": "moving_average", "warmup": 20}, {"block_size": 64}, id="batched"),
     pytest.param("binary_vae", "concrete", {"block_size": 2}, id="vmap"),
@@ -164,7 +178,12 @@ WHOLE = [
 
 @pytest.mark.parametrize(("settings", "streams"), WHOLE)
 def test_a_whole_measurement_with_processes(
-    at_once: list[tuple[int, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], streams: list[str]
+    at_once: list[tuple[int, ...]],
+    tried: list[tuple[str, bool]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    streams: list[str],
 ) -> None:
     """Whatever the measurement is told, its processes are told, and every one of them is trusted."""
     monkeypatch.chdir(tmp_path)
@@ -172,14 +191,6 @@ def test_a_whole_measurement_with_processes(
     module = f"own_{len(streams)}"
     Path(f"{module}.py").write_text(OWN)
     write_parameters(Path("learnt.npz"), Parameters({"logits": np.array([-1.5, 0.25])}))
-    tried: list[tuple[str, bool]] = []
-    try_out = Worker.try_out
-
-    def noted(self: Worker, work: Work, block: int) -> None:
-        try_out(self, work, block)
-        tried.append((work.stream, self.trusted))
-
-    monkeypatch.setattr(Worker, "try_out", noted)
     two, one = (gsx.measure(**settings, plugins=[module], directory=f"by-{workers}/run", workers=workers) for workers in (2, 1))
     assert tried == [(stream, True) for stream in streams] and at_once
     assert (two.result_id, two.moments_sha256, two.reference) == (one.result_id, one.moments_sha256, one.reference)
@@ -214,16 +225,13 @@ def test_numbers_are_handed_over_as_they_are(kind: str) -> None:
         assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor)
 
 
-def test_a_process_of_another_opinion_is_not_trusted(at_once: list[tuple[int, ...]]) -> None:
+def test_a_process_of_another_opinion_is_not_trusted(at_once: list[tuple[int, ...]], tried: list[tuple[str, bool]]) -> None:
     measurement = measured({"name": "elsewhere", **HOME}, num_replicates=2**12, block_size=16, engine="loop")
     work, alone = beginning(measurement)
-    with worker(work, alone) as process:
-        process.try_out(work, 0)
-        assert not process.trusted
     run(work, alone, measurement.plan)
     _, together = beginning(measurement)
     run(work, together, measurement.plan, workers=2)
-    assert at_once == []
+    assert tried == [("base", False)] and at_once == []
     assert together.segments().digest() == alone.segments().digest()
 
 
@@ -233,20 +241,17 @@ def test_what_is_made_by_hand_is_computed_by_threads(at_once: list[tuple[int, ..
     monkeypatch.setattr(accumulating, "Worker", lambda *_: pytest.fail("a process is started"))
     objects = {"model": BernoulliIsing(), "estimator": Reinforce()}
     chosen: dict[str, Any] = {"model": "bernoulli_ising", "estimator": "reinforce"} | {by_hand: objects[by_hand]}
-    two, one = (gsx.measure(**chosen, num_replicates=2**12, block_size=16, engine="loop", workers=workers) for workers in (2, 1))
+    two, one = (gsx.measure(**chosen, num_replicates=2**10, block_size=2, workers=workers) for workers in (2, 1))
     assert two.moments_sha256 == one.moments_sha256
 
 
-def test_a_process_that_fails_is_replaced_by_its_thread(at_once: list[tuple[int, ...]]) -> None:
+def test_a_process_that_fails_is_replaced_by_its_thread(at_once: list[tuple[int, ...]], tried: list[tuple[str, bool]]) -> None:
     measurement = measured({"name": "fails", "blocks": 1, **HOME}, num_replicates=2**15, block_size=16, engine="batched")
     work, alone = beginning(measurement)
-    with worker(work, alone) as process:
-        process.try_out(work, 0)
-        assert process.trusted and not process.add((0, 1))
-        assert not alone.holds(0)
     run(work, alone, measurement.plan)
     _, together = beginning(measurement)
     run(work, together, measurement.plan, workers=2)
+    assert tried == [("base", True)] and len(at_once) == 1
     assert together.segments().digest() == alone.segments().digest()
 
 
