@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         VonMises,
     )
     from gsx.estimators.base import Estimator
-    from gsx.measurement import measure
     from gsx.models.base import Model
+    from gsx.notebook import measure
     from gsx.records import Result, Training
     from gsx.training import train
 
@@ -50,7 +50,7 @@ _HOMES = {
     "Result": "gsx.records",
     "Separable": "gsx.costs",
     "Training": "gsx.records",
-    "measure": "gsx.measurement",
+    "measure": "gsx.notebook",
     "train": "gsx.training",
 }
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import pickle
 import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 
-from torch import Tensor
-
 from gsx.accumulator import Accumulator, Plan
 from gsx.process import one_thread_each
-from gsx.routes import Route
 from gsx.worker import Work, Worker
 
 #: How often a checkpoint is written, in seconds, and the least share of the time that must go into computing.
@@ -30,12 +26,9 @@ TASK_SECONDS = 0.03
 
 def accumulate(
     accumulator: Accumulator,
-    route: Route,
+    work: Work,
     plan: Plan,
     *,
-    seed: int,
-    stream: str,
-    direction: Tensor | None,
     workers: int = 1,
     blocks_per_task: int | None = None,
     progress: Callable[[int], None] = lambda replicates: None,
@@ -45,9 +38,9 @@ def accumulate(
 
     ``progress(replicates)`` is called as blocks are added, ``checkpoint()`` every two seconds or so (and takes 1/20 of the time at most).
     On KeyboardInterrupt the blocks in progress are abandoned, what is complete is checkpointed, and the interrupt goes on. A worker process
-    that fails or is killed costs nothing but time. An accumulator of as many writers as workers lets each of them have its process.
+    that fails or is killed costs nothing but time. An accumulator of as many writers as workers lets each of them have its process, where
+    the work can be told to one.
     """
-    work = Work(route, plan.block_size, seed, stream, direction)
     schedule = Schedule(accumulator, plan, workers, blocks_per_task)
     added = _add_here(work, accumulator, schedule) if workers == 1 else _add_by_workers(work, accumulator, schedule, workers)
     next_checkpoint = time.monotonic() + CHECKPOINT_SECONDS
@@ -115,7 +108,10 @@ def _add_here(work: Work, accumulator: Accumulator, schedule: Schedule) -> Gener
 
 
 def _add_by_workers(work: Work, accumulator: Accumulator, schedule: Schedule, workers: int) -> Generator[Task]:
-    """All blocks, by threads; in a run that is long enough, all threads but one get a process to do their work."""
+    """All blocks, by threads; in a run that is long enough, all threads but one get a process to do their work.
+
+    A model or an estimator made by hand stays with the threads: no other process could make it.
+    """
     stopping = threading.Event()
     team = [_Thread(work, accumulator, stopping) for _ in range(workers)]
     free: SimpleQueue[_Thread] = SimpleQueue()
@@ -129,7 +125,7 @@ def _add_by_workers(work: Work, accumulator: Accumulator, schedule: Schedule, wo
         finally:
             free.put(thread)
 
-    alone = True
+    may_start = work.given is not None
     in_progress: dict[Future[None], Task] = {}
     pool = ThreadPoolExecutor(workers)
     try:
@@ -143,8 +139,8 @@ def _add_by_workers(work: Work, accumulator: Accumulator, schedule: Schedule, wo
                 future.result()
                 schedule.give_back(task)
                 yield task
-            if alone and schedule.elapsed > PROCESSES_AFTER and schedule.seconds_left > PROCESSES_PAY:
-                alone = False
+            if may_start and schedule.elapsed > PROCESSES_AFTER and schedule.seconds_left > PROCESSES_PAY:
+                may_start = False
                 for thread in team[1:]:
                     thread.start_process()
     finally:
@@ -164,8 +160,8 @@ class _Thread:
         self._process: Worker | None = None
 
     def start_process(self) -> None:
-        """Have a process come up; where there can be none, the thread goes on by itself."""
-        with contextlib.suppress(pickle.PicklingError, AttributeError, TypeError, OSError):
+        """Have a process come up; where there can be none, or an estimator keeps no tensors, the thread goes on by itself."""
+        with contextlib.suppress(OSError, AttributeError, TypeError):
             self._process = Worker(self._work, self._accumulator)
 
     def add(self, task: Task) -> None:

@@ -171,6 +171,20 @@ class Setup:
     def build_model(self, dataset: Dataset | None) -> Model:
         return registry.model(self.model, dataset, self.plugins)
 
+    def as_given(self) -> dict[str, Any]:
+        """Mappings from which `of` makes the same configuration again, in another process."""
+        everything = {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name not in ("checkpoint", "parameters", "force")
+        }
+        for key in self.GROUPS:
+            everything[key] = dataclasses.asdict(everything[key])
+        everything["data"] = everything["data"] | {"name": "auto" if self.data.name == "none" else self.data.name}
+        if self.checkpoint is not None:
+            everything["model"] = {**self.model, "checkpoint": self.checkpoint}
+        return everything
+
     def canonical(self) -> dict[str, Any]:
         """The configuration as it is stored, and as a result is identified by: paths and scheduling left out, nothing left to default."""
         everything = dataclasses.asdict(dataclasses.replace(self, parameters=None))

@@ -1,4 +1,4 @@
-"""One measurement from beginning to end: what `gsx run` calls, and what a notebook calls."""
+"""One measurement from beginning to end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import copy
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,44 +38,6 @@ from gsx.shared_reference import shared_reference
 from gsx.store import MOVE_AWAY, RunDirectory, find_shards
 from gsx.tune import tune
 
-#: The groups of a configuration, each with the key that chooses in it.
-GROUPS = {"model": "name", "estimator": "name", "device": "name", "data": "name", "reference": "kind", "tune": "kind"}
-
-
-def measure(
-    model: str | Mapping[str, Any] | Model,
-    estimator: str | Mapping[str, Any] | Estimator,
-    *,
-    directory: str | Path | None = None,
-    progress: Progress | None = None,
-    blocks_per_task: int | None = None,
-    **settings: Any,
-) -> Result:
-    """Bias, variance, error and cost of an estimator's gradient on a model.
-
-    ``model`` and ``estimator`` are names, mappings like ``{"name": "concrete", "temperature": 0.5}``, or objects. ``settings`` are the keys
-    of `gsx run` (num_samples, num_replicates, block_size, seed, dtype, wrt, engine, workers, device, data, reference, tune, plugins,
-    force, shard, target_se).
-    With a ``directory`` the run lives there: it is resumed if unfinished, returned if complete; its reference is shared through the parent.
-    ``blocks_per_task`` is scheduling, like ``workers``: it does not change a bit of the result.
-
-    Raises ConfigurationError before any work, MissingData, and with a directory Busy, IntegrityError and EnvironmentFault.
-    """
-    named = {"model": model, "estimator": estimator} | settings
-    for group, key in GROUPS.items():
-        if isinstance(named.get(group), str):
-            named[group] = {key: named[group]}
-    if directory is not None and (isinstance(model, Model) or isinstance(estimator, Estimator)):
-        raise ConfigurationError(f"directory={directory}: an object made by hand has no identity to store it by; leave directory out")
-    if isinstance(estimator, Estimator) and settings.get("num_samples") not in (None, estimator.num_samples):
-        raise ConfigurationError(f"num_samples={settings['num_samples']}: the estimator that was given has {estimator.num_samples}")
-    measurement = Measurement(
-        Configuration.of(named),
-        model=model if isinstance(model, Model) else None,
-        estimator=estimator if isinstance(estimator, Estimator) else None,
-    )
-    return measurement.run(None if directory is None else Path(directory), progress, blocks_per_task)
-
 
 class Measurement:
     """A configuration made concrete: everything that can be wrong has been checked, everything that identifies the result is known."""
@@ -84,6 +46,8 @@ class Measurement:
     def __init__(self, configuration: Configuration, model: Model | None = None, estimator: Estimator | None = None) -> None:
         keep_freed_memory()
         self.configuration = configuration
+        #: Of which another process makes the same measurement; None where objects were made by hand.
+        self.given = configuration.as_given() if model is None and estimator is None else None
         # A copy, because tuning changes it: an object can be measured twice with the same answer.
         self.estimator = configuration.build_estimator() if estimator is None else copy.deepcopy(estimator)
         dataset = None if model is not None else configuration.dataset()
@@ -245,6 +209,7 @@ class Measurement:
                 fingerprint=self.fingerprint,
                 seed=self.configuration.seed,
                 workers=self.workers,
+                given=self.given,
                 force=self.configuration.force,
                 progress=progress,
             )
@@ -262,6 +227,7 @@ class Measurement:
                 reference,
                 None if run is None else self._place(run),
                 seed=self.configuration.seed,
+                given=self.given,
                 target_se=self.configuration.target_se,
                 workers=self.workers,
                 blocks_per_task=blocks_per_task,

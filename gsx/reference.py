@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,10 @@ from gsx.program import Program, flatten, gradient
 from gsx.records import ConfigurationError, Reference, Segments
 from gsx.routes import Route, choose, implement
 from gsx.tune import TuneSettings, tune
+from gsx.worker import Work
 
+#: The random numbers of a long run.
+STREAM = "reference"
 #: States (or quadrature points) x rows up to which a reference is computed exactly.
 MOST_POINTS = 2**24
 #: Quadrature: the orders tried, and the relative difference at which two of them agree.
@@ -51,13 +54,15 @@ def reference_gradient(
     *,
     seed: int,
     workers: int = 1,
+    given: Mapping[str, Any] | None = None,
     progress: Callable[[str, int], Callable[[int], None]] | None = None,
     resume: Segments | None = None,
     checkpoint: Callable[[Segments], None] = lambda segments: None,
 ) -> Reference:
     """The gradient of a program, in float64 at its numbers as they are rounded. It does not depend on the estimator to be measured.
 
-    A long run is seeded by (seed, stream `reference`), reports ``progress("reference", R)``, and can be checkpointed and resumed.
+    A long run is seeded by (seed, stream `reference`), reports ``progress("reference", R)``, and can be checkpointed and resumed. Its
+    workers become processes where these know the measurement that it is of (``given``, see `Work`).
     Raises ConfigurationError where the kind asked for is not possible here.
     """
     program = program.in_float64()
@@ -68,7 +73,7 @@ def reference_gradient(
                 return _reference(kind, None, answer[0], np.zeros_like(answer[0]))
             if settings.kind == kind:
                 raise ConfigurationError(f"reference.kind={kind}: {answer}")
-    return _long_run(program, settings, seed, workers, progress, resume, checkpoint)
+    return _long_run(program, settings, seed, workers, given, progress, resume, checkpoint)
 
 
 def exact_gradient(program: Program) -> tuple[np.ndarray, int]:
@@ -210,12 +215,13 @@ def _long_run(
     settings: ReferenceSettings,
     seed: int,
     workers: int,
+    given: Mapping[str, Any] | None,
     progress: Callable[[str, int], Callable[[int], None]] | None,
     resume: Segments | None,
     checkpoint: Callable[[Segments], None],
 ) -> Reference:
     route, plan = long_run(program, settings)
-    tune(route.estimator, program, route.seen, TuneSettings().of(route.estimator), seed=seed, stream="reference.tune")
+    tune(route.estimator, program, route.seen, TuneSettings().of(route.estimator), seed=seed, stream=f"{STREAM}.tune")
     advance = progress("reference", plan.num_replicates) if progress else lambda replicates: None
     if resume is None:
         accumulator = Accumulator(program.layout, plan.segments, program.device, materialises=route.materialises, writers=workers)
@@ -224,11 +230,8 @@ def _long_run(
         advance(plan.block_size * int(accumulator.blocks.sum()))
     accumulate(
         accumulator,
-        route,
+        Work(route, plan.block_size, seed, STREAM, None, given),
         plan,
-        seed=seed,
-        stream="reference",
-        direction=None,
         workers=workers,
         progress=advance,
         checkpoint=lambda: checkpoint(accumulator.segments()),

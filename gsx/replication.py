@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from gsx.shards import own
 from gsx.statistics import length
 from gsx.stopping import looks, relative_error
 from gsx.store import PLANNED
+from gsx.worker import Work
 from gsx.yardstick import time_ratio
 
 #: ``progress(what, replicates)`` opens a bar for that many replicates and returns the function that moves it.
@@ -59,6 +60,7 @@ def replicate(
     place: Place | None,
     *,
     seed: int,
+    given: Mapping[str, Any] | None = None,
     target_se: float | None = None,
     workers: int = 1,
     blocks_per_task: int | None = None,
@@ -81,6 +83,7 @@ def replicate(
     advance(plan.block_size * int(accumulator.blocks[plan.own].sum()))
     norm = length(reference.gradient)
     direction = torch.from_numpy(reference.gradient / norm).to(device) if 0 < norm < math.inf else None
+    work = Work(route, plan.block_size, seed, "base", direction, given)
 
     def seconds() -> float:
         return before + time.monotonic() - started
@@ -98,11 +101,8 @@ def replicate(
             continue
         accumulate(
             accumulator,
-            route,
+            work,
             dataclasses.replace(plan, blocks=look),
-            seed=seed,
-            stream="base",
-            direction=direction,
             workers=workers,
             blocks_per_task=blocks_per_task,
             progress=advance,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ def shared_reference(
     fingerprint: Mapping[str, str],
     seed: int,
     workers: int,
+    given: Mapping[str, Any] | None,
     force: bool,
     progress: Progress | None,
 ) -> Reference:
@@ -37,7 +39,7 @@ def shared_reference(
     def compute(resume: Segments | None, checkpoint: Callable[[Segments], None]) -> Reference:
         with np.errstate(all="ignore"):
             found = reference_gradient(
-                program, settings, seed=seed, workers=workers, progress=progress, resume=resume, checkpoint=checkpoint
+                program, settings, seed=seed, workers=workers, given=given, progress=progress, resume=resume, checkpoint=checkpoint
             )
         if not (np.isfinite(found.gradient).all() and np.isfinite(found.se).all()):
             raise ConfigurationError(f"model={program.model.name}: its gradient is not finite at these parameters: there is no reference")

@@ -4,54 +4,75 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import mmap
 import os
-import pickle
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from gsx.accumulator import Accumulator
+from gsx.learnt import learnt
 from gsx.moments import Moments
 from gsx.noise import Block
-from gsx.process import answering, shareable, start
+from gsx.parcel import pack
+from gsx.process import start
 from gsx.routes import Route
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is asked of every worker: the moments of any block."""
+    """What is asked of every worker: the moments of any block of a stream.
+
+    ``given`` is the measurement's configuration (`Setup.as_given`), of which another process makes the same route: that of the estimator,
+    or on the reference's stream that of its long run. Objects made by hand have no such words.
+    """
 
     route: Route
     replicates: int
     seed: int
     stream: str
     direction: Tensor | None
+    given: Mapping[str, Any] | None = None
 
     def moments(self, block: int) -> Moments:
         program = self.route.program
         return self.route.moments(Block(self.seed, self.stream, block, program.dtype, program.device), self.replicates, self.direction)
 
+    def some_bits(self, block: int) -> str:
+        """A digest of the moments of the first replicates of a block."""
+        moments = replace(self, replicates=min(self.replicates, 64)).moments(block)
+        content = hashlib.sha256(str(moments.count).encode())
+        for tensor in moments.tensors():
+            content.update(tensor.contiguous().numpy().tobytes())
+        return content.hexdigest()
+
 
 class Worker:
     """A process that shares an accumulator's memory and adds blocks to it: no moments travel, and no work waits for another's.
 
-    It starts afresh, with what it needs pickled. Before anything is asked of it, it is tried: its bits for one block must be those of this
-    process, whatever a notebook has set or a user has edited since. It keeps to itself: of its own it ends when this process does.
+    It starts afresh (`gsx.worker_process`), is told in JSON what to measure, and is handed the numbers that were learnt. Before anything is
+    asked of it, it is tried: its bits for one block must be those of this process, whatever a notebook has set or a user has edited since.
+    It keeps to itself: of its own it ends when this process does.
     """
 
     def __init__(self, work: Work, accumulator: Accumulator) -> None:
-        """Raises what `pickle` raises where the model or the estimator cannot be pickled, and OSError where no process can be had."""
-        shape = (accumulator.layout, len(accumulator.blocks), accumulator.materialises, accumulator.writers)
-        handed = pickle.dumps((work, *shape))
-        memory, spare, parcel = accumulator.descriptor, accumulator.lend_spare(), shareable(len(handed))
-        if memory is None or spare is None or parcel is None:
+        """Raises OSError where no process can be had."""
+        words = {
+            "given": work.given,
+            "replicates": work.replicates,
+            "seed": work.seed,
+            "stream": work.stream,
+            "segments": len(accumulator.blocks),
+            "materialises": accumulator.materialises,
+            "writers": accumulator.writers,
+        }
+        tensors = learnt(work.route.estimator) | ({} if work.direction is None else {"direction": work.direction})
+        memory, spare = accumulator.descriptor, accumulator.lend_spare()
+        if memory is None or spare is None or (parcel := pack(words, tensors)) is None:
             raise OSError("no memory that processes can share, or no row of it to spare")
         try:
-            mmap.mmap(parcel, len(handed))[:] = handed
-            self._process = start(f"from gsx.worker import serve; serve({parcel}, {memory}, {spare})", (parcel, memory))
+            self._process = start(f"from gsx.worker_process import serve; serve({parcel}, {memory}, {spare})", (parcel, memory))
         finally:
             os.close(parcel)
         self.trusted = False
@@ -61,7 +82,7 @@ class Worker:
         if self._line() != "ready":
             return
         self._ask("try", block)
-        here = _some_bits(work, block)
+        here = work.some_bits(block)
         self.trusted = self._line() == here
 
     def add(self, blocks: tuple[int, ...]) -> bool:
@@ -85,30 +106,3 @@ class Worker:
     def _line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
-
-
-def _some_bits(work: Work, block: int) -> str:
-    """A digest of the moments of the first replicates of a block."""
-    moments = replace(work, replicates=min(work.replicates, 64)).moments(block)
-    content = hashlib.sha256(str(moments.count).encode())
-    for tensor in moments.tensors():
-        content.update(tensor.contiguous().numpy().tobytes())
-    return content.hexdigest()
-
-
-def serve(parcel: int, memory: int, spare: int) -> None:
-    """The process's side: answer until nothing more is asked."""
-    say = answering()
-    work, layout, segments, materialises, writers = pickle.loads(mmap.mmap(parcel, 0))
-    accumulator = Accumulator(
-        layout, segments, torch.device("cpu"), materialises=materialises, writers=writers, descriptor=memory, spare=spare
-    )
-    say("ready")
-    for line in sys.stdin:
-        what, *blocks = line.split()
-        if what == "try":
-            say(_some_bits(work, int(blocks[0])))
-        else:
-            for block in map(int, blocks):
-                accumulator.add(block, work.moments(block))
-            say("added")

@@ -19,8 +19,9 @@ ROOT = Path(__file__).parent.parent
 #: What runs, whole or in parts, have in common; without torch.
 RUNS = "conclusion stopping shards resume"
 MACHINERY = (
-    "registry configuration identity provenance program probe draws routes process accumulator worker accumulate"
-    " yardstick reference shared_reference replication tune torchrun facts measurement forecast exact_moments training catalogue document"
+    "registry configuration identity provenance program probe draws routes process parcel learnt accumulator worker accumulate"
+    " yardstick reference shared_reference replication tune torchrun facts measurement notebook worker_process forecast exact_moments"
+    " training catalogue document"
 )
 ALGORITHMS = "distributions models estimators moments"
 
@@ -28,6 +29,7 @@ ALGORITHMS = "distributions models estimators moments"
 ROOMS = {
     # without torch: a report reads ten thousand results and never waits for a tensor library
     "naming": "",
+    "raised": "naming",
     "records": "",
     "experiment": "records naming",
     "statistics": "records",
@@ -47,11 +49,13 @@ ROOMS = {
     "models": "records naming data noise surrogate costs distributions",
     "estimators": "records naming noise surrogate costs distributions",
     "moments": "records noise",
-    **dict.fromkeys(MACHINERY.split(), f"records naming statistics store data noise surrogate costs {RUNS} {ALGORITHMS} {MACHINERY}"),
+    **dict.fromkeys(
+        MACHINERY.split(), f"records naming raised statistics store data noise surrogate costs {RUNS} {ALGORITHMS} {MACHINERY}"
+    ),
     # on top: the benchmark; the commands, and the package itself, whose names are loaded on first use
     "testing": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
     "benchmark": f"records naming statistics store data noise surrogate costs {ALGORITHMS} {MACHINERY}",
-    "cli": f"records naming experiment statistics store data report noise surrogate costs merging {ALGORITHMS} {MACHINERY} testing",
+    "cli": f"records naming raised experiment statistics store data report noise surrogate costs merging {ALGORITHMS} {MACHINERY} testing",
     "": f"records naming experiment statistics store data report noise surrogate costs {ALGORITHMS} {MACHINERY}",
 }
 ROOMS["__main__"] = "cli"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 import gsx
 from gsx import accumulate as accumulating
@@ -23,71 +25,49 @@ from gsx import worker as worker_module
 from gsx.accumulate import Schedule, accumulate
 from gsx.accumulator import Accumulator, Plan
 from gsx.configuration import Configuration
-from gsx.costs import Expect
-from gsx.distributions import Bernoulli
+from gsx.estimators.reinforce import Reinforce
 from gsx.measurement import Measurement
-from gsx.models.base import Model, Params
+from gsx.models.bernoulli_ising import BernoulliIsing
 from gsx.moments import Moments, merge, moments
-from gsx.noise import Noise
-from gsx.records import Segments
+from gsx.parcel import pack, unpack
+from gsx.records import Parameters, Segments
+from gsx.store import write_parameters
+from gsx.tune import tune
 from gsx.worker import Work, Worker
 from tests.cli.process import finished, running, wait_for
+from tests.worker_models import FailsOnceAsked
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system shares no memory between gsx's processes")
 
 
-class Elsewhere(Model):
-    """A cost that is another one in another process: what a forgotten setting of a notebook's would do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.home = os.getpid()
-
-    @property
-    def at_home(self) -> bool:
-        return os.getpid() == self.home
-
-    def init(self, noise: Noise) -> Params:
-        return {"logits": torch.tensor([0.3, -0.8])}
-
-    def loss(self, params: Params, expect: Expect) -> Tensor:
-        factor = 1.0 if self.at_home else 1.0 + 1e-6
-        return expect(Bernoulli(params["logits"]), lambda z, q: factor * (z - 0.2).square().sum(-1))
+PLUGIN = "tests.worker_models"
+#: What the processes tell apart.
+HOME = {"home": os.getpid()}
 
 
-class Fails(Elsewhere):
-    """A cost that fails after so many calls, at home and away."""
-
-    def __init__(self, at_home: float, away: float) -> None:
-        super().__init__()
-        self.left, self.left_away = at_home, away
-
-    def loss(self, params: Params, expect: Expect) -> Tensor:
-        if self.at_home:
-            self.left -= 1
-        else:
-            self.left_away -= 1
-        if min(self.left, self.left_away) < 0:
-            raise ZeroDivisionError("the model's own")
-        return expect(Bernoulli(params["logits"]), lambda z, q: (z - 0.2).square().sum(-1))
+def named(model: Any, estimator: Any = "reinforce", **settings: Any) -> Configuration:
+    named = {"model": model, "estimator": estimator}
+    named = {key: {"name": value} if isinstance(value, str) else value for key, value in named.items()}
+    return Configuration.of({**named, "plugins": [PLUGIN], **settings})
 
 
 def measured(model: Any = "bernoulli_ising", estimator: Any = "reinforce", **settings: Any) -> Measurement:
-    made = model if isinstance(model, Model) else None
-    configuration = Configuration.of({"model": made or {"name": model}, "estimator": {"name": estimator}, **settings})
-    return Measurement(configuration, model=made)
+    """Tuned, and ready to be run."""
+    measurement = Measurement(named(model, estimator, **settings))
+    tune(measurement.estimator, measurement.program, measurement.seen, measurement.tuned_so, seed=0)
+    return measurement
 
 
 def beginning(measurement: Measurement, writers: int = 4) -> tuple[Work, Accumulator]:
     route = measurement.route
     direction = torch.nn.functional.normalize(torch.arange(1.0, 1 + measurement.program.layout.size, dtype=torch.float64), dim=0)
-    work = Work(route, measurement.plan.block_size, 0, "base", direction)
+    work = Work(route, measurement.plan.block_size, 0, "base", direction, measurement.given)
     segments = measurement.plan.segments
     return work, Accumulator(measurement.program.layout, segments, torch.device("cpu"), materialises=route.materialises, writers=writers)
 
 
 def run(work: Work, accumulator: Accumulator, plan: Plan, **how: Any) -> None:
-    accumulate(accumulator, work.route, plan, seed=work.seed, stream=work.stream, direction=work.direction, **how)
+    accumulate(accumulator, work, plan, **how)
 
 
 @contextlib.contextmanager
@@ -115,17 +95,31 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     return asked
 
 
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """The stream of each process that was tried, and whether it is trusted."""
+    found: list[tuple[str, bool]] = []
+    try_out = Worker.try_out
+
+    def noted(self: Worker, work: Work, block: int) -> None:
+        try_out(self, work, block)
+        found.append((work.stream, self.trusted))
+
+    monkeypatch.setattr(Worker, "try_out", noted)
+    return found
+
+
 ROUTED = [
-    pytest.param("bernoulli_toy", "reinforce", {"block_size": 64}, id="batched"),
+    pytest.param("bernoulli_toy", {"name": "reinforce", "baseline": "moving_average", "warmup": 20}, {"block_size": 64}, id="batched"),
     pytest.param("binary_vae", "concrete", {"block_size": 2}, id="vmap"),
     pytest.param("binary_vae", "rloo", {"engine": "structured", "block_size": 2}, id="structured"),
-    pytest.param("bernoulli_ising", "st_gumbel", {"engine": "loop", "block_size": 2}, id="loop"),
+    pytest.param("bernoulli_ising", "rebar", {"engine": "loop", "block_size": 2, "tune": {"steps": 3, "replicates": 4}}, id="loop"),
 ]
 
 
 @pytest.mark.parametrize(("model", "estimator", "settings"), ROUTED)
-def test_a_process_adds_the_same_bits(model: str, estimator: str, settings: dict[str, Any]) -> None:
-    """Half of the blocks here, half of them there, in turns within a segment."""
+def test_a_process_adds_the_same_bits(model: str, estimator: Any, settings: dict[str, Any]) -> None:
+    """Half of the blocks here, half of them there, in turns within a segment; with what was learnt here."""
     measurement = measured(model, estimator, num_replicates=256 * settings["block_size"], **settings)
     plan = Plan(measurement.plan.block_size, 4 * measurement.plan.segments, measurement.plan.segments)
     work, alone = beginning(measurement)
@@ -156,59 +150,115 @@ def test_a_run_by_threads_and_processes(at_once: list[tuple[int, ...]]) -> None:
     assert sum(seen) == 2**14
 
 
-def test_a_process_of_another_opinion_is_not_trusted(at_once: list[tuple[int, ...]]) -> None:
-    measurement = measured(Elsewhere(), num_replicates=2**12, block_size=16, engine="loop")
+#: A model as a user writes it, in a module in the current folder.
+OWN = """
+import torch
+from gsx import Bernoulli, Model
+class Own(Model):
+    def init(self, noise):
+        return {"logits": torch.tensor([0.3, -0.8])}
+    def loss(self, params, expect):
+        return expect(Bernoulli(params["logits"]), lambda z, q: (z - 0.2).square().prod(-1))
+"""
+WHOLE = [
+    pytest.param(
+        {"model": {"name": "own"}, "estimator": {"name": "concrete"}, "reference": {"kind": "long_run", "num_replicates": 4096}}
+        | {"target_se": 0.9, "num_replicates": 2**13, "block_size": 64},
+        ["reference", "base"],
+        id="a plug-in, a long run, a target",
+    ),
+    pytest.param(
+        {"model": {"name": "own", "checkpoint": "learnt.npz"}, "estimator": {"name": "relax"}, "tune": {"steps": 3, "replicates": 4}}
+        | {"shard": "1/2", "num_replicates": 2**13, "block_size": 16},
+        ["base"],
+        id="a checkpoint, tuned, a shard",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "streams"), WHOLE)
+def test_a_whole_measurement_with_processes(
+    at_once: list[tuple[int, ...]],
+    tried: list[tuple[str, bool]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    streams: list[str],
+) -> None:
+    """Whatever the measurement is told, its processes are told, and every one of them is trusted."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    module = f"own_{len(streams)}"
+    Path(f"{module}.py").write_text(OWN)
+    write_parameters(Path("learnt.npz"), Parameters({"logits": np.array([-1.5, 0.25])}))
+    two, one = (gsx.measure(**settings, plugins=[module], directory=f"by-{workers}/run", workers=workers) for workers in (2, 1))
+    assert tried == [(stream, True) for stream in streams] and at_once
+    assert (two.result_id, two.moments_sha256, two.reference) == (one.result_id, one.moments_sha256, one.reference)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("bernoulli_ising", {"dtype": "float64", "shard": "0/4", "seed": 2**62, "num_samples": 4}),
+        ("binary_vae", {"wrt": "encoder", "reference": {"kind": "long_run"}, "data": {"name": "digits", "binarization": "threshold"}}),
+        ({"name": "bernoulli_toy", "logits": [0.1, 1e-7]}, {"tune": {"kind": "none"}, "target_se": 0.01, "draws": 3}),
+    ],
+)
+def test_a_configuration_is_made_again_from_json(model: Any, settings: dict[str, Any]) -> None:
+    configuration = named(model, **settings)
+    assert Configuration.of(json.loads(json.dumps(configuration.as_given()))) == configuration
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "bfloat16", "int64", "bool"])
+def test_numbers_are_handed_over_as_they_are(kind: str) -> None:
+    """Of any type and shape, none and no numbers among them."""
+    tensors = {
+        f"{shape}": (torch.arange(math.prod(shape)) % 3).view(shape).to(getattr(torch, kind)) for shape in [(), (0,), (2, 3), (3, 0)]
+    }
+    tensors["turned"] = tensors["(2, 3)"].t()
+    descriptor = pack({"word": ["é", 1, None]}, tensors)
+    assert descriptor is not None
+    words, found = unpack(descriptor)
+    os.close(descriptor)
+    assert words == {"word": ["é", 1, None]} and found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor)
+
+
+def test_a_process_of_another_opinion_is_not_trusted(at_once: list[tuple[int, ...]], tried: list[tuple[str, bool]]) -> None:
+    measurement = measured({"name": "elsewhere", **HOME}, num_replicates=2**12, block_size=16, engine="loop")
     work, alone = beginning(measurement)
-    with worker(work, alone) as process:
-        process.try_out(work, 0)
-        assert not process.trusted
     run(work, alone, measurement.plan)
     _, together = beginning(measurement)
     run(work, together, measurement.plan, workers=2)
-    assert at_once == []
+    assert tried == [("base", False)] and at_once == []
     assert together.segments().digest() == alone.segments().digest()
 
 
-def test_what_cannot_be_pickled_is_computed_by_threads(at_once: list[tuple[int, ...]]) -> None:
-    class Local(Elsewhere):
-        pass
+@pytest.mark.parametrize("by_hand", ["model", "estimator"])
+def test_what_is_made_by_hand_is_computed_by_threads(at_once: list[tuple[int, ...]], by_hand: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no words that another process could make it of."""
+    monkeypatch.setattr(accumulating, "Worker", lambda *_: pytest.fail("a process is started"))
+    objects = {"model": BernoulliIsing(), "estimator": Reinforce()}
+    chosen: dict[str, Any] = {"model": "bernoulli_ising", "estimator": "reinforce"} | {by_hand: objects[by_hand]}
+    two, one = (gsx.measure(**chosen, num_replicates=2**10, block_size=2, workers=workers) for workers in (2, 1))
+    assert two.moments_sha256 == one.moments_sha256
 
-    result = gsx.measure(Local(), "reinforce", num_replicates=2**12, block_size=16, engine="loop", workers=2)
-    alone = gsx.measure(Local(), "reinforce", num_replicates=2**12, block_size=16, engine="loop", workers=1)
-    assert at_once == [] and result.moments_sha256 == alone.moments_sha256
 
-
-def test_a_process_that_fails_is_replaced_by_its_thread(at_once: list[tuple[int, ...]]) -> None:
-    measurement = measured(Fails(math.inf, 1), num_replicates=2**15, block_size=16, engine="batched")
+def test_a_process_that_fails_is_replaced_by_its_thread(at_once: list[tuple[int, ...]], tried: list[tuple[str, bool]]) -> None:
+    measurement = measured({"name": "fails", "blocks": 1, **HOME}, num_replicates=2**15, block_size=16, engine="batched")
     work, alone = beginning(measurement)
-    with worker(work, alone) as process:
-        process.try_out(work, 0)
-        assert process.trusted and not process.add((0, 1))
-        assert not alone.holds(0)
     run(work, alone, measurement.plan)
     _, together = beginning(measurement)
     run(work, together, measurement.plan, workers=2)
+    assert tried == [("base", True)] and len(at_once) == 1
     assert together.segments().digest() == alone.segments().digest()
-
-
-class FailsOnceAsked(Fails):
-    """A cost that fails at home as soon as a process has been asked for something, and away after some calls."""
-
-    asked: Sequence[tuple[int, ...]] = ()  # of the class: a measurement's model is a copy
-
-    def __init__(self) -> None:
-        super().__init__(math.inf, 100)
-
-    def loss(self, params: Params, expect: Expect) -> Tensor:
-        if self.at_home and self.asked:
-            self.left = 0
-        return super().loss(params, expect)
 
 
 def test_a_failure_of_the_model_shows_as_what_it_is(at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a process meets it first."""
     monkeypatch.setattr(FailsOnceAsked, "asked", at_once)
-    measurement = measured(FailsOnceAsked(), num_replicates=2**20, block_size=16, engine="batched")
+    measurement = measured({"name": "fails_once_asked", "blocks": 100, **HOME}, num_replicates=2**20, block_size=16, engine="batched")
     work, accumulator = beginning(measurement)
     with pytest.raises(ZeroDivisionError, match="the model's own"):
         run(work, accumulator, measurement.plan, workers=2)

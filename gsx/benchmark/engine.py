@@ -15,6 +15,7 @@ from gsx.measurement import Measurement
 from gsx.models.base import Model
 from gsx.moments import Moments
 from gsx.noise import Block
+from gsx.worker import Work
 
 
 def measurement(model: Mapping[str, Any] | Model, estimator: str, **settings: Any) -> Measurement:
@@ -43,9 +44,9 @@ class Engine:
         """The moments of the first replicates of a block that was not asked for before."""
         return self.moments(next(self._blocks), replicates)
 
-    def run(self, workers: int = 1) -> Accumulator:
-        """The moments of the whole plan, as a run computes them."""
+    def run(self) -> Accumulator:
+        """The moments of the whole plan, as a run computes them by one worker."""
         plan, materialises = self.measured.plan, self.route.materialises
-        accumulator = Accumulator(self.program.layout, plan.segments, self.program.device, materialises=materialises, writers=workers)
-        accumulate(accumulator, self.route, plan, seed=0, stream="base", direction=self.direction, workers=workers)
+        accumulator = Accumulator(self.program.layout, plan.segments, self.program.device, materialises=materialises)
+        accumulate(accumulator, Work(self.route, plan.block_size, 0, "base", self.direction), plan)
         return accumulator

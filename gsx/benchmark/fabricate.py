@@ -8,7 +8,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from gsx.measurement import measure
+from gsx.notebook import measure
 from gsx.records import Result, canonical_json
 from gsx.store import RunDirectory
 

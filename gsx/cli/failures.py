@@ -13,15 +13,11 @@ from typing import NoReturn, TypeGuard
 
 from gsx.cli import by_the_system, out_of_memory, signals
 from gsx.naming import in_one_line, printable
+from gsx.raised import origin, raised, told
 from gsx.records import Busy, EnvironmentFault, GsxError
 from gsx.store import MOST_DEATHS, Folder, said
 
 log = logging.getLogger("gsx")
-
-#: What gsx and plug-ins stand on: an error that is raised there is a matter of whoever called it.
-_BENEATH = sys.stdlib_module_names | {"torch", "numpy", "tqdm", "filelock"}
-#: So many characters of what code has raised are told, which an endless word without its middle leaves room for; error.txt has them all.
-_TOLD = 160
 
 
 class JobFailed(GsxError):
@@ -48,7 +44,7 @@ def contained() -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and signals.came():
             raise
-        raise EndsTheProcess(f"{_raised(error)}, which would end the whole process").with_traceback(error.__traceback__) from None
+        raise EndsTheProcess(f"{raised(error)}, which would end the whole process").with_traceback(error.__traceback__) from None
     finally:
         with contextlib.suppress(OSError):  # it is gone: each job will say what it lacks
             os.chdir(here)
@@ -93,29 +89,12 @@ def reason(error: Exception) -> str:
         return "out of memory"
     if _refused(error):
         return in_one_line(by_the_system(error))
-    _, file, line = _origin(error)
-    what = str(error) if isinstance(error, EndsTheProcess) else _raised(error)
-    return f"{in_one_line(what, _TOLD)} ({file}, line {line})" if file else in_one_line(what)
-
-
-def _raised(error: BaseException) -> str:
-    """As Python says it, which stands an error that cannot be made a text."""
-    return in_one_line("".join(traceback.format_exception_only(error)))
-
-
-def _origin(error: BaseException) -> tuple[str, str, int]:
-    """The innermost line of gsx's code or a plug-in's that it came through: the package, the file's name, the line."""
-    calls = [
-        (str(frame.f_globals.get("__name__")).partition(".")[0], Path(frame.f_code.co_filename).name, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_globals is not globals()  # which raises in the place of `os._exit`
-    ]
-    return next((call for call in reversed(calls) if call[0] not in _BENEATH), ("gsx", "", 0))
+    return told(error, str(error) if isinstance(error, EndsTheProcess) else raised(error))
 
 
 def _refused(error: Exception) -> TypeGuard[OSError]:
     """Whether gsx itself was refused something: of a file or a socket that a plug-in wanted, nothing here is the cause."""
-    return isinstance(error, OSError) and _origin(error)[0] == "gsx"
+    return isinstance(error, OSError) and origin(error)[0] == "gsx"
 
 
 def fatal(error: Exception, place: Path) -> Exception:

@@ -184,20 +184,6 @@ class TrainingConfiguration(Setup):
     def _estimator_class(self) -> type[Estimator]:
         return registry.find("estimators", self.estimator["name"], self.plugins)
 
-    def as_given(self) -> dict[str, Any]:
-        """Mappings from which `of` makes the same configuration again, in another process."""
-        everything = {
-            item.name: getattr(self, item.name)
-            for item in dataclasses.fields(self)
-            if item.name not in ("checkpoint", "parameters", "force")
-        }
-        for key in self.GROUPS:
-            everything[key] = dataclasses.asdict(everything[key])
-        everything["data"] = everything["data"] | {"name": "auto" if self.data.name == "none" else self.data.name}
-        if self.checkpoint is not None:
-            everything["model"] = {**self.model, "checkpoint": self.checkpoint}
-        return everything
-
     def canonical(self) -> dict[str, Any]:
         everything = super().canonical()
         for key in ("checkpoint_every", "tensorboard"):

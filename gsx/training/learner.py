@@ -11,6 +11,7 @@ from gsx.costs import Cost
 from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import Exact
+from gsx.learnt import learnt, put_back
 from gsx.models.base import Params
 from gsx.noise import Block, Noise
 from gsx.probe import has_one_site, probe
@@ -102,17 +103,12 @@ class Learner:
 
     def memory(self) -> dict[str, Tensor]:
         """Everything that was learnt, and what Adam remembers of it."""
-        kept: dict[str, Tensor] = {}
-        for key, value in self.estimator.state_dict().items():
-            kept |= {f"extra.{name}": tensor for name, tensor in value.items()} if isinstance(value, dict) else {f"own.{key}": value}
+        kept = learnt(self.estimator)
         if self.optimizer is not None:
             kept |= {f"adam.{key}": value for key, value in memory(self.optimizer).items()}
         return kept
 
     def remember(self, kept: dict[str, Tensor]) -> None:
-        own = {key.removeprefix("own."): value for key, value in kept.items() if key.startswith("own.")}
-        extra = {key.removeprefix("extra."): value for key, value in kept.items() if key.startswith("extra.")}
-        state = self.estimator.state_dict()
-        self.estimator.load_state_dict(own | {key: extra for key, value in state.items() if isinstance(value, dict)})
+        put_back(self.estimator, kept)
         if self.optimizer is not None:
             remember(self.optimizer, {key.removeprefix("adam."): value for key, value in kept.items() if key.startswith("adam.")})

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from gsx.measurement import Progress
+from gsx.naming import in_one_line
 from gsx.process import answering, start
+from gsx.raised import raised, told
 from gsx.records import EnvironmentFault, GsxError
 from gsx.store import State, TrainingDirectory
 from gsx.training.configuration import TrainingConfiguration
@@ -120,10 +121,7 @@ def serve() -> None:
             lambda state: say(f"checkpoint {state.step}"),
         )
     except BaseException as error:  # SystemExit too: a plug-in's, for what ends this process otherwise, kills it
-        message = str(error)
-        if not isinstance(error, GsxError):
-            call = traceback.extract_tb(error.__traceback__)[-1]
-            message = f"{type(error).__name__}: {message} ({Path(call.filename).name}, line {call.lineno})"
-        say(f"failed {getattr(error, 'exit_code', 1)} {' '.join(message.split())}")
+        message = in_one_line(str(error)) if isinstance(error, GsxError) else told(error, raised(error))
+        say(f"failed {getattr(error, 'exit_code', 1)} {message}")
     else:
         say("done")

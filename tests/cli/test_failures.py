@@ -132,9 +132,11 @@ def test_a_plugin_ends_nothing_but_its_own_training(empty: Path, inside: Inside,
 
 
 @pytest.mark.slow
-def test_a_plugin_ends_the_process_of_a_seed(empty: Path, inside: Inside, rude: tuple[str, ...]) -> None:
-    code, _, err = inside("train", *rude, "workers=2", "seeds=2", "steps=30", "+estimator.act=0")
-    assert code == 1 and one_line(err).startswith("SystemExit: 0 (rude.py, line ")
+@pytest.mark.parametrize(("act", "said"), [(0, "SystemExit: 0"), (3, ACTS["json.loads('{')"])])
+def test_a_plugin_ends_the_process_of_a_seed(empty: Path, inside: Inside, rude: tuple[str, ...], act: int, said: str) -> None:
+    """In the words of one that ends here."""
+    code, _, err = inside("train", *rude, "workers=2", "seeds=2", "steps=30", f"+estimator.act={act}")
+    assert code == 1 and one_line(err).startswith(f"{said} (rude.py, line ")
 
 
 #: A model that does something else whenever its loss is asked for, and so as soon as it is planned.
