@@ -132,7 +132,7 @@ def test_a_plugin_ends_nothing_but_its_own_training(empty: Path, inside: Inside,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("act", "said"), [(0, "SystemExit: 0"), (3, ACTS["json.loads('{')"])])
+@pytest.mark.parametrize(("act", "said"), [(0, "SystemExit: 0"), (5, ACTS["json.loads('{')"])])
 def test_a_plugin_ends_the_process_of_a_seed(empty: Path, inside: Inside, rude: tuple[str, ...], act: int, said: str) -> None:
     """In the words of one that ends here."""
     code, _, err = inside("train", *rude, "workers=2", "seeds=2", "steps=30", f"+estimator.act={act}")
