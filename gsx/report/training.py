@@ -87,9 +87,7 @@ def _named(label: str, samples: Mapping[str, int]) -> str:
 def _rows(curve: pd.DataFrame, panel: int, metric: str, split: str, maximised: bool = False) -> pd.DataFrame:
     found = summary(curve[(curve["metric"] == metric) & (curve["split"] == split)])
     name = NAMES.get(metric, metric)
-    title = (name.replace("loss", "objective, maximised") if maximised else name) + (
-        f", {split}" if split and metric in BOUNDS else ""
-    )
+    title = (name.replace("loss", "objective, maximised") if maximised else name) + (f", {split}" if split and metric in BOUNDS else "")
     return found.assign(panel=panel, title=title, metric=metric, split=split)
 
 

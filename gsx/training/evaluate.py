@@ -48,7 +48,8 @@ def elbo(model: Model, params: Params, rows: Rows, samples: int, noise: Callable
 def bound(model: Model, params: Params, rows: Rows, samples: int, noise: Callable[[int], Noise]) -> Tensor:
     """log (1/K) sum_k p(x, z_k) / q(z_k | x) of each row, K samples (Burda et al. 2016, equation 8), ``[n]``.
 
-    Where y is predicted log (1/K) sum_k p(y | z_k), z_k drawn given x (Raiko et al. 2015). With several stochastic layers z is all of them: each sample of the first has one of the next.
+    Where y is predicted log (1/K) sum_k p(y | z_k), z_k drawn given x (Raiko et al. 2015). With several stochastic layers z is all of
+    them: each sample of the first has one of the next.
     """
     return _by_pieces(model, params, rows, samples, noise, lambda f: torch.logsumexp(-f, 0) - math.log(len(f)))
 

@@ -126,9 +126,7 @@ def test_one_outcome_is_no_choice() -> None:
     ],
     ids=str,
 )
-def test_it_is_measured(
-    latents: list[int], categories: int | None, estimator: str, engine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_measured(latents: list[int], categories: int | None, estimator: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against its enumeration; each fails at one seed in a thousand."""
     monkeypatch.setattr(yardstick, "SECONDS", 0.0)
     settings = {"name": "structured_output", "latents": latents, "categories": categories, "batch": 2}

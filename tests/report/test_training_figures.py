@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 from gsx.report import ends, seeds, styles, training, view
 from gsx.report.canvas import Plot
-from gsx.report.html import curves
+from gsx.report.html.curves import of as page_curves
 from gsx.report.looks import LOOKS, look
 from gsx.report.trainings import collect, table
 from gsx.store import TrainingDirectory
@@ -293,7 +293,7 @@ def test_a_prediction_has_no_elbo(tmp_path: Path) -> None:
     courses, _ = collect([tmp_path])
     found = table(courses)
     assert found is not None and found.headings[5:8] == ["log likelihood bound, train", "log likelihood bound, test", "bound, test"]
-    assert curves.of(courses[0].trajectories[0])[0]["title"] == "log-likelihood bound, test"
+    assert page_curves(courses[0].trajectories[0])[0]["title"] == "log-likelihood bound, test"
 
 
 def test_a_caption_says_why_a_cosine_is_not_one(tmp_path: Path) -> None:
