@@ -32,7 +32,7 @@ def options(group: str) -> list[str]:
 CLASS = {"iwae_gaussian": "iwae", "binary_vae_200": "binary_vae", "binary_vae_hidden": "binary_vae", "gumbel_softmax": "concrete"}
 CLASS |= dict.fromkeys(("binary_vae_disarm_linear", "binary_vae_disarm_nonlinear", "binary_vae_rodeo"), "binary_vae")
 CLASS |= dict.fromkeys((f"categorical_vae_{size}" for size in ("8x4", "4x24", "8x16", "16x12", "64x8", "10x30")), "categorical_vae")
-CLASS |= {"structured_output_200": "structured_output"}
+CLASS |= dict.fromkeys(("structured_output_200", "structured_output_20x10"), "structured_output")
 
 
 @pytest.fixture(autouse=True)

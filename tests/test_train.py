@@ -12,6 +12,7 @@ import torch
 
 import gsx
 from gsx import statistics
+from gsx.cli.train_summary import describe, table
 from gsx.configuration import Configuration
 from gsx.measurement import Measurement
 from gsx.noise import Block, uniforms
@@ -335,6 +336,38 @@ def test_two_layers_are_one_joint_sample() -> None:
     log_p = -model.loss(params, joint)
     found = bound(model, params, rows, 20000, lambda piece: Block(0, "test", piece, torch.float64, torch.device("cpu")).one())
     torch.testing.assert_close(found, log_p, rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("settings", [{"latents": [2, 2]}, {"latents": [1, 2], "categories": 3}], ids=str)
+def test_bounds_of_a_prediction(settings: dict[str, Any]) -> None:
+    """E log p(y | h) for K = 1, and by many samples log p(y | x), by enumeration of both layers."""
+    made = session({"name": "structured_output", "batch": 5, **settings}, "reinforce", dtype="float64")
+    model, params, rows = made.program().model, made.program().params, made.rows["test"].first(3)
+    rows.show(model, slice(None), 3)
+
+    def joint(q: Any, cost: Any, site: str = "z", combine: Any = None) -> torch.Tensor:
+        z, p = q.points(0, q.num_points(0), 0)
+        return -torch.logsumexp(p.log() - cost(z, q), 0)
+
+    def noise(piece: int) -> Any:
+        return Block(0, "test", piece, torch.float64, torch.device("cpu")).one()
+
+    log_p = -model.loss(params, joint)
+    torch.testing.assert_close(bound(model, params, rows, 20000, noise), log_p, rtol=0, atol=0.05)
+    assert torch.equal(bound(model, params, rows, 1, noise), elbo(model, params, rows, 1, noise))
+    assert elbo(model, params, rows, 20000, noise).mean() < log_p.mean() - 0.05
+
+
+def test_what_predicts_has_no_elbo() -> None:
+    """A training says which bound it is that it tells, in its curve and on the terminal; that of many samples is the greater."""
+    told = dict(steps=2, evaluate_rows=20, bound_samples=50, **QUIET)
+    trained = session({"name": "structured_output", "batch": 5}, "reinforce", **told).run()
+    ends = [f"log_likelihood_bound.{split}" for split in ("train", "valid", "test")]
+    assert set(trained.summary) == {*ends, "bound.valid", "bound.test", "loss.train"}
+    assert trained.summary["bound.test"]["value"] > trained.summary["log_likelihood_bound.test"]["value"]
+    shown = describe(trained, "here") + table([("done", "it", trained, "here")])
+    assert "test log likelihood bound" in shown and "log_likelihood_bound.test" in shown and "elbo" not in shown
+    assert "elbo.test" in session(VAE, "reinforce", **told).run().summary
 
 
 def test_warm_up_does_not_flatter_the_elbo() -> None:

@@ -96,7 +96,7 @@ class Clerk:
             f"predicted from {timed.count(True)} kinds of training, some steps, a part of an evaluation and of a probe of each"
             " timed just now. Trainings one after another, the seeds of one beside each other, one a worker; not in it: starting Python,"
             " reading data, writing checkpoints, and whatever else this machine is doing. Not counted: what an estimator learns for itself"
-            " beside a step, and evaluations of the ELBO."
+            " beside a step, and evaluations of bounds."
         ]
         if not all(timed):
             lines.append(f"not timed: {timed.count(False)} kinds of training (those beyond {MOST_SECONDS:g} s, and large enumerations)")

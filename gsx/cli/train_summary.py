@@ -8,7 +8,14 @@ from gsx.cli.columns import aligned
 from gsx.records import Interval, Training
 
 #: What is told of a training in a line of its own, where there is such a number.
-_TOLD = ("exact_loss", "elbo.train", "elbo.valid", "elbo.test", "bound.valid", "bound.test")
+_TOLD = (
+    "exact_loss",
+    *(f"{metric}.{split}" for metric in ("elbo", "log_likelihood_bound") for split in ("train", "valid", "test")),
+    "bound.valid",
+    "bound.test",
+)
+#: Of which a row of a table tells the first that there is.
+_END = ("elbo.test", "log_likelihood_bound.test", "elbo.train", "log_likelihood_bound.train", "exact_loss")
 
 
 def describe(training: Training, folder: str) -> str:
@@ -70,7 +77,7 @@ def table(rows: list[tuple[str, str, Training | None, str]]) -> str:
     for state, what, training, folder in rows:
         numbers = ["", ""]
         if training is not None and training.status == "complete":
-            ends = [key for key in ("elbo.test", "elbo.train", "exact_loss") if key in training.summary]
+            ends = [key for key in _END if key in training.summary]
             numbers[0] = f"{ends[0]} {_number(training, ends[0])}" if ends else ""
             numbers[1] = _number(training, f"variance.{training.estimator}") if training.estimator in _measured(training) else ""
         lines.append((state, what, *numbers, folder))

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 #: The metrics of a curve. `loss`: mean of the steps since the last log. `exact_loss`: of a model without data, at the parameters. `elbo`,
-#: `bound`: of a split, the latter of K samples. `variance`, `snr`, `bias_sq`, `cosine`: of an estimator on the probe minibatch.
-#: `seconds`: wall-clock time so far.
-METRICS = ("loss", "exact_loss", "elbo", "bound", "variance", "snr", "bias_sq", "cosine", "seconds")
+#: or `log_likelihood_bound` of a model that predicts, and `bound`: of a split, the latter of K samples. `variance`, `snr`, `bias_sq`,
+#: `cosine`: of an estimator on the probe minibatch. `seconds`: wall-clock time so far.
+METRICS = ("loss", "exact_loss", "elbo", "log_likelihood_bound", "bound", "variance", "snr", "bias_sq", "cosine", "seconds")
 
 
 class Point(NamedTuple):

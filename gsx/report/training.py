@@ -20,13 +20,14 @@ from gsx.report import axis, canvas, curves, ends, escape, legend, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.looks import ORDER, look
 from gsx.report.seeds import summary
-from gsx.report.training_caption import NAMES, caption, interval
+from gsx.report.training_caption import BOUNDS, NAMES, caption, interval
 from gsx.report.trainings import Course, Trajectory
 from gsx.report.view import view
 
-OBJECTIVES = (("elbo", "train"), ("elbo", "test"), ("bound", "test"), ("elbo", "valid"), ("bound", "valid"))
+OBJECTIVES = (("elbo", "train"), ("log_likelihood_bound", "train"), ("elbo", "test"), ("log_likelihood_bound", "test"), ("bound", "test"),
+              ("elbo", "valid"), ("log_likelihood_bound", "valid"), ("bound", "valid"))  # fmt: skip
 #: What the y axis holds, beside the title of a panel.
-UNITS = {"elbo": "nats", "bound": "nats", "loss": "loss", "exact_loss": "loss", "variance": "variance", "snr": "ratio", "cosine": "cosine"}
+UNITS = dict.fromkeys(BOUNDS, "nats") | {"loss": "loss", "exact_loss": "loss", "variance": "variance", "snr": "ratio", "cosine": "cosine"}
 
 
 def plots(course: Course) -> Iterator[Plot]:
@@ -86,9 +87,7 @@ def _named(label: str, samples: Mapping[str, int]) -> str:
 def _rows(curve: pd.DataFrame, panel: int, metric: str, split: str, maximised: bool = False) -> pd.DataFrame:
     found = summary(curve[(curve["metric"] == metric) & (curve["split"] == split)])
     name = NAMES.get(metric, metric)
-    title = (name.replace("loss", "objective, maximised") if maximised else name) + (
-        f", {split}" if split and metric in ("elbo", "bound") else ""
-    )
+    title = (name.replace("loss", "objective, maximised") if maximised else name) + (f", {split}" if split and metric in BOUNDS else "")
     return found.assign(panel=panel, title=title, metric=metric, split=split)
 
 

@@ -11,8 +11,11 @@ from gsx.report.seeds import LOGARITHMIC
 from gsx.report.trainings import Trajectory
 from gsx.report.view import CLOSE, alike, view
 
-NAMES = {"elbo": "ELBO", "bound": "multi-sample bound", "loss": "loss", "exact_loss": "exact loss", "variance": "gradient variance",
-         "snr": "signal-to-noise ratio", "cosine": "cosine to the reference"}  # fmt: skip
+NAMES = {"elbo": "ELBO", "log_likelihood_bound": "log-likelihood bound", "bound": "multi-sample bound", "loss": "loss",
+         "exact_loss": "exact loss", "variance": "gradient variance", "snr": "signal-to-noise ratio",
+         "cosine": "cosine to the reference"}  # fmt: skip
+#: The metrics of a split.
+BOUNDS = ("elbo", "log_likelihood_bound", "bound")
 
 
 def caption(lead: str, data: pd.DataFrame, of: Sequence[Trajectory], samples: Mapping[str, int]) -> str:
@@ -69,8 +72,9 @@ def _samples(samples: Mapping[str, int]) -> str:
 
 def _measured(data: pd.DataFrame, of: Sequence[Trajectory]) -> Iterator[str]:
     config, metrics = of[0].config, set(data["metric"])
-    samples = {"elbo": config.get("evaluate_samples"), "bound": config.get("bound_samples")} if "evaluate_rows" in config else {}
-    if told := [f"{n} ({NAMES[metric]})" for metric, n in samples.items() if metric in metrics and n]:
+    bounds = [metric for metric in BOUNDS if metric in metrics and "evaluate_rows" in config]
+    samples = {metric: config.get("bound_samples" if metric == "bound" else "evaluate_samples") for metric in bounds}
+    if told := [f"{n} ({NAMES[metric]})" for metric, n in samples.items() if n]:
         yield f"Samples a row: {', '.join(told)}; rows: at most the first {config['evaluate_rows']} of a split."
     replicates = sorted({r for t in of if isinstance(r := t.config.get("probe_replicates"), int)})
     if metrics & {"variance", "snr", "cosine"} and replicates:

@@ -27,7 +27,7 @@ _LONG = 24
 _BINARIZED = {"threshold": ", binarized by threshold", "stochastic": ", binarized at random, once", "none": ", not binarized"}
 
 #: What is optimised, in the order of a table.
-_OBJECTIVES = ("elbo", "bound", "exact_loss", "loss")
+_OBJECTIVES = ("elbo", "log_likelihood_bound", "bound", "exact_loss", "loss")
 
 #: What a relaxation is trained with is another objective.
 LOSS_NOTE = "The loss is that of the training's own estimates: of a relaxation, of relaxed variables, and no bound on anything."

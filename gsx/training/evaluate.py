@@ -24,14 +24,20 @@ from gsx.training.rows import Rows
 PIECE = 2**22
 
 
+def objective(model: Model) -> str:
+    """The metric that minus the loss of rows is: a bound of log p(y | x) where a model says so, else the ELBO."""
+    return "log_likelihood_bound" if getattr(model, "conditional_likelihood", False) else "elbo"
+
+
 def has_bound(model: Model) -> bool:
-    """Whether the costs are minus the logarithms of weights p(x, z) / q(z | x), of which a multi-sample bound is made."""
-    return model.direct_term in ("log_q", "log_weights")
+    """Whether the costs are minus the logarithms of weights p(x, z) / q(z | x), or p(y | z), of which a multi-sample bound is made."""
+    return model.direct_term in ("log_q", "log_weights") or objective(model) == "log_likelihood_bound"
 
 
 @torch.no_grad()
 def elbo(model: Model, params: Params, rows: Rows, samples: int, noise: Callable[[int], Noise]) -> Tensor:
-    """Minus the loss of each row, by the mean of so many samples: for an autoencoder E log p(x, z) / q(z | x), in nats, ``[n]``.
+    """Minus the loss of each row, by the mean of so many samples: for an autoencoder E log p(x, z) / q(z | x), in nats, ``[n]``; where
+    y is predicted E log p(y | z).
 
     Where rows are not independent there is one number for all of them, ``[1]``.
     """
@@ -42,7 +48,8 @@ def elbo(model: Model, params: Params, rows: Rows, samples: int, noise: Callable
 def bound(model: Model, params: Params, rows: Rows, samples: int, noise: Callable[[int], Noise]) -> Tensor:
     """log (1/K) sum_k p(x, z_k) / q(z_k | x) of each row, K samples (Burda et al. 2016, equation 8), ``[n]``.
 
-    With several stochastic layers z is all of them: each sample of the first has one of the next.
+    Where y is predicted log (1/K) sum_k p(y | z_k), z_k drawn given x (Raiko et al. 2015). With several stochastic layers z is all of
+    them: each sample of the first has one of the next.
     """
     return _by_pieces(model, params, rows, samples, noise, lambda f: torch.logsumexp(-f, 0) - math.log(len(f)))
 

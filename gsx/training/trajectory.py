@@ -18,7 +18,7 @@ from gsx.registry import estimator as build_estimator
 from gsx.routes import implement
 from gsx.store import State
 from gsx.training import optimizer as optimizers
-from gsx.training.evaluate import bound, elbo, has_bound
+from gsx.training.evaluate import bound, elbo, has_bound, objective
 from gsx.training.learner import Learner
 from gsx.training.rows import Minibatches
 from gsx.training.variance import described, measured
@@ -167,14 +167,14 @@ class Trajectory:
             self._final = {f"{FINAL}{metric}.{split}": found.mean() for (split, metric), found in self.evaluated().items()}
 
     def evaluated(self, most: int | None = None) -> dict[tuple[str, str], Tensor]:
-        """ELBO and multi-sample bound of the (first) rows of each split, the latter not of `train`."""
+        """The objective and the multi-sample bound of the (first) rows of each split, the latter not of `train`."""
         configuration, model = self.session.configuration, self.program.model
         found = {}
         with _weighing(model, 1.0):
             params = {name: value.detach() for name, value in self.params.items()}
             for split, rows in self.session.rows.items():
                 some = rows if most is None or not model.independent_rows else rows.first(most)
-                metrics = {"elbo": (elbo, configuration.evaluate_samples)}
+                metrics = {objective(model): (elbo, configuration.evaluate_samples)}
                 if has_bound(model) and split != "train":
                     metrics["bound"] = (bound, configuration.bound_samples)
                 for metric, (evaluate, samples) in metrics.items():

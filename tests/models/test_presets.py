@@ -13,6 +13,7 @@ from gsx import registry, yardstick
 from gsx.cli import main
 from gsx.data import Dataset, load
 from gsx.models.base import Model
+from gsx.probe import sites
 from gsx.program import Program
 from gsx.records import MissingData
 from tests.estimators.catalogue import settings_of
@@ -59,15 +60,17 @@ def test_published_sizes(preset: str) -> None:
     assert (model.activation, model.inputs) == NETWORKS[preset]
 
 
-def test_structured_output_is_392_200_200_392() -> None:
-    model = built("structured_output_200")
+@pytest.mark.parametrize("preset", ["structured_output_200", "structured_output_20x10"])
+def test_structured_output_is_392_200_200_392(preset: str) -> None:
+    model = built(preset)
     params = Program(model).params
     assert [widths(params, name) for name in ("encoder", "encoder_2", "decoder")] == [[392, 200], [200, 200], [200, 392]]
     assert len(model.x) == 100  # type: ignore[arg-type]
+    assert [site.q.event_shape for site in sites(Program(model)).values()] == [(20, 10) if "x10" in preset else (200,)] * 2
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", [*PUBLISHED, "structured_output_200", "binary_vae_200"])
+@pytest.mark.parametrize("preset", [*PUBLISHED, "structured_output_200", "structured_output_20x10", "binary_vae_200"])
 def test_presets_run_on_mnist(preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     root = os.environ.get("GSX_DATA") or str(Path.cwd() / "data")
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -15,11 +17,23 @@ from gsx.probe import sites
 from gsx.records import ConfigurationError
 from tests.models.test_models import Numbers, bits, layer, log_bernoulli, loss_of, numbers, pixels, program, reference, slopes
 
-LAYERS = [[3], [2, 3], [1, 2, 2]]
+LAYERS: list[tuple[list[int], int | None]] = [([3], None), ([2, 3], None), ([1, 2, 2], None), ([2], 3), ([1, 2], 3)]
 
 
 def networks(model: StructuredOutput) -> list[str]:
     return ["encoder", *(f"encoder_{index}" for index in range(2, len(model.encoders) + 1)), "decoder"]
+
+
+def states(logits: np.ndarray, categories: int | None) -> Iterator[tuple[np.ndarray, float]]:
+    """What the next network reads of each state of a layer, and its probability."""
+    if categories is None:
+        for z in bits(len(logits)):
+            yield 2 * z - 1, float(np.exp(log_bernoulli(z, logits)))
+        return
+    p = np.exp(logits.reshape(-1, categories))
+    p /= p.sum(-1, keepdims=True)
+    for outcome in itertools.product(range(categories), repeat=len(p)):
+        yield np.eye(categories)[list(outcome)].ravel(), math.prod(p[d, c] for d, c in enumerate(outcome))
 
 
 def misfit(model: StructuredOutput, *, swapped: bool = False, evidence: bool = False) -> Callable[[Numbers], float]:
@@ -32,15 +46,14 @@ def misfit(model: StructuredOutput, *, swapped: bool = False, evidence: bool = F
     def loss(at: Numbers) -> float:
         total = 0.0
         for x, y in zip(upper, lower, strict=True):
-            law = {tuple(x): 1.0}  # of the last layer seen so far
+            law = {tuple(2 * x - 1): 1.0}  # of the last layer seen so far
             for name in names[:-1]:
                 above: dict[tuple[float, ...], float] = {}
                 for below, mass in law.items():
-                    logits = layer(at, name, 2 * np.array(below) - 1)
-                    for z in bits(len(logits)):
-                        above[tuple(z)] = above.get(tuple(z), 0.0) + mass * float(np.exp(log_bernoulli(z, logits)))
+                    for z, p in states(layer(at, name, np.array(below)), model.categories):
+                        above[tuple(z)] = above.get(tuple(z), 0.0) + mass * p
                 law = above
-            log_p = np.array([log_bernoulli(y, layer(at, "decoder", 2 * np.array(h) - 1)) for h in law])
+            log_p = np.array([log_bernoulli(y, layer(at, "decoder", np.array(h))) for h in law])
             mass = np.array(list(law.values()))
             total -= float(np.log(mass @ np.exp(log_p)) if evidence else mass @ log_p)
         return total / len(images)
@@ -48,10 +61,10 @@ def misfit(model: StructuredOutput, *, swapped: bool = False, evidence: bool = F
     return loss
 
 
-@pytest.mark.parametrize("latents", LAYERS, ids=str)
-def test_it_is_its_enumeration(latents: list[int]) -> None:
+@pytest.mark.parametrize(("latents", "categories"), LAYERS, ids=str)
+def test_it_is_its_enumeration(latents: list[int], categories: int | None) -> None:
     """Which the same enumeration with the halves exchanged is not."""
-    model = StructuredOutput(data=pixels(), latents=latents, batch=2)
+    model = StructuredOutput(data=pixels(), latents=latents, categories=categories, batch=2)
     at = numbers(model)
     assert list(at) == [f"{name}.0.{part}" for name in networks(model) for part in ("weight", "bias")]
     expected, found = slopes(misfit(model), at), reference(model, "enumeration")
@@ -96,12 +109,27 @@ def test_bad_layers_are_refused(latents: list[int]) -> None:
     assert str(refusal.value) == f"latents={latents}: must be one number for each layer, each at least 1"
 
 
+def test_one_outcome_is_no_choice() -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        StructuredOutput(data=pixels(), categories=1)
+    assert str(refusal.value) == "categories=1: must be at least 2"
+
+
 @pytest.mark.statistical
-@pytest.mark.parametrize(("latents", "engine"), [([6], "structured"), ([2, 2, 2], "vmap")], ids=str)
-def test_it_is_measured(latents: list[int], engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("latents", "categories", "estimator", "engine"),
+    [
+        ([6], None, "disarm", "structured"),
+        ([2, 2, 2], None, "disarm", "vmap"),
+        ([3], 3, "rloo", "structured"),
+        ([1, 2], 3, "muprop", "vmap"),
+    ],
+    ids=str,
+)
+def test_it_is_measured(latents: list[int], categories: int | None, estimator: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Against its enumeration; each fails at one seed in a thousand."""
     monkeypatch.setattr(yardstick, "SECONDS", 0.0)
-    settings = {"name": "structured_output", "latents": latents, "batch": 2}
-    result = gsx.measure(settings, "disarm", num_replicates=2**9, block_size=8, engine=engine, workers=1)
+    settings = {"name": "structured_output", "latents": latents, "categories": categories, "batch": 2}
+    result = gsx.measure(settings, estimator, num_replicates=2**9, block_size=8, engine=engine, workers=1)
     assert result.reference["kind"] == "enumeration" and result.engine == engine
     assert result.verdict.status in ("unbiased", "inconclusive") and result.nonfinite["replicates"] == 0

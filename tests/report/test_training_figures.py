@@ -1,5 +1,6 @@
 """Figures and the table of trainings: means over seeds, what is in view, names at ends, and captions that say what is drawn, no more."""
 
+import dataclasses
 import itertools
 import math
 from pathlib import Path
@@ -13,8 +14,10 @@ from matplotlib.text import Text
 
 from gsx.report import ends, seeds, styles, training, training_caption, view
 from gsx.report.canvas import Plot
+from gsx.report.html.curves import of as page_curves
 from gsx.report.looks import LOOKS, look
 from gsx.report.trainings import collect, table
+from gsx.store import TrainingDirectory
 from tests.report import trainings
 
 T = {2: 12.706204736432095, 3: 4.302652729911275, 5: 2.7764451051977987}  # 97.5 % of Student's t of n - 1 degrees of freedom
@@ -277,6 +280,26 @@ def test_a_caption_says_on_what_and_how(tmp_path: Path) -> None:
     assert "Samples a row: 1 (ELBO); rows: at most the first 1000 of a split." in objective.caption
     found = table(collect([tmp_path])[0])
     assert found is not None and "binary_vae: mnist, binarized by threshold, in batches of 50 rows." in found.notes
+
+
+def test_a_prediction_has_no_elbo(tmp_path: Path) -> None:
+    metrics = (("log_likelihood_bound", "train"), ("log_likelihood_bound", "test"), ("bound", "test"))
+    rows: list[trainings.Row] = [(0, step, split, "", metric, -70 + step / 10, math.nan) for step in (0, 100) for metric, split in metrics]
+    config = {"evaluate_samples": 1, "bound_samples": 100, "evaluate_rows": 1000}
+    folder = TrainingDirectory(trainings.write(tmp_path, "rloo", rows, model="structured_output", seeds=(0,), **config))
+    training = folder.read()
+    assert training is not None
+    ends = {f"{metric}.{split}": {"value": -60.0, "se": None, "ci": None, "seeds": [-60.0]} for metric, split in metrics}
+    folder.write(dataclasses.replace(training, summary=ends))
+    (plot,) = plots_of(tmp_path)
+    panels = drawn(plot).axes
+    names = ["log-likelihood bound, train", "log-likelihood bound, test", "multi-sample bound, test"]
+    assert [panel.get_title(loc="left")[4:] for panel in panels] == names and {panel.get_ylabel() for panel in panels} == {"nats"}
+    assert "Samples a row: 1 (log-likelihood bound), 100 (multi-sample bound); rows: at most" in plot.caption
+    courses, _ = collect([tmp_path])
+    found = table(courses)
+    assert found is not None and found.headings[5:8] == ["log likelihood bound, train", "log likelihood bound, test", "bound, test"]
+    assert page_curves(courses[0].trajectories[0])[0]["title"] == "log-likelihood bound, test"
 
 
 def test_a_caption_says_why_a_cosine_is_not_one(tmp_path: Path) -> None:

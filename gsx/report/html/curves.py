@@ -18,7 +18,10 @@ LEFT, RIGHT, TOP, BOTTOM = 58, 8, 8, 22
 #: Seeds that are drawn, and points of each.
 MOST_SEEDS, MOST_POINTS = 8, 120
 #: What was optimised, best first, and on what; of one training there is one of them.
-_OBJECTIVES = (("elbo", "test"), ("elbo", "valid"), ("elbo", "train"), ("exact_loss", ""), ("loss", "train"), ("loss", ""))
+_OBJECTIVES = (
+    *((metric, split) for split in ("test", "valid", "train") for metric in ("elbo", "log_likelihood_bound")),
+    *(("exact_loss", ""), ("loss", "train"), ("loss", "")),
+)
 
 
 def of(trajectory: Trajectory) -> list[dict[str, Any]]:
