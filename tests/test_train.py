@@ -187,7 +187,7 @@ def test_the_optimizer_of_a_tuning_is_known_by_its_settings() -> None:
     others = [{"optimizer": "rmsprop"}, {"optimizer": {"name": "rmsprop", "eps": 1e-3}}, {"optimizer": {"name": "adam", "eps": 1e-3}}]
     assert len({identity(), *(identity(**other) for other in others)}) == 4
     for other in others:  # as the processes of a training's seeds are told
-        made = session(estimator="rebar", tune=other)
+        made = session(estimator="rebar", tune=other, optimizer="adam")
         assert Session(TrainingConfiguration.of(made.configuration.as_given())).training_id == made.training_id
 
 

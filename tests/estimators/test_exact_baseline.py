@@ -7,7 +7,6 @@ The statistical test at the end holds 5 variances to 5 standard errors of a Stud
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from gsx.estimators.disarm import Disarm
 from gsx.estimators.double_cv import DoubleCV
 from gsx.estimators.exact_baseline import ExactBaseline
 from gsx.estimators.rloo import RLOO
+from gsx.models.bernoulli_ising import BernoulliIsing
 from gsx.models.bernoulli_toy import BernoulliToy
 from gsx.probe import probe
 from gsx.process import one_thread_each
@@ -78,10 +78,9 @@ def test_pieces_are_as_good_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_many_states_are_refused_before_any_work() -> None:
-    many: dict[str, Any] = {"name": "bernoulli_ising", "logits": [0.1] * 13}
     with pytest.raises(ConfigurationError, match="estimator=exact_baseline: lists at most 4096 joint states, and bernoulli_ising has more"):
-        gsx.measure(many, "exact_baseline")
-    assert gsx.measure(many | {"logits": [0.1] * 12}, "exact_baseline", num_replicates=64, workers=1).verdict.status != "nonfinite"
+        probe(Program(BernoulliIsing(logits=[0.1] * 13)), ExactBaseline())
+    assert probe(Program(BernoulliIsing(logits=[0.1] * 12)), ExactBaseline()).evaluations == 1 + 2**12
 
 
 # ------------------------------------------------------------------------------------------------------------------- double_cv_toy
@@ -90,8 +89,8 @@ def test_too_many_states_are_refused_before_any_work() -> None:
 D, T = 200, 0.499
 S = (1 - 2 * T) / D
 #: The variance of a coordinate at N = 2. With X = 2 b - 1, a sign: a sample of R* is s/4 X_d sum_e X_e, and so is a pair of DisARM; RLOO is
-#: s/2 (b_1 - b_2)_d sum_e (b_1 - b_2)_e. With the coefficient a, Double CV has 1 - a of that, and a p (1 - p) times the mean slope 2 (b - t) / D
-#: of the two samples, which is uncorrelated with it.
+#: s/2 (b_1 - b_2)_d sum_e (b_1 - b_2)_e. With the coefficient a, Double CV has 1 - a of that, and a p (1 - p) times the slope
+#: 2 (b - t) / D, the mean of the two samples', which is uncorrelated with it.
 AT_THE_START: list[tuple[Estimator, float]] = [
     (RLOO(num_samples=2), S**2 * D / 16),
     (Disarm(num_samples=2), S**2 * (D - 1) / 16),
@@ -107,7 +106,7 @@ def test_variances_at_the_start_of_double_cv_toy(estimator: Estimator, variance:
     result = gsx.measure(model, estimator, num_replicates=2**13, dtype="float64", workers=1)
     found = result.summary["variance"]
     assert found is not None and found.se is not None
-    assert found.se < 0.01 * D * variance, "too few replicates to tell 5 %"
+    assert found.se < 0.02 * D * variance, "too few replicates to tell 10 %"
     assert abs(found.value - D * variance) < 5 * found.se
     assert result.coordinates is not None
     np.testing.assert_allclose(result.coordinates.reference, S / 4, rtol=1e-12)
