@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -11,9 +12,11 @@ from gsx.costs import Combine, Cost, Separable
 from gsx.distributions import Bernoulli, Categorical, Discrete, Distribution
 from gsx.estimators.base import Estimator
 from gsx.estimators.exact import PIECE
-from gsx.estimators.joint import too_many
 from gsx.noise import Block, Noise
 from gsx.surrogate import average, follow_score
+
+#: More joint states are not summed over for every estimate.
+MOST_STATES = 1024
 
 
 class ExactBaseline(Estimator):
@@ -22,7 +25,7 @@ class ExactBaseline(Estimator):
     Approximates: grad E f = E[(f(z) - E f) grad log q(z)] + E[grad f(z, q)].
     With: z_n ~ q; c = E f, a number for each row, summed over all joint states, or one coordinate at a time where the cost is a sum over
     them; value (1/N) sum_n f_n, gradient (1/N) sum_n (f_n - c) grad log q(z_n) + grad f_n.
-    Requires: at most 4096 joint states, or a cost that is a sum over coordinates; nothing else of the cost.
+    Requires: at most 1024 joint states, or a cost that is a sum over coordinates; nothing else of the cost.
     Costs: N + C ** D evaluations, no gradient of the cost; N + C of a cost that is a sum over coordinates. (Who can pay for E f can pay for
     its gradient: `exact`.)
     Bias: none, because no sample is in c. Where the cost takes an expectation itself, c is the mean of estimates of that, from other noise.
@@ -40,10 +43,9 @@ class ExactBaseline(Estimator):
 
     def supports(self, q: Distribution, model: Any) -> str | None:
         refused = super().supports(q, model)
-        if refused:
+        if refused or q.num_points(0) <= MOST_STATES or separates(model):
             return refused
-        many = too_many(q, model, 1)
-        return many if many and not separates(model, q) else None
+        return f"sums over at most {MOST_STATES} joint states, and {model.name} has more, and a cost that is no sum over coordinates"
 
     def expect(self, q: Distribution, cost: Cost, noise: Noise) -> Tensor:
         assert isinstance(q, Discrete)
@@ -66,15 +68,14 @@ def mean(q: Discrete, cost: Cost) -> Tensor:
     return total
 
 
-def separates(model: Any, like: Distribution) -> bool:
-    """Whether each cost that the loss takes the mean of is a sum over coordinates; in the precision and on the device of a distribution."""
-    number = next(iter(like.parameters.values()))
+def separates(model: Any) -> bool:
+    """Whether each cost that the loss takes the mean of is a sum over coordinates."""
     found: list[bool] = []
 
     def expect(q: Distribution, cost: Cost, site: str = "z", combine: Combine | None = None) -> Tensor:
         found.append(isinstance(cost, Separable) and combine is None)
-        return number.new_zeros(q.batch_shape)
+        return torch.zeros(q.batch_shape, dtype=torch.float64)
 
-    start = model.init(Block(model.seed, "init", 0, torch.float64, torch.device("cpu")).one())
-    model.loss({name: value.to(number) for name, value in start.items()}, expect)
+    twin = copy.deepcopy(model).to("cpu", torch.float64)  # as its parameters begin
+    twin.loss(twin.init(Block(model.seed, "init", 0, torch.float64, torch.device("cpu")).one()), expect)
     return all(found)

@@ -78,9 +78,9 @@ def test_pieces_are_as_good_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_many_states_are_refused_before_any_work() -> None:
-    with pytest.raises(ConfigurationError, match="estimator=exact_baseline: lists at most 4096 joint states, and bernoulli_ising has more"):
-        probe(Program(BernoulliIsing(logits=[0.1] * 13)), ExactBaseline())
-    assert probe(Program(BernoulliIsing(logits=[0.1] * 12)), ExactBaseline()).evaluations == 1 + 2**12
+    with pytest.raises(ConfigurationError, match="estimator=exact_baseline: sums over at most 1024 joint states, and bernoulli_ising"):
+        probe(Program(BernoulliIsing(logits=[0.1] * 11)), ExactBaseline())
+    assert probe(Program(BernoulliIsing(logits=[0.1] * 10)), ExactBaseline()).evaluations == 1 + 2**10
 
 
 # ------------------------------------------------------------------------------------------------------------------- double_cv_toy
