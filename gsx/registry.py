@@ -129,7 +129,12 @@ def check(group: str, given: Mapping[str, Any], parameters: Mapping[str, inspect
 
 
 def convert(key: str, value: Any, annotation: Any) -> Any:
-    """``value`` as the annotated type: numbers, text, flags, choices, lists of them, or null where the type allows it."""
+    """``value`` as the annotated type: numbers, text, flags, choices, lists of them, or null where the type allows it.
+
+    What is annotated `Any` is left to whoever takes it.
+    """
+    if annotation is Any:
+        return value
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (types.UnionType, typing.Union):
         if value is None:

@@ -150,9 +150,11 @@ def test_a_step_sees_its_own_minibatch() -> None:
 # ------------------------------------------------------------------------------------------------------------------- what is learnt
 
 
-def test_a_tuning_step_is_adam_on_the_squared_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """REBAR's scale, by a derivative that is taken numerically; Adam's first step is lr sign(slope)."""
-    settings = TrainingConfiguration.of({"model": TOY, "estimator": {"name": "rebar"}}).tune
+@pytest.mark.parametrize("optimizer", ["adam", {"name": "rmsprop", "alpha": 0.9, "eps": 0.02}])
+def test_a_tuning_step_is_the_optimizers_on_the_squared_gradient(optimizer: Any) -> None:
+    """REBAR's scale, by a derivative that is taken numerically; the first step of Adam is lr sign(slope), that of RMSprop
+    lr slope / (((1 - alpha) slope^2)^(1/2) + eps)."""
+    settings = TrainingConfiguration.of({"model": TOY, "estimator": {"name": "rebar"}, "tune": {"optimizer": optimizer}}).tune
     program = session(dtype="float64").program()
     learns = Learner(estimator({"name": "rebar"}), program, dataclasses.replace(settings, replicates=64), seed=5, along=True)
     site = learns.estimator.sites["z"]  # type: ignore[union-attr, index]
@@ -170,7 +172,24 @@ def test_a_tuning_step_is_adam_on_the_squared_gradient(monkeypatch: pytest.Monke
         slopes[name] = (up - down) / 2e-5
     learns.learn(program, program.params, 7)
     for name, value in site.named_parameters():  # type: ignore[union-attr]
-        assert float(value) - before[name] == pytest.approx(-1e-3 * np.sign(slopes[name]), rel=1e-4), name
+        slope = slopes[name]
+        step = np.sign(slope) if optimizer == "adam" else slope / (math.sqrt(0.1) * abs(slope) + 0.02)
+        assert float(value) - before[name] == pytest.approx(-1e-3 * step, rel=1e-4), name
+
+
+def test_the_optimizer_of_a_tuning_is_known_by_its_settings() -> None:
+    """Trainings that were stored before there was a choice keep their identity: Adam's settings, however they are given, are none."""
+
+    def identity(**tune: Any) -> str:
+        return session(estimator="rebar", tune=tune).training_id
+
+    assert "optimizer" not in session(estimator="rebar").config["tune"]
+    assert identity() == identity(optimizer="adam") == identity(optimizer={"name": "adam", "eps": 1e-8})
+    others = [{"optimizer": "rmsprop"}, {"optimizer": {"name": "rmsprop", "eps": 1e-3}}, {"optimizer": {"name": "adam", "eps": 1e-3}}]
+    assert len({identity(), *(identity(**other) for other in others)}) == 4
+    for other in others:  # as the processes of a training's seeds are told
+        made = session(estimator="rebar", tune=other, optimizer="adam")
+        assert Session(TrainingConfiguration.of(made.configuration.as_given())).training_id == made.training_id
 
 
 def test_a_sample_never_meets_what_was_learnt_from_it() -> None:
@@ -407,7 +426,7 @@ def test_a_scheduled_temperature_is_that_of_the_step() -> None:
 
 # ------------------------------------------------------------------------------------------------------------------- checkpoints
 
-#: Estimators that remember something: parameters of their own and Adam's, a moving average; with optimizers that do, too.
+#: Estimators that remember something: parameters of their own, a moving average; with optimizers that do, too, of both.
 LEARNING: list[tuple[Any, dict[str, Any]]] = [
     ("rebar", {"name": "adam"}),
     ({"name": "reinforce", "baseline": "moving_average"}, {"name": "sgd", "momentum": 0.9}),
@@ -417,6 +436,7 @@ LEARNING: list[tuple[Any, dict[str, Any]]] = [
 
 #: And what may be forgotten of it: the planted bugs.
 FORGOTTEN = [(LEARNING[0], drop) for drop in ("learner.0.own", "learner.0.adam", "learner.1.", "optimizer.", "losses")]
+FORGOTTEN.append((LEARNING[2], "learner.0.rmsprop"))
 
 
 @pytest.mark.parametrize(("learning", "drop"), [*((learning, None) for learning in LEARNING), *FORGOTTEN, (LEARNING[1], "learner.0.extra")])
@@ -424,6 +444,7 @@ def test_resumed_is_never_stopped(learning: tuple[Any, dict[str, Any]], drop: st
     """To the last bit, curve and all; and a checkpoint that forgets any of it is noticed."""
     chosen, optimizer = learning
     settings = {"probe": ["relax"], "probe_every": 3, "evaluate_every": 4, "probe_replicates": 32, "evaluate_rows": 50, "bound_samples": 2}
+    settings["tune"] = {"optimizer": optimizer["name"]}
     made = session(VAE, chosen, reference={"kind": "none"}, steps=7, optimizer=optimizer, checkpoint_every=1, **settings)
     whole, resumed = Trajectory(made, seed=0), Trajectory(made, seed=0)
     states = {}
@@ -473,6 +494,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"estimator": {"name": "rebar"}, "schedule": {"estimator.scale": {"from": 1, "to": 0, "steps": 3}}}, "rebar learns for itself"),
     ({"estimator": {"name": "reinforce", "baseline": "mean"}}, "a yardstick on fixed rows"),
     ({"tune": {"replicates": 0}}, "tune.replicates=0"),
+    ({"tune": {"optimizer": "adagrad"}}, "tune.optimizer=adagrad: unknown"),
+    ({"tune": {"optimizer": {"name": "rmsprop", "alpha": -1}}}, "tune.optimizer.alpha=-1: must not be negative"),
+    ({"tune": {"optimizer": {"name": "rmsprop", "lr": 0.1}}}, "tune.optimizer.lr=0.1: is given as tune.learning_rate"),
     ({"tune": {"wrt": "decoder"}}, "tune.wrt=decoder"),
     ({"reference": {"kind": "quadrature"}}, "reference.kind=quadrature"),
     ({"reference": {"kind": "long_run", "estimator": "concrete"}}, "must be unbiased"),

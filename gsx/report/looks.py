@@ -54,7 +54,7 @@ _TABLE: dict[str, dict[str, str]] = {
     "exact": {"exact": "black X dotted"},
     "score function": {
         "reinforce": "red s dashed", "rloo": "sky o solid", "nvil": "plum v dash-dot", "importance_weighted": "olive < dotted",
-        "dice": "navy > long",
+        "dice": "navy > long", "exact_baseline": "brown X dash-dot",
     },
     "coupled Bernoulli": {"arm": "orange P dash-dot", "disarm": "blue D dashed", "arms": "olive * solid", "ar": "plum h dotted"},
     "coupled categorical": {

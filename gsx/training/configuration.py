@@ -34,7 +34,9 @@ def at_probe(position: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class TuneSettings:
-    """What an estimator learns for itself: one step of Adam beside each step of the training.
+    """What an estimator learns for itself: one step of an optimizer beside each step of the training.
+
+    `optimizer` is a name, or settings as the training's own has them, but for `lr`, which is `learning_rate` here.
 
     Variance is minimised in the gradient of `wrt`; `auto` is `distribution` where rows are independent and there is one expectation, for
     there the two go together and a network need not be differentiated twice; else `all`.
@@ -44,6 +46,14 @@ class TuneSettings:
     learning_rate: float = 1e-3
     replicates: int = 2
     wrt: Literal["auto", "all", "encoder", "distribution"] = "auto"
+    optimizer: Any = "adam"
+
+    def __post_init__(self) -> None:
+        given = self.optimizer if isinstance(self.optimizer, Mapping) else {"name": self.optimizer}
+        if "lr" in given:
+            raise ConfigurationError(f"tune.optimizer.lr={given['lr']}: is given as tune.learning_rate")
+        chosen = optimizer.settings(given, "tune.optimizer")
+        object.__setattr__(self, "optimizer", {key: value for key, value in chosen.items() if key != "lr"})
 
 
 @dataclass(frozen=True)
@@ -188,6 +198,8 @@ class TrainingConfiguration(Setup):
         everything = super().canonical()
         for key in ("checkpoint_every", "tensorboard"):
             del everything[key]
+        if self.tune.optimizer == TuneSettings().optimizer:  # as trainings were identified before there was another
+            del everything["tune"]["optimizer"]
         everything["probe"] = [chosen | {"num_samples": samples} for chosen, samples in self.probes()]
         everything["schedule"] = {key: dataclasses.asdict(schedule) for key, schedule in self.schedules().items()}
         return everything

@@ -18,7 +18,7 @@ from gsx.probe import has_one_site, probe
 from gsx.program import Program
 from gsx.reference import check_exact
 from gsx.training.configuration import TuneSettings
-from gsx.training.optimizer import memory, remember
+from gsx.training.optimizer import build, memory, remember
 from gsx.tune import regression, second_moment, warm_up
 
 #: Nodes of a quadrature in each dimension, where `exact` trains a model of continuous variables.
@@ -26,7 +26,7 @@ NODES = 64
 
 
 class Learner:
-    """An estimator whose own parameters take one step of Adam for each `learn`, and whose moving average moves once.
+    """An estimator whose own parameters take one step of an optimizer for each `learn`, and whose moving average moves once.
 
     The loss is that of `gsx.tune`: E|g|^2, the squared length of `replicates` gradients, or the estimator's `regression`, at the present
     parameters and minibatch. The numbers are those of stream `tune`, block t. A moving average follows the training where it is `along`;
@@ -54,7 +54,8 @@ class Learner:
         for site, found in self.seen.sites.items():
             estimator.prepare(site, found.q, noise.at(site))
         if learns:
-            self.optimizer = torch.optim.Adam(list(estimator.parameters()), lr=settings.learning_rate)
+            chosen = {**settings.optimizer, "lr": settings.learning_rate}
+            self.optimizer = build(chosen, list(estimator.parameters()), fused=None)  # another form would be other bits than those stored
 
     @property
     def learns(self) -> bool:
@@ -101,14 +102,20 @@ class Learner:
 
     # ---------------------------------------------------------------------------------------------------------------- its memory
 
+    @property
+    def _of_optimizer(self) -> str:
+        """What begins the names of what the optimizer remembers."""
+        return f"{self.settings.optimizer['name']}."
+
     def memory(self) -> dict[str, Tensor]:
-        """Everything that was learnt, and what Adam remembers of it."""
+        """Everything that was learnt, and what the optimizer remembers of it."""
         kept = learnt(self.estimator)
         if self.optimizer is not None:
-            kept |= {f"adam.{key}": value for key, value in memory(self.optimizer).items()}
+            kept |= {f"{self._of_optimizer}{key}": value for key, value in memory(self.optimizer).items()}
         return kept
 
     def remember(self, kept: dict[str, Tensor]) -> None:
         put_back(self.estimator, kept)
         if self.optimizer is not None:
-            remember(self.optimizer, {key.removeprefix("adam."): value for key, value in kept.items() if key.startswith("adam.")})
+            remembered = {key: value for key, value in kept.items() if key.startswith(self._of_optimizer)}
+            remember(self.optimizer, {key.removeprefix(self._of_optimizer): value for key, value in remembered.items()})

@@ -43,44 +43,43 @@ class SGD:
 KINDS: dict[str, type[Adam] | type[RMSprop] | type[SGD]] = {"adam": Adam, "rmsprop": RMSprop, "sgd": SGD}
 
 
-def settings(given: Any) -> dict[str, Any]:
-    """``{"name": ..., every setting ...}``. ConfigurationError names the key, the value and the rule."""
+def settings(given: Any, key: str = "optimizer") -> dict[str, Any]:
+    """``{"name": ..., every setting ...}``. ConfigurationError names the key, of which this is the first part, the value and the rule."""
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
-        raise ConfigurationError(f"optimizer={given}: must be one of {', '.join(KINDS)}")
+        raise ConfigurationError(f"{key}={given}: must be one of {', '.join(KINDS)}")
     if given["name"] not in KINDS:
-        raise ConfigurationError(f"optimizer={given['name']}: unknown{did_you_mean(given['name'], KINDS)}")
+        raise ConfigurationError(f"{key}={given['name']}: unknown{did_you_mean(given['name'], KINDS)}")
     kind = KINDS[given["name"]]
     fields = {
         name: parameter.replace(default=getattr(kind(), name)) for name, parameter in signature(kind, eval_str=True).parameters.items()
     }
-    checked = registry.check("optimizer", {key: value for key, value in given.items() if key != "name"}, fields)
-    for key, value in checked.items():
-        if key == "lr" and not value > 0:
-            raise ConfigurationError(f"optimizer.lr={value:g}: must be positive")
-        if key in ("alpha", "eps", "momentum", "weight_decay") and value < 0:
-            raise ConfigurationError(f"optimizer.{key}={value:g}: must not be negative")
-        if key == "betas" and not (len(value) == 2 and all(0 <= beta < 1 for beta in value)):
-            raise ConfigurationError(f"optimizer.betas={value}: must be two numbers, each at least 0 and below 1")
+    checked = registry.check(key, {name: value for name, value in given.items() if name != "name"}, fields)
+    for name, value in checked.items():
+        if name == "lr" and not value > 0:
+            raise ConfigurationError(f"{key}.lr={value:g}: must be positive")
+        if name in ("alpha", "eps", "momentum", "weight_decay") and value < 0:
+            raise ConfigurationError(f"{key}.{name}={value:g}: must not be negative")
+        if name == "betas" and not (len(value) == 2 and all(0 <= beta < 1 for beta in value)):
+            raise ConfigurationError(f"{key}.betas={value}: must be two numbers, each at least 0 and below 1")
+    chosen = {"name": given["name"]} | checked
     try:
-        _build(given["name"], checked, [torch.zeros(1, requires_grad=True)], maximize=False)
+        build(chosen, [torch.zeros(1, requires_grad=True)])
     except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"optimizer={given['name']}: {error}") from None
-    return {"name": given["name"]} | checked
+        raise ConfigurationError(f"{key}={given['name']}: {error}") from None
+    return chosen
 
 
-def build(chosen: Mapping[str, Any], parameters: list[Tensor], *, maximize: bool = False) -> torch.optim.Optimizer:
-    """The optimizer that checked `settings` describe."""
-    return _build(chosen["name"], {key: value for key, value in chosen.items() if key != "name"}, parameters, maximize=maximize)
-
-
-def _build(name: str, keys: dict[str, Any], parameters: list[Tensor], *, maximize: bool) -> torch.optim.Optimizer:
-    keys = asdict(KINDS[name](**keys))
+def build(
+    chosen: Mapping[str, Any], parameters: list[Tensor], *, maximize: bool = False, fused: bool | None = True
+) -> torch.optim.Optimizer:
+    """The optimizer that checked `settings` describe; ``fused``, where there is such a form, or None as torch has it by default."""
+    name, keys = chosen["name"], asdict(KINDS[chosen["name"]](**{key: value for key, value in chosen.items() if key != "name"}))
     if name == "adam":
         keys["betas"] = tuple(keys["betas"])
-        return torch.optim.Adam(parameters, maximize=maximize, fused=True, **keys)
+        return torch.optim.Adam(parameters, maximize=maximize, fused=fused, **keys)
     if name == "rmsprop":
         return torch.optim.RMSprop(parameters, maximize=maximize, **keys)
-    return torch.optim.SGD(parameters, maximize=maximize, fused=True, **keys)
+    return torch.optim.SGD(parameters, maximize=maximize, fused=fused, **keys)
 
 
 def memory(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
