@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -50,6 +51,13 @@ def gentle_joblib() -> Iterator[None]:
         yield
     finally:
         register_parallel_backend("loky", usual)
+
+
+def end_joblib() -> None:
+    """Its processes wait for another launch; where none comes, a thread of a plug-in's would keep them, and they the command."""
+    executor = getattr(sys.modules.get("joblib.externals.loky.reusable_executor"), "_executor", None)
+    if executor is not None:
+        executor.shutdown(wait=True, kill_workers=True)
 
 
 def end_jobs(jobs: Sequence[Any], interruption: KeyboardInterrupt) -> None:

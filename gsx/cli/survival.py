@@ -15,7 +15,7 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
 from gsx.cli import job_folder, signals
-from gsx.cli.ending import end_jobs, gentle_joblib
+from gsx.cli.ending import end_joblib, end_jobs, gentle_joblib
 from gsx.cli.orphans import followed
 from gsx.cli.queue import slurm_answers
 from gsx.records import EnvironmentFault
@@ -52,6 +52,7 @@ def surviving(cells: Cells) -> Iterator[list[JobReturn]]:
     try:
         yield answers
     finally:
+        end_joblib()
         for launcher, launch in before.items():
             launcher.launch = launch  # type: ignore[attr-defined]
 

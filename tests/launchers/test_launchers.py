@@ -128,10 +128,12 @@ ConfigStore.instance().store(group="hydra/sweeper", name="mine", node=node)
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib"])
 def test_a_sweeper_that_searches_knows_what_failed_elsewhere(launcher: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """And ends, although a thread that a cell has started does not."""
     (tmp_path / "hydra_plugins").mkdir()
     (tmp_path / "hydra_plugins" / "mine.py").write_text(SWEEPER)
     code = HELD.replace('Path("hold").exists()', "z.numel() > 16").replace("time.sleep(0.2)", "raise SystemExit")
-    (tmp_path / "held.py").write_text(code)
+    thread = "        import threading; threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+    (tmp_path / "held.py").write_text(code.replace("        return {", f"{thread}        return {{"))
     words = ("run", "-m", *HELD_RUN, "engine=batched", f"hydra/launcher={launcher}", "hydra/sweeper=mine", "-q")
     done = installed(*words, "block_size=1,64", cwd=tmp_path, code=1, PYTHONPATH=str(tmp_path))
     assert done.stdout.count("failed: outputs") == 1 and "SystemExit" in done.stdout and len(finished(tmp_path)) == 1
