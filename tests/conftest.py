@@ -32,6 +32,11 @@ def logging_put_back() -> Iterator[None]:
     root.setLevel(level)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What mostly waits for other processes is first: meanwhile the cores are busy with what .ci/run does beside the tests."""
+    items.sort(key=lambda item: "launchers" not in item.path.parts)
+
+
 def is_expected(test: str, reason: str) -> bool:
     return any(re.match(where, test) and re.fullmatch(why, reason, re.DOTALL) for where, why in EXPECTED_SKIPS)
 
