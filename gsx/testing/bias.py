@@ -37,8 +37,10 @@ from gsx.tune import warm_up
 FAMILY_WISE_ERROR, POWER = 1e-3, 0.999
 #: The bias that must be visible, relative to max |gradient|; at a second look; and on a slow problem that others make up for.
 VISIBLE, VISIBLE_AGAIN, VISIBLE_IF_SPARE = 0.02, 0.05, 0.1
-#: A block of replicates; the fewest and the most of them.
-SIZE, LEAST, MOST = 2**13, 2, 2**10
+#: A block of replicates, and one of draws that are slow; the fewest and the most of them.
+SIZE, SLOW, LEAST, MOST = 2**13, 2**12, 2, 2**10
+#: After which parts of the replicates a bias that must be visible may be ruled out already: mostly at the second.
+SOONER = (1 / 3, 1 / 2, 2 / 3)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Look:
     """One z-test of a mean gradient against the exact one."""
 
     excess: float  # max of |bias| over its threshold: above 1, a bias is seen
-    visible: float  # the bias that would be seen with probability POWER, relative to max |gradient|
+    visible: float  # the bias that would have been seen with probability POWER, relative to max |gradient|
     bias: float  # relative to max |gradient|
     replicates: int
 
@@ -65,7 +67,11 @@ def look(
     most: int | None = None,
 ) -> Look:
     """R follows from the variance in a pilot on other noise, so that a bias of ``visible`` is seen; each coordinate of each of ``tests``
-    tests gets its share of the family-wise error."""
+    tests gets its share of the family-wise error.
+
+    A bias is found at the end only. That there is none as large may be seen sooner, which costs half of what POWER leaves; given ``most``,
+    no size of it matters, and all of them are computed.
+    """
     program = Program(problem.model, dtype=dtype)
     truth = _truth(problem.model, dtype)
     seen = probe(program, estimator)
@@ -73,19 +79,23 @@ def look(
     route = materialising(program, estimator, seen)
     scale = float(np.abs(truth).max())
     threshold = NormalDist().inv_cdf(1 - FAMILY_WISE_ERROR / (2 * tests * len(truth)))
-    power = NormalDist().inv_cdf(POWER)
-    pilot = route.moments(Block(4, "pilot", 0, dtype, CPU), SIZE, None)
-    sd = float((pilot.second / SIZE).sqrt().max())
-    wanted = 1.05 * ((threshold + power) * sd / (visible * scale)) ** 2 / SIZE
-    total = route.moments(Block(4, "base", 0, dtype, CPU), SIZE, None)
+    missed, size = (1 - POWER) / 2, SLOW if problem.slow else SIZE
+    power, sooner = NormalDist().inv_cdf(1 - missed), NormalDist().inv_cdf(1 - missed / len(SOONER))
+    pilot = route.moments(Block(4, "pilot", 0, dtype, CPU), size, None)
+    sd = float((pilot.second / size).sqrt().max())
+    wanted = max(LEAST, 1.05 * ((threshold + power) * sd / (visible * scale)) ** 2 / size)
+    looks = {max(LEAST, math.ceil(part * wanted)) for part in SOONER}
+    total = route.moments(Block(4, "base", 0, dtype, CPU), size, None)
     index, seen_from = 1, math.inf
-    # A pilot may miss what is rare: more replicates follow where the power is not there yet. No mean is looked at before the end.
-    while index < (most or MOST) and (index < max(LEAST, wanted) or seen_from >= visible):
-        merge(total, route.moments(Block(4, "base", index, dtype, CPU), SIZE, None))
+    # A pilot may miss what is rare: more replicates follow where the power is not there yet.
+    while index < most if most else index < MOST and (index < wanted or seen_from >= visible):
+        merge(total, route.moments(Block(4, "base", index, dtype, CPU), size, None))
         index += 1
-        se = (total.second / total.count).sqrt().numpy() / math.sqrt(total.count)
+        bias, se = np.abs(total.mean.numpy() - truth), (total.second / total.count).sqrt().numpy() / math.sqrt(total.count)
         seen_from = float((threshold + power) * se.max() / scale)
-    bias = np.abs(total.mean.numpy() - truth)
+        if not most and index in looks and (ruled_out := float((bias + sooner * se).max() / scale)) < visible:
+            seen_from = ruled_out
+            break
     rounding = (1e-8 if dtype == torch.float64 else 1e-5) * scale
     excess = float((bias / (threshold * se + rounding)).max())
     return Look(excess, seen_from, float(bias.max() / scale), total.count)
