@@ -130,7 +130,9 @@ def test_unbiased_estimators_have_the_mean_of_the_formula(model: Any, estimator:
 def test_independent_parts_are_found() -> None:
     of_one, of_ten = found(TOY, "reinforce", 1), found(TOY, "reinforce", 10)
     np.testing.assert_allclose(of_ten.variance, of_one.variance / 10, rtol=1e-12)
-    assert of_ten.how == f"average of 10 independent estimates, each a {of_one.how}" and of_one.how == "sum over 4 cells of 2 random numbers"
+    assert (
+        of_ten.how == f"average of 10 independent estimates, each a {of_one.how}" and of_one.how == "sum over 4 cells of 2 random numbers"
+    )
     assert found({"name": "bernoulli_toy", "logits": [0.1 * i for i in range(20)]}, "straight_through").how.startswith("20 independent")
 
 

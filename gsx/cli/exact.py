@@ -92,16 +92,17 @@ def _exact(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _at_start(session: Session, label: str) -> dict[str, Any] | None:
     """What an estimator has learnt before the first step depends on the seed: the mean is over all seeds, as it is on the curve."""
+    import torch
+
     from gsx.exact_moments import exact_moments
     from gsx.training.trajectory import Trajectory
 
     if label not in session.seen or session.configuration.schedule:
         return None
-    own = session.build(label)
-    seeds = session.configuration.all_seeds if own.warmup or own.tuned_by != "none" else session.configuration.all_seeds[:1]
-    learners = (Trajectory(session, seed).learners[session.labels.index(label)] for seed in seeds)
-    program = session.probe_program
-    return _stored([exact_moments(program, learner.ready(program, 0), session.seen[label]) for learner in learners])
+    position, program = session.labels.index(label), session.probe_program
+    learnt = [Trajectory(session, seed).learners[position].ready(program, 0) for seed in session.configuration.all_seeds]
+    alike = all(not one.warmup and all(map(torch.equal, one.parameters(), learnt[0].parameters())) for one in learnt)
+    return _stored([exact_moments(program, one, session.seen[label]) for one in learnt[: 1 if alike else None]])
 
 
 def _stored(moments: Sequence[ExactMoments | None]) -> dict[str, Any] | None:
