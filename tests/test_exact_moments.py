@@ -148,6 +148,17 @@ def test_an_average_has_its_share_of_the_variance(estimator: str, n: int) -> Non
     assert of_many.how.startswith(f"average of {n // least} independent estimates, each a ")
 
 
+def test_one_sample_is_integrated_once_for_all_numbers_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict[int, ExactMoments | None] = {}
+    chosen = [Configuration.of({"model": TOY, "estimator": {"name": "concrete"}, "num_samples": n}) for n in (4, 16)]
+    four, sixteen = (Program(one.build_model(None), dtype=torch.float64) for one in chosen)
+    first = exact_moments(four, chosen[0].build_estimator(), known=known)
+    monkeypatch.delattr("gsx.exact_moments._integrated")
+    second = exact_moments(sixteen, chosen[1].build_estimator(), known=known)
+    assert first is not None and second is not None and set(known) == {1}
+    np.testing.assert_allclose(first.variance, 4 * second.variance, rtol=1e-12)
+
+
 @pytest.mark.parametrize(("logits", "n"), [([0.3, -1.0], 2), ([0.02 * i for i in range(60)], 2), ([0.5, -1.0, 0.2, 0.0, 2.0], 16)])
 def test_leave_one_out_on_a_separable_cost_by_hand(logits: list[float], n: int) -> None:
     """Half the product of two differences, averaged over the pairs of samples: the variance of a U-statistic (Hoeffding 1948)."""

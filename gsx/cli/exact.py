@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gsx.experiment import Crossing, CurveNumber, Experiment, Step, matches
-from gsx.records import IntegrityError
+from gsx.records import IntegrityError, canonical_json
 from gsx.store import PlannedCell, read_experiment
 
 if TYPE_CHECKING:
     from gsx.cli.train_cell import Cell
     from gsx.exact_moments import ExactMoments
     from gsx.training import Session
+
+#: The keys on which the moments depend, but for the number of samples.
+SAME = ("model", "data", "wrt", "dtype", "estimator", "seed")
 
 #: The statistics that follow from mean, variance and reference.
 STATISTICS = ("variance", "mse", "bias_sq", "mean", "variance_times_evaluations")
@@ -34,7 +37,8 @@ def exact_values(
 ) -> dict[str, dict[str, Any]]:
     """By result_id, what is exact about the cells of a step that findings name, and not known yet."""
     wanted = {cell.result_id: cell for cell in _named(experiment, step, cells) if cell.result_id not in known}
-    found = {identity: value for identity, cell in wanted.items() if (value := _exact(cell.config)) is not None}
+    shared: dict[str, dict[int, ExactMoments | None]] = {}
+    found = {identity: value for identity, cell in wanted.items() if (value := _exact(cell.config, shared)) is not None}
     _tell(experiment, len(found), quiet)
     return found
 
@@ -74,7 +78,8 @@ def _named(experiment: Experiment, step: Step, cells: Sequence[PlannedCell]) -> 
     return [cell for cell in cells if any(matches(where, cell.config) for where in wheres)]
 
 
-def _exact(config: Mapping[str, Any]) -> dict[str, Any] | None:
+def _exact(config: Mapping[str, Any], shared: dict[str, dict[int, ExactMoments | None]]) -> dict[str, Any] | None:
+    """``shared`` by all cells: those that differ in the number of samples alone have much in common."""
     from gsx.configuration import Configuration
     from gsx.exact_moments import exact_moments
     from gsx.measurement import Measurement
@@ -87,7 +92,8 @@ def _exact(config: Mapping[str, Any]) -> dict[str, Any] | None:
     if measurement.exact or measurement.tuned_so.kind != "none":
         return None
     warm_up(measurement.estimator, measurement.program, seed=measurement.configuration.seed)
-    return _stored([exact_moments(measurement.program, measurement.estimator, measurement.seen)])
+    known = shared.setdefault(canonical_json([config.get(key) for key in SAME]), {})
+    return _stored([exact_moments(measurement.program, measurement.estimator, measurement.seen, known)])
 
 
 def _at_start(session: Session, label: str) -> dict[str, Any] | None:

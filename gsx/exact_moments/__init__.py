@@ -49,10 +49,13 @@ class ExactMoments:
 
 
 @one_thread_each()
-def exact_moments(program: Program, estimator: Estimator, seen: Probe | None = None) -> ExactMoments | None:
+def exact_moments(
+    program: Program, estimator: Estimator, seen: Probe | None = None, known: dict[int, ExactMoments | None] | None = None
+) -> ExactMoments | None:
     """The moments in float64, at the program's numbers as they are rounded; None where they are out of reach.
 
     ``seen`` is the probe of an estimator that has been prepared already, and tuned: its own parameters are then taken as they are.
+    ``known`` is what was found of the same estimator with other numbers of samples, by these numbers; it is added to.
     Raises ConfigurationError where the estimator does not support the model.
     """
     program, estimator = program.in_float64(), copy.deepcopy(estimator)
@@ -67,11 +70,15 @@ def exact_moments(program: Program, estimator: Estimator, seen: Probe | None = N
     one.num_samples = estimator.least_samples
     of_one = Estimate(program, one, probe(program, copy.deepcopy(one)))
     count = copies(estimate, of_one)
-    if count == 1:
-        return _integrated(estimate)
-    found = _integrated(of_one)
-    how = f"average of {count} independent estimates, each a "
-    return found and dataclasses.replace(found, variance=found.variance / count, how=how + found.how)
+    known, part = {} if known is None else known, estimate if count == 1 else of_one
+    samples = part.estimator.num_samples
+    if samples not in known:
+        known[samples] = _integrated(part)
+    found = known[samples]
+    if found is None or count == 1:
+        return found
+    how = f"average of {count} independent estimates, each a {found.how}"
+    return dataclasses.replace(found, variance=found.variance / count, how=how)
 
 
 def _integrated(gradients: Estimate) -> ExactMoments | None:
@@ -80,8 +87,8 @@ def _integrated(gradients: Estimate) -> ExactMoments | None:
     if axes is None:
         return None
     if len(axes) > MOST_AXES:
-        found = by_pairs(gradients, axes, anywhere(axes, 1, size, np.random.default_rng(1))[0])
-        return found and ExactMoments(found.mean, found.variance, found.error, found.how)
+        whole = by_pairs(gradients, axes, anywhere(axes, 1, size, np.random.default_rng(1))[0])
+        return None if whole is None else ExactMoments(whole.mean, whole.variance, whole.error, whole.how)
     base, together = _interactions(gradients, axes, size)
     at_base = gradients(base[None])[0]
     mean, variance, error, hows = at_base.copy(), np.zeros_like(at_base), 0.0, [(1, "no random numbers")]
