@@ -170,8 +170,6 @@ class Study:
                     return self._coordinate(cell, dataclasses.replace(number, name="reference"))
                 if number.name == "bias_sq":
                     return Estimate.exactly(0.0, False)
-                if number.name.startswith("cosine") and result.verdict.status == "deterministic":
-                    return Estimate.exactly(1.0, False)
             raise Absent("inconclusive", "tuned" if result.tuning.get("kind") else "out of reach")
         layout = Layout(tuple(result.parameters), tuple(tuple(entry["shape"]) for entry in result.parameters.values()))
         mean, variance = (np.array(stored[key])[columns(layout, number)] for key in ("mean", "variance"))
