@@ -145,6 +145,7 @@ def test_exact_values_of_what_has_learnt(own: Path, inside: Inside) -> None:
                     "estimator=rloo",
                     "steps=2",
                     "seeds=2",
+                    "workers=1",
                     "probe=[{name: reinforce, baseline: mean, warmup: 3}]",
                 ],
             },
