@@ -130,8 +130,86 @@ def test_unbiased_estimators_have_the_mean_of_the_formula(model: Any, estimator:
 def test_independent_parts_are_found() -> None:
     of_one, of_ten = found(TOY, "reinforce", 1), found(TOY, "reinforce", 10)
     np.testing.assert_allclose(of_ten.variance, of_one.variance / 10, rtol=1e-12)
-    assert of_ten.how == "10 independent parts, the largest a sum over 9 cells of 2 random numbers"
+    assert (
+        of_ten.how == f"average of 10 independent estimates, each a {of_one.how}" and of_one.how == "sum over 4 cells of 2 random numbers"
+    )
     assert found({"name": "bernoulli_toy", "logits": [0.1 * i for i in range(20)]}, "straight_through").how.startswith("20 independent")
+
+
+# ------------------------------------------------------------------------------------------------------- many samples, many numbers
+
+
+@pytest.mark.parametrize(("estimator", "n"), [("disarm", 64), ("concrete", 16), ("reinmax", 256)])
+def test_an_average_has_its_share_of_the_variance(estimator: str, n: int) -> None:
+    of_least, of_many = found(TOY, estimator), found(TOY, estimator, n)
+    least = 2 if estimator == "disarm" else 1
+    np.testing.assert_array_equal(of_many.mean, of_least.mean)
+    np.testing.assert_allclose(of_many.variance, of_least.variance * least / n, rtol=1e-12)
+    assert of_many.how.startswith(f"average of {n // least} independent estimates, each a ")
+
+
+def test_one_sample_is_integrated_once_for_all_numbers_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict[int, ExactMoments | None] = {}
+    chosen = [Configuration.of({"model": TOY, "estimator": {"name": "concrete"}, "num_samples": n}) for n in (4, 16)]
+    four, sixteen = (Program(one.build_model(None), dtype=torch.float64) for one in chosen)
+    first = exact_moments(four, chosen[0].build_estimator(), known=known)
+    monkeypatch.delattr("gsx.exact_moments._integrated")
+    second = exact_moments(sixteen, chosen[1].build_estimator(), known=known)
+    assert first is not None and second is not None and set(known) == {1}
+    np.testing.assert_allclose(first.variance, 4 * second.variance, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("logits", "n"), [([0.3, -1.0], 2), ([0.02 * i for i in range(60)], 2), ([0.5, -1.0, 0.2, 0.0, 2.0], 16)])
+def test_leave_one_out_on_a_separable_cost_by_hand(logits: list[float], n: int) -> None:
+    """Half the product of two differences, averaged over the pairs of samples: the variance of a U-statistic (Hoeffding 1948)."""
+    answer = found({"name": "bernoulli_toy", "logits": logits, "target": 0.3}, "rloo", n)
+    p = 1 / (1 + np.exp(-np.array(logits)))
+    v, slope = p * (1 - p), (0.7**2 - 0.3**2) / len(p)
+    both = slope**2 * ((v + 2 * v * (v.sum() - v)) / 2 - v**2)
+    one = slope**2 * (v - 4 * v**2 + v * (v.sum() - v)) / 4
+    np.testing.assert_allclose(answer.mean, slope * v, rtol=1e-9)
+    np.testing.assert_allclose(answer.variance, (4 * (n - 2) * one + 2 * both) / (n * (n - 1)), rtol=1e-8)
+    assert ("pairs" in answer.how) == (len(logits) > 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "estimator"),
+    [
+        (TOY, "rloo"),
+        (TOY | {"logits": [0.3, -1.0, 1.2]}, "reinforce"),
+        (TOY | {"logits": [0.3, -1.0, 1.2]}, "arm"),
+        ({"name": "gaussian_toy", "loc": [0.3, 1.0, -0.5], "log_scale": [0.1, 0.2, -0.3]}, "reinforce"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_pairs_of_numbers_are_all_there_is(model: Any, estimator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same moments two by two as over all cells and nodes together; and nothing where a cut is missing."""
+    whole = found(model, estimator)
+    for rule in ("by_cells", "by_quadrature"):
+        monkeypatch.setattr(f"gsx.exact_moments.{rule}", lambda *given: None)
+    by_twos = found(model, estimator)
+    assert "pairs" in by_twos.how and "pairs" not in whole.how
+    size = math.sqrt(float((whole.mean**2 + whole.variance).max()))
+    np.testing.assert_allclose(by_twos.mean, whole.mean, rtol=1e-9, atol=1e-7 * size)
+    np.testing.assert_allclose(by_twos.variance, whole.variance, rtol=1e-6)
+
+
+def test_three_numbers_that_act_together_are_no_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen at once; and, were it not, by the sum that is not the function."""
+    for rule in ("by_cells", "by_quadrature"):
+        monkeypatch.setattr(f"gsx.exact_moments.{rule}", lambda *given: None)
+    for seen in (True, False):
+        assert moments({"name": "bernoulli_ising", "logits": [0.3, -1.0, 1.2]}, "rloo") is None, seen
+        monkeypatch.setattr("gsx.exact_moments.pairs._three_act_together", lambda *given: False)
+
+
+def test_what_happens_in_a_small_cell_is_seen() -> None:
+    """At p = .5003 a pair of disarm agrees with probability 6e-4, which is all the variance there is."""
+    logit = 0.0012
+    answer = found({"name": "bernoulli_toy", "logits": [logit], "target": 0.49}, "disarm")
+    p = 1 / (1 + math.exp(-logit))
+    assert answer.total_variance == pytest.approx((0.02 * p / 2) ** 2 * 2 * (1 - p) * (2 * p - 1), rel=1e-6)
+    assert answer.mean[0] == pytest.approx(0.02 * p * (1 - p), rel=1e-9)
 
 
 # ------------------------------------------------------------------------------------------------------------------------ measurements
@@ -142,7 +220,7 @@ def test_independent_parts_are_found() -> None:
     [
         ({"name": "bernoulli_toy", "logits": [0.3], "target": 0.49}, {"name": "rebar"}, 1),
         (TOY, {"name": "st_gumbel"}, 2),
-        (TOY, {"name": "concrete"}, 1),
+        ({"name": "bernoulli_ising", "logits": [0.3, -1.0, 1.2]}, {"name": "concrete"}, 1),
         (TOY, {"name": "arms"}, 4),
         ({"name": "tied_bernoulli", "eta": -1.0}, {"name": "unordered_set"}, 3),
         ({"name": "gaussian_toy", "loc": [1.0], "log_scale": [0.2], "cost": "cos", "k": 2.0}, {"name": "measure_valued"}, 1),
@@ -180,17 +258,20 @@ def test_what_was_tuned_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("model", "estimator"),
     [
-        ("bernoulli_ising", "st_gumbel"),  # six numbers that act together, smooth between jumps
+        ({"name": "bernoulli_ising", "logits": [0.1] * 20}, "rloo"),  # forty numbers, of which three act together
+        ({"name": "bernoulli_toy", "logits": [0.1] * 40}, "rebar"),  # eighty numbers, of which many act together
         (TOY, "importance_weighted"),  # draws from another Bernoulli than its noise was asked for
         ("categorical_toy", "importance_weighted"),  # draws from another categorical than its noise was asked for
         ("categorical_toy", "st_gumbel"),  # jumps along no axis
         ("discontinuous_toy", "reinforce"),  # the cost itself jumps
-        ("double_cv_toy", "rloo"),  # hundreds of numbers
     ],
 )
 def test_none_where_out_of_reach(model: Any, estimator: str) -> None:
-    many = {"name": "bernoulli_toy", "logits": [0.1] * 100} if model == "double_cv_toy" else model
-    assert moments(many, estimator) is None
+    assert moments(model, estimator) is None
+
+
+def test_none_where_the_states_of_coupled_samples_are_too_many() -> None:
+    assert moments(TOY, "arms", 64) is None
 
 
 def test_a_missing_jump_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gsx.experiment import Crossing, Experiment, Step, matches
-from gsx.records import IntegrityError
+from gsx.experiment import Crossing, CurveNumber, Experiment, Step, matches
+from gsx.records import IntegrityError, canonical_json
 from gsx.store import PlannedCell, read_experiment
+
+if TYPE_CHECKING:
+    from gsx.cli.train_cell import Cell
+    from gsx.exact_moments import ExactMoments
+    from gsx.training import Session
+
+#: The keys on which the moments depend, but for the number of samples.
+SAME = ("model", "data", "wrt", "dtype", "estimator", "seed")
 
 #: The statistics that follow from mean, variance and reference.
 STATISTICS = ("variance", "mse", "bias_sq", "mean", "variance_times_evaluations")
-
-#: Random numbers of an estimate above which finding out that there is no exact value takes minutes.
-MOST = 32
 
 
 def known_values(folder: Path) -> dict[str, dict[str, Any]]:
@@ -32,10 +37,34 @@ def exact_values(
 ) -> dict[str, dict[str, Any]]:
     """By result_id, what is exact about the cells of a step that findings name, and not known yet."""
     wanted = {cell.result_id: cell for cell in _named(experiment, step, cells) if cell.result_id not in known}
-    found = {identity: value for identity, cell in wanted.items() if (value := _exact(cell.config)) is not None}
-    if found and not quiet:
-        print(f"{experiment.folder}: exact values of {len(found)} cells", file=sys.stderr)
+    shared: dict[str, dict[int, ExactMoments | None]] = {}
+    found = {identity: value for identity, cell in wanted.items() if (value := _exact(cell.config, shared)) is not None}
+    _tell(experiment, len(found), quiet)
     return found
+
+
+def exact_at_start(
+    experiment: Experiment, step: Step, cells: Sequence[Cell], known: Mapping[str, Any], quiet: bool = False
+) -> dict[str, dict[str, Any]]:
+    """By `CurveNumber.key`, the variances before the first step of the trainings that findings name, where they are exact."""
+    found: dict[str, dict[str, Any]] = {}
+    for finding in experiment.findings:
+        for quantity in finding.quantities:
+            number = quantity.number
+            if quantity.step != step.name or not isinstance(number, CurveNumber) or not number.at_start:
+                continue
+            for cell in cells:
+                key = number.key(cell.result_id)
+                if cell.state != "broken" and matches(quantity.where, cell.config) and key not in known and key not in found:
+                    value = _at_start(cell.session, number.estimator or cell.session.chosen)
+                    found |= {} if value is None else {key: value}
+    _tell(experiment, len(found), quiet)
+    return found
+
+
+def _tell(experiment: Experiment, count: int, quiet: bool) -> None:
+    if count and not quiet:
+        print(f"{experiment.folder}: exact values of {count} cells", file=sys.stderr)
 
 
 def _named(experiment: Experiment, step: Step, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
@@ -49,20 +78,45 @@ def _named(experiment: Experiment, step: Step, cells: Sequence[PlannedCell]) -> 
     return [cell for cell in cells if any(matches(where, cell.config) for where in wheres)]
 
 
-def _exact(config: Mapping[str, Any]) -> dict[str, Any] | None:
+def _exact(config: Mapping[str, Any], shared: dict[str, dict[int, ExactMoments | None]]) -> dict[str, Any] | None:
+    """``shared`` by all cells: those that differ in the number of samples alone have much in common."""
     from gsx.configuration import Configuration
     from gsx.exact_moments import exact_moments
     from gsx.measurement import Measurement
+    from gsx.tune import warm_up
 
     if config["model"].get("checkpoint") is not None:  # its parameters are known by their digest, and lie elsewhere
         return None
     measurement = Measurement(Configuration.of({**config, "engine": "auto"}))
     # Nothing to average, or another estimator after its tuning.
-    if measurement.exact or measurement.tuned_so.kind != "none" or measurement.estimator.warmup:
+    if measurement.exact or measurement.tuned_so.kind != "none":
         return None
-    if measurement.seen.random_numbers > MOST:
+    warm_up(measurement.estimator, measurement.program, seed=measurement.configuration.seed)
+    known = shared.setdefault(canonical_json([config.get(key) for key in SAME]), {})
+    return _stored([exact_moments(measurement.program, measurement.estimator, measurement.seen, known)])
+
+
+def _at_start(session: Session, label: str) -> dict[str, Any] | None:
+    """What an estimator has learnt before the first step depends on the seed: the mean is over all seeds, as it is on the curve."""
+    import torch
+
+    from gsx.exact_moments import exact_moments
+    from gsx.training.trajectory import Trajectory
+
+    if label not in session.seen or session.configuration.schedule:
         return None
-    moments = exact_moments(measurement.program, measurement.estimator)
-    if moments is None:
+    position, program = session.labels.index(label), session.probe_program
+    learnt = [Trajectory(session, seed).learners[position].ready(program, 0) for seed in session.configuration.all_seeds]
+    alike = all(not one.warmup and all(map(torch.equal, one.parameters(), learnt[0].parameters())) for one in learnt)
+    return _stored([exact_moments(program, one, session.seen[label]) for one in learnt[: 1 if alike else None]])
+
+
+def _stored(moments: Sequence[ExactMoments | None]) -> dict[str, Any] | None:
+    """The mean over estimators that have learnt each for itself; None where one of them is out of reach."""
+    import numpy as np
+
+    known = [one for one in moments if one is not None]
+    if len(known) < len(moments):
         return None
-    return {"mean": moments.mean.tolist(), "variance": moments.variance.tolist(), "error": float(moments.error), "how": str(moments.how)}
+    mean, variance = (np.mean([getattr(one, name) for one in known], axis=0).tolist() for name in ("mean", "variance"))
+    return {"mean": mean, "variance": variance, "error": max(float(one.error) for one in known), "how": known[0].how}

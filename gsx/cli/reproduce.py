@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gsx.cli.arguments import Parser
 from gsx.cli.config_folder import config_folders
-from gsx.cli.exact import exact_values, known_values
+from gsx.cli.exact import exact_at_start, exact_values, known_values
 from gsx.cli.run import QUIET
 from gsx.experiment import Experiment, Step, check_cells, experiments, load
 from gsx.naming import did_you_mean
@@ -127,5 +127,7 @@ def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredE
     code = module.carry_out(work)
     if step.command == "run":
         plan.exact.update(exact_values(experiment, step, cells, plan.exact, quiet))
-        write_experiment(_folder(experiment), plan)
+    else:
+        plan.exact.update(exact_at_start(experiment, step, work.cells, plan.exact, quiet))
+    write_experiment(_folder(experiment), plan)
     return bool(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,17 +44,29 @@ class Axis(ABC):
 
 
 class Interval(Axis):
-    """One uniform, cut where a draw jumps."""
+    """One uniform, cut where a draw jumps: a cell of depth k knows of the first k jumps only.
+
+    A point inside hits the finest cells alike, lest what happens in a small one goes unseen.
+    """
 
     def __init__(self, position: int, jumps: list[float]) -> None:
         self.positions = np.array([position])
-        self.edges = np.array([0.0, *sorted({u for u in jumps if 0 < u < 1}), 1.0])
+        inner = list(dict.fromkeys(u for u in jumps if 0 < u < 1))
+        self.depths = max(1, len(inner))
+        self._edges = [np.array([0.0, *sorted(inner[:depth]), 1.0]) for depth in range(min(1, len(inner)), len(inner) + 1)]
+        self.edges = self._edges[-1]
+
+    def cut(self, depth: int) -> np.ndarray:
+        """The edges of the cells."""
+        return self._edges[min(depth, self.depths) - 1]
 
     def cells(self, depth: int) -> np.ndarray:
-        return np.diff(self.edges)
+        return np.diff(self.cut(depth))
 
     def inside(self, depth: int, cell: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return np.asarray((self.edges[cell] + np.diff(self.edges)[cell] * rng.uniform(1e-9, 1 - 1e-9, len(cell)))[:, None])
+        first, last = (np.searchsorted(self.edges, self.cut(depth)[end]) for end in (cell, cell + 1))
+        finest = rng.integers(first, last)
+        return np.asarray((self.edges[finest] + np.diff(self.edges)[finest] * rng.uniform(1e-9, 1 - 1e-9, len(cell)))[:, None])
 
 
 class Ranking(Axis):
@@ -124,6 +136,14 @@ class DirichletCopula(Axis):
                 above = 1.0
             share[row, chosen] = above / max(1, len(chosen))
         return np.asarray(np.exp(-share * rng.uniform(1, 5, (len(cell), 1))))
+
+
+def anywhere(axes: Sequence[Axis], count: int, size: int, rng: np.random.Generator, base: np.ndarray | None = None) -> np.ndarray:
+    """Points ``[count, size]`` that hit each cell of these axes alike; all other numbers are those of ``base``."""
+    at = np.empty((count, size)) if base is None else np.tile(base, (count, 1))
+    for axis in axes:
+        at[:, axis.positions] = axis.inside(1, rng.integers(0, len(axis.cells(1)), count), rng)
+    return at
 
 
 def axes_of(requests: list[Request], estimator: Estimator) -> Iterator[Axis]:

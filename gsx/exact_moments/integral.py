@@ -37,13 +37,9 @@ class Integral:
     how: str
 
 
-def integrate(function: Function, axes: Sequence[Axis], base: np.ndarray) -> Integral | None:
-    """Over these axes, all other numbers at ``base [d]``; None where no rule settles."""
-    return by_cells(function, axes, base) or by_quadrature(function, axes, base)
-
-
 def by_cells(function: Function, axes: Sequence[Axis], base: np.ndarray) -> Integral | None:
-    """Every cell with its probability, where the function is seen to be constant in cells: at random points of each.
+    """Over these axes, all other numbers at ``base [d]``: every cell with its probability, where the function is constant in each.
+    That is tried at random points of it; None where it is not so.
 
     What differs with a probability below about 1e-3 may go unseen.
     """
@@ -70,7 +66,7 @@ def _count(axis: Axis, depth: int) -> int:
 
 
 def by_quadrature(function: Function, axes: Sequence[Axis], base: np.ndarray) -> Integral | None:
-    """A product of rules in one dimension, refined until two orders agree and random numbers do not contradict.
+    """The same by a product of rules in one dimension, refined until two orders agree and random numbers do not contradict.
 
     A jump that no axis knows of, and that matters with a probability below about 1e-2, may go unseen.
     """
@@ -84,8 +80,8 @@ def by_quadrature(function: Function, axes: Sequence[Axis], base: np.ndarray) ->
             return None
     positions = np.concatenate([axis.positions for axis in intervals])
     whole = all(len(axis.edges) == 2 for axis in intervals)
-    for orders in (_POLYNOMIAL, _GAUSSIAN, _LOGISTIC):
-        if orders is _GAUSSIAN and not whole:
+    for orders in (POLYNOMIAL, GAUSSIAN, LOGISTIC):
+        if orders is GAUSSIAN and not whole:
             continue
         previous: Integral | None = None
         for rule in orders:
@@ -99,19 +95,18 @@ def by_quadrature(function: Function, axes: Sequence[Axis], base: np.ndarray) ->
             how = f"quadrature over {_numbers(axes)}, {' x '.join(str(len(u)) for u, _ in each)} nodes"
             current = _moments(function(at), weight / weight.sum(), 0.0, how)
             error = math.inf if previous is None else difference(current, previous)
-            if error <= AGREEMENT and not _refuted(function, axes, base, current):
+            if error <= AGREEMENT and not refuted(function, axes, base, current):
                 return dataclasses.replace(current, error=error)
             previous = current
     return None
 
 
-def _refuted(function: Function, axes: Sequence[Axis], base: np.ndarray, found: Integral) -> bool:
+def refuted(function: Function, axes: Sequence[Axis], base: np.ndarray, found: Integral) -> bool:
     """Whether random numbers contradict: a jump that no rule was told of can lie between the nodes of two orders alike."""
     rng = np.random.default_rng(0)
     at = np.tile(base, (SAMPLE, 1))
     for axis in axes:
-        weights = axis.cells(1)
-        at[:, axis.positions] = axis.inside(1, rng.choice(len(weights), SAMPLE, p=weights / weights.sum()), rng)
+        at[:, axis.positions] = rng.random((SAMPLE, len(axis.positions)))
     off = function(at) - found.mean
     size = float((found.mean**2 + found.variance).max())
     for errors in (off, off**2 - found.variance):
@@ -190,6 +185,23 @@ def _logistic(width: float, least: int) -> Rule:
     return rule
 
 
+def _graded(width: float, nodes: int) -> Rule:
+    """In the logit of the number, in panels of this width beside each jump that double away from it: for what is steep there, and jumps
+    nowhere else."""
+
+    def rule(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        jumps = np.log(edges[1:-1]) - np.log1p(-edges[1:-1])
+        jumps = jumps[np.abs(jumps) < _FURTHEST] if len(jumps) else np.zeros(1)
+        steps = width * (2.0 ** np.arange(math.ceil(math.log2(2 * _FURTHEST / width)) + 1) - 1)
+        at = jumps[:, None] + np.concatenate((-steps, steps))
+        nearest = np.abs(at - jumps[:, None]) <= np.abs(at[..., None] - jumps).min(-1)
+        node, weight = _panels(np.unique([-_FURTHEST, *at[nearest & (np.abs(at) < _FURTHEST)], _FURTHEST]), nodes)
+        u = np.exp(-np.logaddexp(0.0, -node))
+        return u, weight * u * np.exp(-np.logaddexp(0.0, node))
+
+    return rule
+
+
 def _narrowed(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.sign(x) * _MIDDLE * np.log1p(np.abs(x) / _MIDDLE))
 
@@ -198,7 +210,8 @@ def _widened(s: np.ndarray) -> np.ndarray:
     return np.asarray(np.sign(s) * _MIDDLE * np.expm1(np.abs(s) / _MIDDLE))
 
 
-_POLYNOMIAL = [_polynomial(nodes) for nodes in (2, 3, 4)]
+POLYNOMIAL = [_polynomial(nodes) for nodes in (2, 3, 4)]
 # Even and odd by turns: two even orders have no node in the middle, and would not see a jump near it.
-_GAUSSIAN = [_gaussian(nodes) for nodes in (4, 7, 10, 15, 20, 27, 36, 49, 64, 91, 128)]
-_LOGISTIC = [_logistic(2 * 0.7**order, order + 1) for order in range(11)]
+GAUSSIAN = [_gaussian(nodes) for nodes in (4, 7, 10, 15, 20, 27, 36, 49, 64, 91, 128)]
+LOGISTIC = [_logistic(2 * 0.7**order, order + 1) for order in range(11)]
+GRADED = [_graded(2 * 0.6**order, order + 5) for order in range(12)]

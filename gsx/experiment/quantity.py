@@ -57,6 +57,15 @@ class CurveNumber:
     last: float
     of: str
 
+    @property
+    def at_start(self) -> bool:
+        """Whether it is a variance before the first step, where no noise has led the parameters yet."""
+        return self.metric == "variance" and self.last == 0
+
+    def key(self, training: str) -> str:
+        """Under which an experiment keeps what is exact about it."""
+        return f"{training} {self.estimator}".strip()
+
     @classmethod
     def read(cls, given: Mapping[str, Any], at: str) -> CurveNumber:
         fields = Fields.of(given, at, ("metric", "estimator", "split", "from", "to", "of"), ("metric",))

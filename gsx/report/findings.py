@@ -43,7 +43,9 @@ RULES = (
     "significantly worse, is open at an end of the grid, and says nothing on what lies between two settings.",
     "exact: the same number by enumeration or quadrature, without sampling; of a crossing the root of a cubic of the exact log ratios at "
     "the four settings around it, with what it moves by without the furthest of them. The finding holds or fails for the exact number. "
-    "≠ marks a measured value that is further from the exact one than twice its interval, which is a fault of ours and of no publication.",
+    "≠ marks a measured value that is further from the exact one than twice its interval, which is a fault of ours and of no publication. "
+    "Where there is none: random path, of a training that noise has led; tuned, of an estimator that has learnt from noise; out of reach, "
+    "where more numbers act together than can be summed over, or no quadrature settles.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
 )
 
@@ -64,6 +66,7 @@ class Judged:
     seed: int | None = None
     grid: tuple[float, float] | None = None  # the settings around a crossing
     closest: int = 0  # which of the right sides is shown
+    unknown: str = ""  # why there is nothing exact
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def judge(study: Study, finding: Finding) -> Judged:
     except Absent as absent:
         return Judged(finding, absent.verdict, reason=absent.reason)
     outcome = _outcome(finding, estimates)
-    exact, holds = _exactly(study, finding, outcome.closest)
+    exact, holds, unknown = _exactly(study, finding, outcome.closest)
     results = [study.result(cell.result_id, cell.folder) for quantity in finding.quantities for cell in cells_of(study, quantity)]
     return Judged(
         finding,
@@ -95,30 +98,33 @@ def judge(study: Study, finding: Finding) -> Judged:
         next((int(result.config["seed"]) for result in results if isinstance(result.config.get("seed"), int)), None),
         estimates[0].grid if len(estimates) == 1 else None,
         outcome.closest,
+        unknown,
     )
 
 
-def _exactly(study: Study, finding: Finding, closest: int) -> tuple[Interval | None, bool | None]:
-    """The number that is shown, exactly, and whether what is claimed is true; None where it cannot be known.
+def _exactly(study: Study, finding: Finding, closest: int) -> tuple[Interval | None, bool | None, str]:
+    """The number that is shown, exactly, and whether what is claimed is true; None where it cannot be known, and why not.
 
     Of `least` the pair that is shown is the one that is closest as measured, which another may be in truth.
     """
     known: list[Estimate | None] = []
+    reasons = []
     for quantity in finding.quantities:
         try:
             known.append(evaluate(study, quantity, exactly=True))
-        except Absent:
+        except Absent as absent:
             known.append(None)
+            reasons.append(absent.reason)
     left, *right = known
     shown = [left, *right[closest : closest + 1]]
     if left is None or None in shown:
-        return None, None
+        return None, None, reasons[0]
     every = [one for one in known if one is not None]
     verdict = _outcome(finding, every).verdict
     if len(every) < len(known) and verdict != "not reproduced":  # one that is less is enough against it
         verdict = ""
     number = _outcome(finding, [one for one in shown if one is not None])
-    return number.interval, {"reproduced": True, "not reproduced": False}.get(verdict)
+    return number.interval, {"reproduced": True, "not reproduced": False}.get(verdict), ""
 
 
 def _agree(measured: Interval, exact: Interval) -> bool | None:

@@ -6,6 +6,8 @@ import itertools
 import math
 from typing import Any
 
+import numpy as np
+
 from gsx.experiment import Argmin, Crossing, CurveNumber, Quantity, Statistic, flat
 from gsx.experiment.fields import is_number
 from gsx.records import Interval
@@ -16,14 +18,15 @@ from gsx.report.estimate import Estimate, by_ratio, difference, ratio
 from gsx.report.study import Absent, Study, text
 from gsx.store import PlannedCell
 
+#: Relative: a mean over seeds, and the same without one of them, differ by this in rounding.
+SAME = 1e-12
+
 
 def evaluate(study: Study, quantity: Quantity, exactly: bool = False) -> Estimate:
     """As it was measured, or from the exact values that are stored with the experiment. Absent where it cannot be."""
     number = quantity.number
     if isinstance(number, CurveNumber):
-        if exactly:
-            raise Absent("inconclusive", "nothing is exact along a training")
-        return _training(study, quantity, number)
+        return _training(study, quantity, number, exactly)
     if isinstance(number, Statistic):
         found = _read(study, study.cell(quantity.step, quantity.where), number, exactly)
     elif isinstance(number, Argmin):
@@ -31,6 +34,10 @@ def evaluate(study: Study, quantity: Quantity, exactly: bool = False) -> Estimat
     else:
         a, b = (_grid(study, quantity, number.key, quantity.where | one, number.of, exactly) for one in number.between)
         found = _crossing(a, b, number, exactly)
+    return _scaled(found, quantity)
+
+
+def _scaled(found: Estimate, quantity: Quantity) -> Estimate:
     found = found.scaled(quantity.times)
     if not quantity.log:
         return found
@@ -52,12 +59,22 @@ def _read(study: Study, cell: PlannedCell, number: Statistic, exactly: bool) -> 
     return study.exactly(cell, number) if exactly else study.measured(cell, number)
 
 
-def _training(study: Study, quantity: Quantity, number: CurveNumber) -> Estimate:
+def _training(study: Study, quantity: Quantity, number: CurveNumber, exactly: bool) -> Estimate:
     cell = study.cell(quantity.step, quantity.where)
-    estimate = curve_number(study.training(cell.result_id, cell.folder), number, quantity.times, quantity.log)
+    training = study.training(cell.result_id, cell.folder)
+    stored = study.stored.exact.get(number.key(cell.result_id)) if exactly and number.at_start else None
+    if stored is not None:
+        return _scaled(Estimate.exactly(sum(stored["variance"]), True, stored["error"]), quantity)
+    estimate = curve_number(training, number, quantity.times, quantity.log)
     if isinstance(estimate, str):
         raise Absent("missing", f"{cell.folder}: {estimate}")
-    return estimate
+    if not exactly:
+        return estimate
+    # The exact gradient leads all seeds along one path.
+    spread = 0.0 if estimate.rows is None else float(np.ptp(estimate.rows))
+    if training.estimator == "exact" and number.metric == "exact_loss" and spread <= SAME * abs(estimate.value):
+        return Estimate.exactly(estimate.value, estimate.positive)
+    raise Absent("inconclusive", "random path")
 
 
 # ----------------------------------------------------------------------------------------------------------------------- along a grid

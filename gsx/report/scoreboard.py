@@ -116,7 +116,7 @@ def _measured(judged: Judged) -> str:
 def _exact(judged: Judged) -> str:
     found = judged.exact
     if found is None:
-        return ""
+        return judged.unknown
     holds = "" if judged.holds is None else ", holds" if judged.holds else ", fails"
     return rounding.concise(found.value, found.se) + (" ≠" if judged.agrees is False else "") + holds
 

@@ -165,9 +165,12 @@ class Study:
             return self._coordinate(cell, number)
         stored = self.stored.exact.get(cell.result_id)
         if stored is None:
-            if number.name == "mean" and no_error and result.verdict.status in ("unbiased", "deterministic"):
-                return self._coordinate(cell, dataclasses.replace(number, name="reference"))
-            raise Absent("inconclusive", "no exact value")
+            if no_error and result.verdict.status in ("unbiased", "deterministic"):
+                if number.name == "mean":
+                    return self._coordinate(cell, dataclasses.replace(number, name="reference"))
+                if number.name == "bias_sq":
+                    return Estimate.exactly(0.0, False)
+            raise Absent("inconclusive", "tuned" if result.tuning.get("kind") else "out of reach")
         layout = Layout(tuple(result.parameters), tuple(tuple(entry["shape"]) for entry in result.parameters.values()))
         mean, variance = (np.array(stored[key])[columns(layout, number)] for key in ("mean", "variance"))
         value = float(mean.sum()) if number.name == "mean" else float(variance.sum())
@@ -180,7 +183,7 @@ class Study:
         elif number.name == "variance_times_evaluations":
             value *= result.cost.evaluations
         elif number.name not in ("variance", "mean"):
-            raise Absent("inconclusive", "no exact value")
+            raise Absent("inconclusive", "out of reach")
         return Estimate.exactly(value, number.name in POSITIVE, stored["error"])
 
 

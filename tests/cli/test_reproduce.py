@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -127,6 +128,53 @@ def test_exact_values_are_told_where_there_are_some(own: Path, inside: Inside) -
     (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
     shutil.rmtree(own / "outputs")
     assert "exact values" not in inside("reproduce", "toy", "--quick", CONF)[2]
+
+
+def test_exact_values_of_what_has_learnt(own: Path, inside: Inside) -> None:
+    """A baseline that was warmed up as it was for the measuring; and an estimator before the first step of a training, each seed's own."""
+    baseline = ["estimator=reinforce", "estimator.baseline=mean", "model.logits=[0.5]"]
+    first = {"metric": "variance", "to": 0}
+    data = TOY | {
+        "steps": [
+            {"name": "run", "overrides": [*baseline, "num_replicates=1024"]},
+            {
+                "name": "beside",
+                "command": "train",
+                "overrides": [
+                    "model.logits=[0.5]",
+                    "estimator=rloo",
+                    "steps=2",
+                    "seeds=2",
+                    "workers=1",
+                    "probe=[{name: reinforce, baseline: mean, warmup: 3}]",
+                ],
+            },
+        ],
+        "findings": [
+            {"says": "run", "kind": "measured", "measured": {"step": "run", "number": "variance"}},
+            {"says": "rloo", "kind": "measured", "measured": {"step": "beside", "number": first | {"estimator": "rloo"}}},
+            {
+                "says": "beside",
+                "kind": "measured",
+                "measured": {"step": "beside", "number": first | {"estimator": "reinforce"}},
+            },
+        ],
+    }
+    (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
+    code, out, err = inside("reproduce", "toy", CONF)
+    assert code == 0 and "exact values of 1 cells" in err and "exact values of 2 cells" in err, err
+    assert not any("≠" in line for line in out.splitlines() if line.startswith("| toy"))
+    stored = read_experiment(own / "outputs" / "toy")
+    assert stored is not None and len(stored.exact) == 3
+    p = 1 / (1 + math.exp(-0.5))
+    f = [0.45**2, 0.55**2]
+    of_run, of_rloo, of_seeds = (entry["variance"][0] for entry in stored.exact.values())
+    # Leave-one-out of two: half the difference times the difference of the scores, where the two differ.
+    assert of_rloo == pytest.approx((f[1] - f[0]) ** 2 * p * (1 - p) / 2 * (1 - 2 * p * (1 - p)), rel=1e-6)
+    # A constant baseline, whatever it is, leaves at most this; and the best one this little.
+    second = [p * (1 - p) * ((1 - p) * (f[1] - c) ** 2 + p * (f[0] - c) ** 2) for c in (0.0, (1 - p) * f[1] + p * f[0])]
+    without, least = (moment - ((f[1] - f[0]) * p * (1 - p)) ** 2 for moment in second)
+    assert least <= of_run < 0.1 * without and of_run != of_seeds and least <= of_seeds < without
 
 
 def test_exact_values_are_asked_of_the_cells_that_findings_name() -> None:

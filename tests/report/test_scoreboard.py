@@ -252,7 +252,7 @@ def test_exact_values_stand_beside_the_measured_ones(study: Path) -> None:
     assert [row["exact"] for row in rows] == [pytest.approx(0.201), pytest.approx(0.06 / 0.201), None, -0.3]
     assert [row["agrees"] for row in rows] == ["yes", "no", "", "yes"]  # .05 measured for .06: a fault of ours
     table = scoreboard([study])
-    assert table is not None and [row[5] for row in table.body] == ["0.201, holds", "0.2985 ≠, holds", "", "-0.3, holds"]
+    assert table is not None and [row[5] for row in table.body] == ["0.201, holds", "0.2985 ≠, holds", "out of reach", "-0.3, holds"]
 
 
 def stored_exactly(study: Path, variances: dict[str, float], bias: float = 0.0) -> dict[str, dict[str, Any]]:
@@ -301,6 +301,8 @@ def test_what_follows_from_exact_moments(study: Path) -> None:
     assert rows[2]["holds"] == "no"
     table = scoreboard([study])
     assert table is not None and table.body[2][5] == "0.2, fails"
+    (row,) = judged(study, less(of("rloo", "bias_sq"), of("reinforce", "bias_sq")), exact=stored_exactly(study, {"reinforce": 0.2}, 0.01))
+    assert row["exact"] == pytest.approx(-0.01)  # what is unbiased has no bias
 
 
 # ------------------------------------------------------------------------------------------------------------------------ along a grid
@@ -472,6 +474,37 @@ def test_trainings(trained: Path) -> None:
     # Paired by seed: of -10 + 5, -11 + 5.5, -9 + 4.5 the spread is half that of either.
     half = t * np.std([9 - 4.5, 11 - 5.5, 10 - 5], ddof=1) / math.sqrt(3)
     assert rows[5]["measured_ci_high"] == pytest.approx(-5 + half)
+
+
+def test_what_is_exact_of_a_training(trained: Path) -> None:
+    """The path of the exact gradient, where all seeds are on it, and what was computed before the first step; nothing on a random path."""
+    stored = read_experiment(trained)
+    assert stored is not None and stored.steps["sweep"].cells is not None
+    cells = stored.steps["sweep"].cells
+    for name, off in (("exact", 0.0), ("strayed", 1e-6)):
+        points = tuple(Point(seed, step, "", "", "exact_loss", 0.25 - step / 100 + off * seed, 0.0) for seed in (0, 1) for step in (0, 10))
+        config = {"estimator": {"name": name}}
+        training = Training(name, "complete", config, "toy", "exact", (0, 1), 20, (), {}, {}, {}, points)
+        TrainingDirectory(trained / f"train-{name}").write(training)
+        cells.append(PlannedCell(f"train-{name}", name, config))
+    write_experiment(trained, stored)
+
+    def start(estimator: str, **more: Any) -> dict[str, Any]:
+        return of(estimator, {"metric": "variance", "estimator": estimator, "to": 0}, **more)
+
+    findings = [
+        value(0.15, 1e-9, of("exact", {"metric": "exact_loss"})),
+        value(0.15, 1e-9, of("strayed", {"metric": "exact_loss"})),
+        value(0.5, 1e-9, start("rloo", times=0.5)),
+        less(start("rloo"), start("reinforce")),
+        value(4.5, 5.0, curve("rloo")),
+    ]
+    known = {"rloo rloo": {"mean": [0.0, 0.0], "variance": [0.75, 0.25], "error": 1e-12, "how": "enumeration"}}
+    rows = judged(trained, *findings, exact=known)
+    assert [row["exact"] for row in rows] == [0.15, None, 0.5, None, None]
+    assert [row["holds"] for row in rows] == ["yes", "", "yes", "", ""]
+    table = scoreboard([trained])
+    assert table is not None and [row[5] for row in table.body] == ["0.15, holds", "random path", "0.5, holds", *["random path"] * 2]
 
 
 def test_an_unfinished_training_is_missing(trained: Path) -> None:
