@@ -85,7 +85,7 @@ def _reference(result: Result) -> str:
 
 def _verdict(result: Result) -> str:
     verdict = result.verdict
-    text = verdict.status
+    text = result.verdict_word
     if verdict.max_abs_z is not None:
         text += f", max |z| {verdict.max_abs_z:.2f}"
     if verdict.delta_min_relative is not None and verdict.status == "unbiased":
@@ -116,7 +116,7 @@ def table(rows: list[tuple[str, str, Result | None, str]]) -> str:
             lines.append((state, model, estimator, "", "", "", "", "", folder))
             continue
         values = (_short(result.summary[key]) for key in ("bias_sq", "variance", "mse"))
-        verdict = result.verdict.status if result.part is None else f"shard {result.part.shard}"
+        verdict = result.verdict_word if result.part is None else f"shard {result.part.shard}"
         lines.append((state, result.model, named(result), str(result.num_samples), verdict, *values, folder))
     return aligned(lines)
 

@@ -9,6 +9,7 @@ from gsx.records.canonical import canonical_json
 from gsx.records.faults import Busy, ConfigurationError, EnvironmentFault, GsxError, IntegrityError, Killed, MissingCheckpoint, MissingData
 from gsx.records.identity import digest, result_id
 from gsx.records.measurement import (
+    NO_BIAS_FOUND,
     SCHEMA_VERSION,
     STATISTICS,
     VERDICTS,
@@ -16,18 +17,17 @@ from gsx.records.measurement import (
     Coordinates,
     Cost,
     Interval,
-    Layout,
     Part,
-    Reference,
     Result,
-    Segments,
     Verdict,
 )
+from gsx.records.moments import Layout, Reference, Segments
 from gsx.records.shard import Shard
 from gsx.records.training import METRICS, Parameters, Point, Training
 
 __all__ = [
     "METRICS",
+    "NO_BIAS_FOUND",
     "SCHEMA_VERSION",
     "STATISTICS",
     "VERDICTS",

@@ -89,7 +89,7 @@ def frame(cell: Cell, table: pd.DataFrame) -> pd.DataFrame:
     """The panel's data: `of` says how many coordinates there are where the table holds the largest |z| only."""
     result = result_of(cell)
     data = table[["parameter", "index", "bias", "bias_se", "z", "of"]].dropna(subset=["z"])
-    return data.assign(label=cell.label, estimator=result.estimator, verdict=verdicts.word(result), run=cell.name)
+    return data.assign(label=cell.label, estimator=result.estimator, verdict=result.verdict_word, run=cell.name)
 
 
 def draw(data: pd.DataFrame) -> Figure:

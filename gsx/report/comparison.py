@@ -70,7 +70,7 @@ def _frame(cells: list[Cell]) -> pd.DataFrame:
         for statistic in ("variance", "bias_sq"):
             interval = result.summary.get(statistic)
             row: dict[str, Any] = {"position": position, "label": cell.label, "estimator": result.estimator, "statistic": statistic}
-            row |= curves.columns(interval) | {"verdict": verdicts.word(result), "num_samples": result.num_samples}
+            row |= curves.columns(interval) | {"verdict": result.verdict_word, "num_samples": result.num_samples}
             row |= {"tuned": bool(result.tuning), "run": cell.name}
             rows.append(row)
     for statistic in ("variance", "bias_sq"):

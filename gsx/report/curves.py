@@ -14,7 +14,6 @@ from gsx.records import Interval
 from gsx.report.collect import Cell, result_of
 from gsx.report.looks import ORDER
 from gsx.report.rerun import unusual
-from gsx.report.verdicts import word
 
 NAMES = {"variance": "variance", "bias_sq": "bias²", "mse": "mean squared error"}
 #: More than these are not told apart: in one figure, and of one estimator (markers filled in half).
@@ -86,7 +85,7 @@ def frame(points: Points) -> pd.DataFrame:
     for series, rank, x, cell in ranked(points):
         result = result_of(cell)
         row = {"series": series, "estimator": result.estimator, "rank": rank, "x": x, "num_samples": result.num_samples}
-        row |= {"tuned": bool(result.tuning), "verdict": word(result), "run": cell.name}
+        row |= {"tuned": bool(result.tuning), "verdict": result.verdict_word, "run": cell.name}
         rows += [row | {"statistic": name} | numbers(cell, result.summary.get(name)) for name in NAMES]
     return pd.DataFrame(rows, dtype=object)
 

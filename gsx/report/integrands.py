@@ -16,7 +16,6 @@ from gsx.report.canvas import Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.draws import TAIL, draw
 from gsx.report.families import Family, families
-from gsx.report.verdicts import word
 
 Draws = dict[str, np.ndarray]
 #: What the cost of a model is, where its name would stand in a title.
@@ -132,7 +131,7 @@ def _means(column: str, cell: Cell, gradient: str) -> pd.DataFrame:
     half = 1.96 * found["mean_se"]
     of = {"part": "mean", "column": column, "estimator": result.estimator, "run": cell.name, "reference": found["reference"]}
     ends = {"ci_low": found["mean"] - half, "ci_high": found["mean"] + half}
-    return pd.DataFrame([of | ends | {"value": found["mean"], "se": found["mean_se"], "verdict": word(result)}], dtype=object)
+    return pd.DataFrame([of | ends | {"value": found["mean"], "se": found["mean_se"], "verdict": result.verdict_word}], dtype=object)
 
 
 def _coordinate(cell: Cell, gradient: str) -> dict[str, Any]:

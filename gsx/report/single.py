@@ -23,7 +23,7 @@ def plots(group: Group) -> Iterator[Plot]:
     result, table = result_of(cell), bias.coordinates(cell)
     if table is None or table[["mean", "z"]].dropna().empty:
         return
-    data = table.assign(label=cell.label, estimator=result.estimator, verdict=verdicts.word(result), run=cell.name)
+    data = table.assign(label=cell.label, estimator=result.estimator, verdict=result.verdict_word, run=cell.name)
     reference = result.reference.get("kind") or "none"
     caption = (
         f"Mean gradient of {cell.label} on {group.label} and the reference ({str(reference).replace('_', ' ')}), "

@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from gsx.records import NO_BIAS_FOUND
 from gsx.report import axis, canvas, curve_caption, curve_panel, curves, escape, labels, legend, notes, styles
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.crossing import logarithmic
 from gsx.report.curves import Points
 from gsx.report.families import Family, families
-from gsx.report.verdicts import NOT_FOUND
 
 
 def over_samples(group: Group) -> Iterator[Plot]:
@@ -63,7 +63,7 @@ def _sweep(family: Family) -> Iterator[Plot]:
 def _frame(points: Points) -> pd.DataFrame:
     """Variance, and bias² unless every verdict on a series is that none was found: an axis of upper limits says no more."""
     data = curves.frame(points)
-    open_ = data.loc[~data["verdict"].isin(["unbiased", NOT_FOUND, "deterministic"]) & (data["kind"] != "missing"), "series"]
+    open_ = data.loc[~data["verdict"].isin(["unbiased", NO_BIAS_FOUND, "deterministic"]) & (data["kind"] != "missing"), "series"]
     return data[(data["statistic"] == "variance") | ((data["statistic"] == "bias_sq") & data["series"].isin(open_))].reset_index(drop=True)
 
 

@@ -91,7 +91,7 @@ def _printed(model: str, cell: Cell, text: Callable[[str], str], number: Callabl
             *[""] * (len(PRINTED) + len(COSTS)),
             text("; ".join(remarks)),
         ]
-    verdict = verdicts.word(result) if cell.state == "complete" else f"{cell.state}, {verdicts.word(result)}"
+    verdict = result.verdict_word if cell.state == "complete" else f"{cell.state}, {result.verdict_word}"
     numbers = [number(i.value, i.se) if (i := result.summary.get(name)) else number(None) for name in PRINTED]
     counts = [str(int(result.cost.evaluations)), str(int(result.cost.gradient_evaluations)), number(result.cost.time_ratio)]
     head = [text(model), text(cell.label), str(result.num_samples), str(result.num_replicates), text(verdict)]

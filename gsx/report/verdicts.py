@@ -1,24 +1,18 @@
-"""The word for a verdict on bias: what was found, and never more than that."""
+"""What must be said beside the words for a verdict on bias (`Result.verdict_word`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gsx.records import Result
+from gsx.records import NO_BIAS_FOUND, Result
 
-#: Where a bias is declared, an estimator is not called unbiased for having too small a one.
-NOT_FOUND = "no bias found"
+#: What is meant where a bias is declared, and none was found.
 MEANING = "declared biased, by less here than so many replicates can show"
-
-
-def word(result: Result) -> str:
-    status = result.verdict.status
-    return NOT_FOUND if status == "unbiased" and result.facts.get("unbiased") is False else status.replace("_", "-")
 
 
 def explained(results: Iterable[Result]) -> list[str]:
     """What must be said of the words; nothing where they speak for themselves."""
-    return [f"{NOT_FOUND}: {MEANING}."] if NOT_FOUND in map(word, results) else []
+    return [f"{NO_BIAS_FOUND}: {MEANING}."] if any(result.verdict_word == NO_BIAS_FOUND for result in results) else []
 
 
 def told(results: Iterable[Result]) -> str:

@@ -12,7 +12,6 @@ from gsx.report.html.commands import Known
 from gsx.report.html.marks import STATES, VERDICTS
 from gsx.report.html.runs import Row
 from gsx.report.html.sections import KINDS, Section, concise, line, mapping, pairs, provenance, with_interval
-from gsx.report.verdicts import word
 
 STATISTICS = {
     "variance": "variance",
@@ -40,7 +39,7 @@ def _measured(cell: Cell, known: Known) -> Iterator[Section | None]:
     if result is None:
         return
     verdict, cost, reference = result.verdict, result.cost, mapping(result.reference)
-    status = word(result)
+    status = result.verdict_word
     error = mapping(reference.get("error"))
     kind = str(reference.get("kind"))
     yield pairs(

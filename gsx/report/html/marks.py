@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gsx.report.verdicts import MEANING, NOT_FOUND
+from gsx.records import NO_BIAS_FOUND
+from gsx.report.verdicts import MEANING
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Mark:
 
 VERDICTS = {
     "unbiased": Mark("✓", "good", "no bias found; the largest bias that could have hidden is told with it"),
-    NOT_FOUND: Mark("≈", "calm", MEANING),
+    NO_BIAS_FOUND: Mark("≈", "calm", MEANING),
     "biased": Mark("✗", "bad", "bias found, and not explained by an event too rare to have been drawn"),
     "inconclusive": Mark("?", "warn", "something stands out, but the replicates or the data are too few or too skewed to decide"),
     "self-referenced": Mark("↻", "calm", "the reference is a long run of this same estimator: no statement on its bias"),

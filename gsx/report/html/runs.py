@@ -12,7 +12,6 @@ from gsx.report import escape, notes, rounding
 from gsx.report.collect import Cell
 from gsx.report.html.bars import Bar, Scale
 from gsx.report.tables import COSTS, PRINTED
-from gsx.report.verdicts import word
 
 #: The statistics whose intervals are drawn.
 DRAWN = ("variance", "bias_sq", "mse")
@@ -66,7 +65,7 @@ def rows(table: Sequence[tuple[str, Cell]]) -> list[Row]:
         result = cell.result
         label, name = escape.line(cell.label or cell.name), escape.line(result.estimator if result else "")
         remarks = [*notes.of(cell), cell.reason or "", (result.verdict.reason or "") if result else ""]
-        verdict = word(result) if result else ""
+        verdict = result.verdict_word if result else ""
         numbers = list(_numbers(cell, {key: scales[model, key] for key in DRAWN}))
         made.append(
             Row(anchor, cell, escape.line(model or "?"), name, label, verdict, numbers, escape.line("; ".join(filter(None, remarks))))
