@@ -18,8 +18,8 @@ from gsx.exact_moments import integral
 from gsx.exact_moments.axes import Axis, Ranking, anywhere
 from gsx.exact_moments.integral import Function, Integral
 
-#: Nodes of a gap, which is d = START (e^v - 1), v even: a low temperature is steep at the border, and all latents are smooth at their own
-#: distance from it. A gap beyond the furthest has a probability below 1e-11 / p.
+#: Nodes of a gap d = START (e^v - 1), Gauss-Legendre in v: what is steep at the border, at a low temperature, and the slow fall of the law
+#: far from it take about as many. A gap beyond the furthest has a probability below 1e-11 / p.
 ORDERS, START, FURTHEST = (20, 28, 36, 44, 52, 58, 64, 80, 100), 0.4, 26.0
 #: Points at which a shift of all latents must change nothing, relative to the largest gradient.
 TRIES, SAME = 256, 1e-8
