@@ -20,7 +20,7 @@ from gsx.exact_moments.integral import Function, Integral
 
 #: Nodes of a gap d = START (e^v - 1), Gauss-Legendre in v: what is steep at the border, at a low temperature, and the slow fall of the law
 #: far from it take about as many. A gap beyond the furthest has a probability below 1e-11 / p.
-ORDERS, START, FURTHEST = (20, 28, 36, 44, 52, 58, 64, 80, 100), 0.4, 26.0
+ORDERS, START, FURTHEST = (28, 36, 44, 52, 58, 64, 80, 100), 0.4, 26.0
 #: Points at which a shift of all latents must change nothing, relative to the largest gradient.
 TRIES, SAME = 256, 1e-8
 
@@ -60,10 +60,10 @@ def _nodes(p: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
     half = math.log1p(FURTHEST / START) / 2
     gap, step = START * np.expm1((x + 1) * half), w * half * START * np.exp((x + 1) * half)
     others = len(p) - 1
-    gaps = np.stack(np.meshgrid(*[gap] * others, indexing="ij"), -1).reshape(-1, others)
+    growth = np.stack(np.meshgrid(*[np.exp(gap)] * others, indexing="ij"), -1).reshape(-1, others)
     steps = functools.reduce(np.multiply.outer, [step] * others).ravel()
     # What of the hazard falls to each outcome: u_c = exp(-e^-G_c), and e^-G_c is p_c e^{d_c}, but for what all share.
-    rates = np.concatenate([p * np.exp(np.insert(gaps, winner, 0.0, 1)) for winner in range(len(p))])
+    rates = np.concatenate([p * np.insert(growth, winner, 1.0, 1) for winner in range(len(p))])
     hazard = rates / rates.sum(1, keepdims=True)
     weight = np.tile(steps, len(p)) * math.factorial(others) * hazard.prod(1)
     return np.exp(-np.maximum(hazard, 2.0**-52)), weight
