@@ -12,7 +12,8 @@ import torch
 from gsx import yardstick
 from gsx.configuration import Configuration
 from gsx.distributions import Bernoulli, Categorical
-from gsx.exact_moments import ExactMoments, axes, exact_moments, integral
+from gsx.exact_moments import ExactMoments, axes, exact_moments, gaps, integral
+from gsx.exact_moments.gaps import by_gaps
 from gsx.measurement import Measurement
 from gsx.program import Program
 from tests.estimators.enumeration import law_of
@@ -203,6 +204,50 @@ def test_three_numbers_that_act_together_are_no_pairs(monkeypatch: pytest.Monkey
         monkeypatch.setattr("gsx.exact_moments.pairs._three_act_together", lambda *given: False)
 
 
+@pytest.mark.parametrize(
+    ("logits", "estimator", "rule"),
+    [
+        ([0.6, -0.4, -1.0], {"name": "reinforce"}, "by_cells"),
+        ([0.6, -0.4], {"name": "concrete"}, "by_quadrature"),
+    ],
+    ids=["by cells", "by quadrature"],
+)
+def test_gaps_to_the_winner_are_all_there_is(logits: list[float], estimator: Any, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same moments over winner and gaps as over the cells, or the cube."""
+    model = {"name": "categorical_toy", "logits": logits, "target": [0.5, 0.2, 0.3][: len(logits)]}
+    for other in {"by_cells", "by_gaps", "by_quadrature"} - {rule}:
+        monkeypatch.setattr(f"gsx.exact_moments.{other}", lambda *given: None)
+    whole = found(model, estimator, 1)
+    monkeypatch.setattr(f"gsx.exact_moments.{rule}", lambda *given: None)
+    monkeypatch.setattr("gsx.exact_moments.by_gaps", by_gaps)
+    answer = found(model, estimator, 1)
+    assert "gaps" in answer.how and "gaps" not in whole.how
+    size = math.sqrt(float((whole.mean**2 + whole.variance).max()))
+    np.testing.assert_allclose(answer.mean, whole.mean, atol=1e-7 * size)
+    np.testing.assert_allclose(answer.variance, whole.variance, rtol=3e-7)
+
+
+def test_gaps_are_not_taken_for_what_they_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of what a shift of all latents changes, nor where the winner changes elsewhere, nor by another law: random points tell."""
+    log_p, base = np.log([0.2, 0.5, 0.3]), np.full(3, 0.5)
+    ranking, other = (axes.Ranking(np.arange(3), each) for each in (log_p, np.log([0.2, 0.47, 0.33])))
+
+    def latents(u: np.ndarray) -> np.ndarray:
+        return np.asarray(log_p - np.log(-np.log(u)))
+
+    def hard(u: np.ndarray) -> np.ndarray:
+        return (latents(u) == latents(u).max(1, keepdims=True)).astype(float)
+
+    answer = by_gaps(hard, [ranking], base)
+    assert answer is not None
+    np.testing.assert_allclose(answer.mean, [0.2, 0.5, 0.3], rtol=1e-7)
+    np.testing.assert_allclose(answer.variance, [0.16, 0.25, 0.21], rtol=1e-7)
+    assert by_gaps(lambda u: hard(u) + 1e-3 * latents(u), [ranking], base) is None
+    assert by_gaps(hard, [other], base) is None
+    monkeypatch.setattr(gaps, "_nodes", lambda p, nodes, right=gaps._nodes: (right(p, nodes)[0], right(p, nodes)[1] ** 1.1))
+    assert by_gaps(hard, [ranking], base) is None
+
+
 def test_what_happens_in_a_small_cell_is_seen() -> None:
     """At p = .5003 a pair of disarm agrees with probability 6e-4, which is all the variance there is."""
     logit = 0.0012
@@ -221,6 +266,7 @@ def test_what_happens_in_a_small_cell_is_seen() -> None:
         ({"name": "bernoulli_toy", "logits": [0.3], "target": 0.49}, {"name": "rebar"}, 1),
         (TOY, {"name": "st_gumbel"}, 2),
         ({"name": "bernoulli_ising", "logits": [0.3, -1.0, 1.2]}, {"name": "concrete"}, 1),
+        ({"name": "categorical_toy", "logits": [0.6, -0.4, -1.0], "target": [0.5, 0.2, 0.3]}, {"name": "st_gumbel", "temperature": 0.1}, 2),
         (TOY, {"name": "arms"}, 4),
         ({"name": "tied_bernoulli", "eta": -1.0}, {"name": "unordered_set"}, 3),
         ({"name": "gaussian_toy", "loc": [1.0], "log_scale": [0.2], "cost": "cos", "k": 2.0}, {"name": "measure_valued"}, 1),
@@ -262,7 +308,7 @@ def test_what_was_tuned_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"name": "bernoulli_toy", "logits": [0.1] * 40}, "rebar"),  # eighty numbers, of which many act together
         (TOY, "importance_weighted"),  # draws from another Bernoulli than its noise was asked for
         ("categorical_toy", "importance_weighted"),  # draws from another categorical than its noise was asked for
-        ("categorical_toy", "st_gumbel"),  # jumps along no axis
+        ({"name": "categorical_toy", "logits": [0.1] * 6, "target": [0.1] * 6}, "st_gumbel"),  # five gaps that act together
         ("discontinuous_toy", "reinforce"),  # the cost itself jumps
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gsx.experiment import Crossing, CurveNumber, Experiment, Step, matches
 from gsx.records import IntegrityError, canonical_json
-from gsx.store import PlannedCell, read_experiment
+from gsx.store import PlannedCell, StoredExperiment, read_experiment
 
 if TYPE_CHECKING:
     from gsx.cli.train_cell import Cell
@@ -24,30 +25,35 @@ STATISTICS = ("variance", "mse", "bias_sq", "mean", "variance_times_evaluations"
 
 
 def known_values(folder: Path) -> dict[str, dict[str, Any]]:
-    """The exact values of a plan that is there already: an identity stands for one answer."""
+    """What is exact in a plan that is there already, and what is not by these very methods: an identity stands for one answer."""
     try:
         stored = read_experiment(folder)
     except IntegrityError:  # it is about to be written anew
         return {}
-    return {} if stored is None else stored.exact
+    if stored is None:
+        return {}
+    methods = _methods()
+    return {"exact": stored.exact, "not_exact": {key: by for key, by in stored.not_exact.items() if by == methods}}
 
 
-def exact_values(
-    experiment: Experiment, step: Step, cells: Sequence[PlannedCell], known: Mapping[str, Any], quiet: bool = False
-) -> dict[str, dict[str, Any]]:
-    """By result_id, what is exact about the cells of a step that findings name, and not known yet."""
+def _methods() -> str:
+    """A digest of their text: another one may reach further."""
+    files = sorted((Path(__file__).parents[1] / "exact_moments").glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def find_exact(experiment: Experiment, step: Step, cells: Sequence[PlannedCell], plan: StoredExperiment, quiet: bool = False) -> None:
+    """By result_id, what is exact about the cells of a step that findings name, and not known yet: into the plan."""
+    known = plan.exact | plan.not_exact
     wanted = {cell.result_id: cell for cell in _named(experiment, step, cells) if cell.result_id not in known}
     shared: dict[str, dict[int, ExactMoments | None]] = {}
-    found = {identity: value for identity, cell in wanted.items() if (value := _exact(cell.config, shared)) is not None}
-    _tell(experiment, len(found), quiet)
-    return found
+    _keep(experiment, plan, {identity: _exact(cell.config, shared) for identity, cell in wanted.items()}, quiet)
 
 
-def exact_at_start(
-    experiment: Experiment, step: Step, cells: Sequence[Cell], known: Mapping[str, Any], quiet: bool = False
-) -> dict[str, dict[str, Any]]:
+def find_exact_at_start(experiment: Experiment, step: Step, cells: Sequence[Cell], plan: StoredExperiment, quiet: bool = False) -> None:
     """By `CurveNumber.key`, the variances before the first step of the trainings that findings name, where they are exact."""
-    found: dict[str, dict[str, Any]] = {}
+    known = plan.exact | plan.not_exact
+    found: dict[str, dict[str, Any] | None] = {}
     for finding in experiment.findings:
         for quantity in finding.quantities:
             number = quantity.number
@@ -56,15 +62,16 @@ def exact_at_start(
             for cell in cells:
                 key = number.key(cell.result_id)
                 if cell.state != "broken" and matches(quantity.where, cell.config) and key not in known and key not in found:
-                    value = _at_start(cell.session, number.estimator or cell.session.chosen)
-                    found |= {} if value is None else {key: value}
-    _tell(experiment, len(found), quiet)
-    return found
+                    found[key] = _at_start(cell.session, number.estimator or cell.session.chosen)
+    _keep(experiment, plan, found, quiet)
 
 
-def _tell(experiment: Experiment, count: int, quiet: bool) -> None:
-    if count and not quiet:
-        print(f"{experiment.folder}: exact values of {count} cells", file=sys.stderr)
+def _keep(experiment: Experiment, plan: StoredExperiment, found: Mapping[str, dict[str, Any] | None], quiet: bool) -> None:
+    exact = {key: value for key, value in found.items() if value is not None}
+    plan.exact.update(exact)
+    plan.not_exact.update({key: _methods() for key in found if key not in exact})
+    if exact and not quiet:
+        print(f"{experiment.folder}: exact values of {len(exact)} cells", file=sys.stderr)
 
 
 def _named(experiment: Experiment, step: Step, cells: Sequence[PlannedCell]) -> list[PlannedCell]:

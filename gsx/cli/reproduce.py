@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gsx.cli.arguments import Parser
 from gsx.cli.config_folder import config_folders
-from gsx.cli.exact import exact_at_start, exact_values, known_values
+from gsx.cli.exact import find_exact, find_exact_at_start, known_values
 from gsx.cli.run import QUIET
 from gsx.experiment import Experiment, Step, check_cells, experiments, load
 from gsx.naming import did_you_mean
@@ -96,7 +96,7 @@ def _reproduce(experiment: Experiment, options: list[str], quiet: bool) -> list[
     folder, failures = _folder(experiment), []
     typed = {step.name: step.arguments(f"name={experiment.folder}") for step in experiment.steps}
     steps = {step.name: PlannedStep(["gsx", step.command, *typed[step.name]], None) for step in experiment.steps}
-    plan = StoredExperiment(experiment.name, experiment.size, experiment.definition, steps, known_values(folder))
+    plan = StoredExperiment(experiment.name, experiment.size, experiment.definition, steps, **known_values(folder))
     write_experiment(folder, plan)
     for step in experiment.steps:
         if not quiet:
@@ -126,8 +126,8 @@ def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredE
     write_experiment(_folder(experiment), plan)
     code = module.carry_out(work)
     if step.command == "run":
-        plan.exact.update(exact_values(experiment, step, cells, plan.exact, quiet))
+        find_exact(experiment, step, cells, plan, quiet)
     else:
-        plan.exact.update(exact_at_start(experiment, step, work.cells, plan.exact, quiet))
+        find_exact_at_start(experiment, step, work.cells, plan, quiet)
     write_experiment(_folder(experiment), plan)
     return bool(code)

@@ -19,6 +19,7 @@ from gsx.estimators.base import Estimator
 from gsx.exact_moments.axes import Axis, anywhere
 from gsx.exact_moments.copies import copies
 from gsx.exact_moments.estimate import Estimate
+from gsx.exact_moments.gaps import by_gaps
 from gsx.exact_moments.integral import Function, Integral, by_cells, by_quadrature
 from gsx.exact_moments.pairs import by_pairs
 from gsx.probe import Probe, probe
@@ -110,7 +111,8 @@ def _integrated(gradients: Estimate) -> ExactMoments | None:
 
 
 def _integral(gradients: Function, axes: Sequence[Axis], base: np.ndarray) -> Integral | None:
-    return by_cells(gradients, axes, base) or by_quadrature(gradients, axes, base) or by_pairs(gradients, axes, base)
+    rules = by_cells, by_gaps, by_quadrature, by_pairs
+    return next((found for rule in rules if (found := rule(gradients, axes, base)) is not None), None)
 
 
 def _interactions(gradients: Function, axes: list[Axis], size: int) -> tuple[np.ndarray, np.ndarray]:

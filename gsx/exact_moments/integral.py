@@ -57,7 +57,7 @@ def by_cells(function: Function, axes: Sequence[Axis], base: np.ndarray) -> Inte
             at[:, axis.positions] = axis.inside(depth, k, rng)
         values = function(at).reshape(tries, count, -1)
         if np.abs(values - values[0]).max() <= ROUNDING * np.abs(values).max():
-            return _moments(values[0], weight, ROUNDING, f"sum over {count} cells of {_numbers(axes)}")
+            return moments(values[0], weight, ROUNDING, f"sum over {count} cells of {_numbers(axes)}")
     return None
 
 
@@ -93,7 +93,7 @@ def by_quadrature(function: Function, axes: Sequence[Axis], base: np.ndarray) ->
             at[:, positions] = np.stack([x.ravel() for x in np.meshgrid(*(u for u, _ in each), indexing="ij")], 1)
             weight = functools.reduce(np.multiply.outer, [w for _, w in each]).ravel()
             how = f"quadrature over {_numbers(axes)}, {' x '.join(str(len(u)) for u, _ in each)} nodes"
-            current = _moments(function(at), weight / weight.sum(), 0.0, how)
+            current = moments(function(at), weight / weight.sum(), 0.0, how)
             error = math.inf if previous is None else difference(current, previous)
             if error <= AGREEMENT and not refuted(function, axes, base, current):
                 return dataclasses.replace(current, error=error)
@@ -121,7 +121,7 @@ def _numbers(axes: Sequence[Axis]) -> str:
     return f"{count} random number{'s' if count > 1 else ''}"
 
 
-def _moments(values: np.ndarray, weight: np.ndarray, error: float, how: str) -> Integral:
+def moments(values: np.ndarray, weight: np.ndarray, error: float, how: str) -> Integral:
     mean = weight @ values
     return Integral(mean, weight @ (values - mean) ** 2, error, len(weight), how)
 

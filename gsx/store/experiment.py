@@ -37,6 +37,7 @@ class StoredExperiment:
     definition: dict[str, Any]
     steps: dict[str, PlannedStep]
     exact: dict[str, dict[str, Any]] = field(default_factory=dict)  # by result_id: {mean: [P], variance: [P], error, how}
+    not_exact: dict[str, str] = field(default_factory=dict)  # by the same, where there is none: for which methods
 
 
 def write_experiment(folder: Path, stored: StoredExperiment) -> None:
@@ -72,7 +73,10 @@ def _parse(stream: BinaryIO) -> StoredExperiment:
     for entry in body["exact"].values():
         require(entry, list, "mean", "variance")
         entry |= {key: [float(x) for x in entry[key]] for key in ("mean", "variance")} | {"error": float(entry["error"])}
-    return StoredExperiment(body["name"], body["size"], body["definition"], steps, body["exact"])
+    not_exact = body.setdefault("not_exact", {})  # older plans do not tell
+    require(body, dict, "not_exact")
+    require(not_exact, str, *not_exact)
+    return StoredExperiment(body["name"], body["size"], body["definition"], steps, body["exact"], not_exact)
 
 
 def _cells(given: list[Mapping[str, Any]] | None) -> list[PlannedCell] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 import shutil
@@ -13,11 +14,12 @@ import yaml
 
 from gsx.cli import main
 from gsx.cli.completion import suggestions
-from gsx.cli.exact import _named
+from gsx.cli.exact import _named, known_values
 from gsx.cli.run import QUIET
 from gsx.experiment import Experiment
 from gsx.records import IntegrityError
 from gsx.store import PlannedCell, read_experiment
+from gsx.store.strict_json import sealed_json
 from tests.cli.conftest import Inside
 
 STEP = {
@@ -128,6 +130,27 @@ def test_exact_values_are_told_where_there_are_some(own: Path, inside: Inside) -
     (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
     shutil.rmtree(own / "outputs")
     assert "exact values" not in inside("reproduce", "toy", "--quick", CONF)[2]
+
+
+def test_what_has_no_exact_value_is_not_tried_again(own: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until there are other methods; and a plan that does not tell is a plan."""
+    step = STEP | {"sweep": {"estimator": ["arms", "rloo"], "num_samples": [16]}}
+    findings = [{"says": name, "kind": "measured", "measured": of(name) | {"where": {"estimator": name}}} for name in ("arms", "rloo")]
+    (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(TOY | {"steps": [step], "findings": findings}))
+    assert "exact values of 1 cells" in inside("reproduce", "toy", CONF)[2]
+    folder = own / "outputs" / "toy"
+    stored = read_experiment(folder)
+    assert stored is not None and len(stored.exact) == len(stored.not_exact) == 1 and not stored.exact.keys() & stored.not_exact.keys()
+    with monkeypatch.context() as patch:
+        patch.delattr("gsx.cli.exact._exact")
+        assert inside("reproduce", "toy", CONF)[0] == 0
+    assert read_experiment(folder) == stored
+    with monkeypatch.context() as patch:
+        patch.setattr("gsx.cli.exact._methods", lambda: "others")
+        assert known_values(folder) == {"exact": stored.exact, "not_exact": {}}
+    body = json.loads((folder / "experiment.json").read_text())
+    (folder / "experiment.json").write_bytes(sealed_json({key: body[key] for key in body if key not in ("sha256", "not_exact")}))
+    assert read_experiment(folder) == dataclasses.replace(stored, not_exact={})
 
 
 def test_exact_values_of_what_has_learnt(own: Path, inside: Inside) -> None:
