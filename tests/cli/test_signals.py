@@ -15,6 +15,7 @@ import os, signal, sys
 from gsx import cli
 from gsx.cli.signals import ending_with_a_checkpoint, for_this_process_alone, kept
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup were told to ignore it
 def hear(number):
     os.kill(os.getpid(), number)
 """
