@@ -31,7 +31,7 @@ def command(arguments: list[str]) -> int:
     parser = Parser(prog="gsx reproduce", description=DESCRIPTION)
     parser.add_argument("names", nargs="+", metavar="NAME", help="experiments, as gsx list experiments names them, or all")
     parser.add_argument(
-        "--quick", action="store_true", help="the small size: some seven minutes for all on 2 cores, into outputs/NAME-quick"
+        "--quick", action="store_true", help="the small size: some eight minutes for all on 2 cores, into outputs/NAME-quick"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would run")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress: only the scoreboard, and what failed")

@@ -45,7 +45,7 @@ RULES = (
     "the four settings around it, with what it moves by without the furthest of them. The finding holds or fails for the exact number. "
     "≠ marks a measured value that is further from the exact one than twice its interval, which is a fault of ours and of no publication. "
     "Where there is none: random path, of a training that noise has led; tuned, of an estimator that has learnt from noise; out of reach, "
-    "where more numbers act together than can be summed over, or no quadrature settles.",
+    "of what gsx sums or integrates by itself: too many numbers or rows act together, or no quadrature settles.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
 )
 
@@ -118,7 +118,7 @@ def _exactly(study: Study, finding: Finding, closest: int) -> tuple[Interval | N
     left, *right = known
     shown = [left, *right[closest : closest + 1]]
     if left is None or None in shown:
-        return None, None, reasons[0]
+        return None, None, "tuned" if "tuned" in reasons else reasons[0]  # the same whichever side it is
     every = [one for one in known if one is not None]
     verdict = _outcome(finding, every).verdict
     if len(every) < len(known) and verdict != "not reproduced":  # one that is less is enough against it

@@ -68,7 +68,7 @@ PICTURES = (
         "sample_size",
         "samples-bernoulli_toy",
         "RLOO and ARMS, which couple all their samples, fall faster than the line 1/N of an average of independent samples; DisARM and "
-        "ARM, averages of antithetic pairs, stay on it from N = 2 on. The first of four figures; the others hold the other 25 estimators.",
+        "ARM, averages of antithetic pairs, stay on it from N = 2 on. The first of four figures; the others hold the other 26 estimators.",
     ),
     Picture(
         "Samples without replacement",
@@ -112,7 +112,7 @@ PICTURES = (
         "training-bernoulli_toy-steps-2000",
         "Two hundred Bernoullis that hardly differ (Titsias & Shi 2022): the variance of the learnt control variate falls out of sight. "
         "Shown is the sum over the 200 coordinates; the publication shows the variance per coordinate, a two-hundredth of it. "
-        "`exact_baseline` is their R*; `reinforce` and `muprop`, whose variance is some million times that of `rloo`, do not move.",
+        "`exact_baseline` is their R*; `reinforce` and `muprop` do not move, and their variance, far above, was not measured.",
     ),
     Picture(
         "Where double control variates overtake an oracle",
