@@ -120,6 +120,8 @@ def _command(arguments: list[str]) -> int:
     if name in ("--help", "-h", "help"):
         print(HELP)
         return 0
+    if name == "resume":
+        raise ConfigurationError("resume: is the same command again; it goes on from what is stored (gsx status says what is unfinished)")
     if name not in COMMANDS:
         raise ConfigurationError(f"{name}: unknown command{did_you_mean(name, COMMANDS, cutoff=0.6)}")
     _check_folder()

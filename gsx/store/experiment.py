@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gsx.records import ConfigurationError
-from gsx.store.files import MAX_TEXT, atomic_write, create_folder, read
+from gsx.store.files import MAX_JSON, atomic_write, create_folder, read
 from gsx.store.strict_json import parse_json, require, sealed_json
 
 SCHEMA_VERSION = 1
@@ -49,7 +49,7 @@ def write_experiment(folder: Path, stored: StoredExperiment) -> None:
 
 def read_experiment(folder: Path) -> StoredExperiment | None:
     """The plan, or None where there is none. IntegrityError, EnvironmentFault."""
-    return read(folder / FILE, MAX_TEXT, _parse, advice="gsx reproduce writes it anew")
+    return read(folder / FILE, MAX_JSON, _parse, advice="gsx reproduce writes it anew")
 
 
 def find_experiments(paths: Iterable[Path]) -> Iterator[Path]:

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO, TypeVar
 
 from gsx.records import EnvironmentFault, GsxError, IntegrityError
 
-MAX_TEXT = 64 << 20  #: bytes of a JSON, CSV or text file
+MAX_TEXT = 64 << 20  #: bytes of a CSV or text file
+MAX_JSON = 16 << 20  #: bytes of a JSON file, which as Python's objects may take thirty times as many
 
 #: The way out that an IntegrityError names, where a file has no other: of what is damaged, and of nothing that is whole.
 ADVICE = "remove it, and the same command makes it anew"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ MOST_LEVELS, MOST_BYTES = 32, 1024
 #: One of them at least lies in the folder of a run, of a training, of a reference.
 _RUN = {"result.json", "segments.npz", "error.txt", ".lock"}
 _TRAINING = {"training.json", "error.txt", ".lock"}
+_OF_A_SEED = re.compile(r"state-seed\d+\.npz")
 _REFERENCE = {"reference.json"}
 
 
@@ -59,7 +61,8 @@ def find(paths: Iterable[Path]) -> Found:
                 plans.setdefault((real, name), seen.folder / name)
         own = os.path.basename(real)
         kind, marks = (trainings, _TRAINING) if own.startswith(TRAINING) else (runs, _RUN)
-        holds = not marks.isdisjoint(seen.files) or any(map(Shard.of_folder, seen.subfolders))
+        # A copy may have left the lock behind, which is hidden: then the checkpoint of a seed tells.
+        holds = not marks.isdisjoint(seen.files) or any(map(Shard.of_folder, seen.subfolders)) or any(map(_OF_A_SEED.fullmatch, seen.files))
         if holds and not Shard.of_folder(own) and not any(part.startswith("reference-") or Shard.of_folder(part) for part in seen.below):
             kind.setdefault(real, seen.folder)
     return Found(

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from gsx.records import STATISTICS, VERDICTS, Result
 from gsx.store.schema import Each, Rule, check, count, number
-from gsx.store.strict_json import parse_json
+from gsx.store.strict_json import check_shape, parse_json
 
 STATUSES = ("complete", "partial", "failed")
 
@@ -73,6 +73,7 @@ def parse_result(stream: BinaryIO) -> StoredResult:
     result = Result.from_json(body)
     check(body, SCHEMA)
     for name, entry in body["parameters"].items():
+        check_shape(entry["shape"])
         check({key: value for key, value in entry.items() if key != "shape"}, Each(INTERVAL), f"parameters.{name}")
     for group, rules in {"tuning": TUNING, "facts": FACTS, "stopping": STOPPING}.items():  # of which a result has what there is to say
         found = body.get(group, {})

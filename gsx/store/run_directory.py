@@ -13,7 +13,7 @@ import numpy as np
 from gsx.records import IntegrityError, Layout, Reference, Result, Segments, Shard, result_id
 from gsx.store.arrays import MAX_ARRAYS, check_index, write_arrays
 from gsx.store.draws import Columns, format_draws, parse_draws
-from gsx.store.files import MAX_TEXT, atomic_write, create_folder, declared_bytes, read, remove
+from gsx.store.files import MAX_JSON, MAX_TEXT, atomic_write, create_folder, declared_bytes, read, remove
 from gsx.store.folder import Folder, check_address
 from gsx.store.reference import StoredReference, pack_reference, parse_reference
 from gsx.store.result import StoredResult, parse_result
@@ -124,7 +124,7 @@ class RunDirectory(Folder):
 
     def read_stored(self) -> StoredResult | None:
         """The result without its arrays, and what it declares of its tables; or None. IntegrityError, EnvironmentFault."""
-        return read(self._result, MAX_TEXT, parse_result, f"remove it, and {self._made}")
+        return read(self._result, MAX_JSON, parse_result, f"remove it, and {self._made}")
 
     def read_result(self) -> Result | None:
         """The result without its arrays, or None. IntegrityError, EnvironmentFault."""
@@ -190,7 +190,7 @@ class RunDirectory(Folder):
 
     def read_reference(self) -> StoredReference | None:
         """The reference, or None where it was not finished. IntegrityError, EnvironmentFault."""
-        body = read(self.path / "reference.json", MAX_TEXT, parse_json, ANOTHER_REFERENCE)
+        body = read(self.path / "reference.json", MAX_JSON, parse_json, ANOTHER_REFERENCE)
         if body is None:
             return None
         path = self.path / "reference.npz"

@@ -32,6 +32,8 @@ _PER_SEGMENT = {"blocks": "<i8", "count": "<i8", "cosine_mean": "<f8", "nonfinit
 _OPTIONAL = ("third", "largest", "cosine_mean")
 _EXTRA = "extra."
 _MOST_SEGMENTS = 64  #: no run has more
+#: Bytes of the text of a layout, at four a letter: names and shapes of some ten thousand parameters.
+_MOST_LAYOUT = 4 << 20
 _SEGMENT_MEMBERS = {"format_version", "result_id", "fingerprint", "layout", "accumulated_seconds", "moments_sha256", *Segments.ARRAYS}
 
 
@@ -66,7 +68,7 @@ def _unpack_segments(arrays: Arrays) -> StoredSegments:
     seconds = float(array_of(arrays, "accumulated_seconds", "<f8", ()))
     if not 0 <= seconds < math.inf:
         raise ValueError(f"accumulated_seconds is {seconds}")
-    layout = parse_layout(json.loads(text_of(arrays, "layout")))
+    layout = parse_layout(text_of(arrays, "layout"))
     number = arrays["blocks"].size if "blocks" in arrays else 0
     moments = {
         name: None
@@ -82,9 +84,11 @@ def _unpack_segments(arrays: Arrays) -> StoredSegments:
 
 def _most(name: str, before: Arrays) -> int:
     """Moments are as large as the layout has it, which stands before them."""
+    if name == "layout":
+        return _MOST_LAYOUT
     if name not in Segments.ARRAYS:
         return MAX_TEXT
-    return 8 * _MOST_SEGMENTS * (1 if name in _PER_SEGMENT else parse_layout(json.loads(text_of(before, "layout"))).size)
+    return 8 * _MOST_SEGMENTS * (1 if name in _PER_SEGMENT else parse_layout(text_of(before, "layout")).size)
 
 
 def parse_segments(stream: BinaryIO) -> StoredSegments:

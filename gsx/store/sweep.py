@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from gsx.records import digest
-from gsx.store.files import MAX_TEXT, atomic_write, create_folder, read
+from gsx.store.files import MAX_JSON, atomic_write, create_folder, read
 from gsx.store.schema import Each, Rule, check
 from gsx.store.strict_json import parse_json, sealed_json
 
@@ -48,13 +48,16 @@ def write_sweep(cells: Iterable[tuple[Path, str]], command: str, configs: Mappin
         plans.setdefault(folder.parent, {})[folder.name] = result_id
     for parent, planned in plans.items():
         plan = StoredSweep(command, planned, {name: configs[result_id] for name, result_id in planned.items() if result_id in configs})
+        data = sealed_json({"schema_version": SCHEMA_VERSION, **asdict(plan)})
+        if len(data) > MAX_JSON:  # of some ten thousand cells; the plan does without
+            data = sealed_json({"schema_version": SCHEMA_VERSION, **asdict(replace(plan, configs={}))})
         create_folder(parent)
-        atomic_write(parent / plan.file, sealed_json({"schema_version": SCHEMA_VERSION, **asdict(plan)}))
+        atomic_write(parent / plan.file, data)
 
 
 def read_sweep(path: Path) -> StoredSweep | None:
     """The plan, or None where there is none. IntegrityError, EnvironmentFault."""
-    return read(path, MAX_TEXT, lambda stream: _parse(stream, path.name), advice=ADVICE)
+    return read(path, MAX_JSON, lambda stream: _parse(stream, path.name), advice=ADVICE)
 
 
 def _parse(stream: BinaryIO, name: str) -> StoredSweep:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from gsx.records import IntegrityError, Parameters, Training
 from gsx.store.arrays import MAX_ARRAYS, check_index, write_arrays
 from gsx.store.curve import format_curve, parse_curve
-from gsx.store.files import MAX_TEXT, atomic_write, create_folder, read, remove
+from gsx.store.files import MAX_JSON, MAX_TEXT, atomic_write, create_folder, read, remove
 from gsx.store.folder import Folder, check_address
 from gsx.store.parameters import read_parameters, write_parameters
 from gsx.store.result import STATUSES, pair
@@ -79,7 +79,7 @@ class TrainingDirectory(Folder):
 
     def read(self) -> Training | None:
         """The training with its curve, without its parameters, or None. IntegrityError, EnvironmentFault."""
-        parsed = read(self.path / "training.json", MAX_TEXT, parse_training, self.made_anew)
+        parsed = read(self.path / "training.json", MAX_JSON, parse_training, self.made_anew)
         if parsed is None:
             return None
         training, declared, _ = parsed
@@ -97,7 +97,7 @@ class TrainingDirectory(Folder):
 
     def digests(self) -> dict[int, str]:
         """What training.json declares the parameters at the end of each seed to be. IntegrityError, EnvironmentFault."""
-        parsed = read(self.path / "training.json", MAX_TEXT, parse_training, self.made_anew)
+        parsed = read(self.path / "training.json", MAX_JSON, parse_training, self.made_anew)
         training, _, declared = parsed or (None, None, {})
         return {seed: declared[str(seed)] for seed in (training.seeds if training else ()) if str(seed) in declared}
 
@@ -107,7 +107,7 @@ class TrainingDirectory(Folder):
         ``advice`` is for the user who meets a damaged one: whose training this is makes it anew, whoever only reads it may not.
         """
         advice = advice or self.made_anew
-        parsed = read(self.path / "training.json", MAX_TEXT, parse_training, advice)
+        parsed = read(self.path / "training.json", MAX_JSON, parse_training, advice)
         if parsed is None:
             return None
         training, _, digests = parsed

@@ -90,6 +90,7 @@ REFUSED: dict[str, list[str]] = {
     "run --config-dir=nowhere": ["--config-dir=nowhere", "no such folder"],
     # commands
     "rn": ["rn", "unknown command", "did you mean run?"],
+    "resume": ["resume", "the same command again"],
     "reprot": ["reprot", "unknown command", "did you mean report?"],
     "optimise": ["optimise", "unknown command", "run", "report"],
     "report nowhere": ["nowhere", "no folder"],

@@ -70,6 +70,14 @@ def test_each_state_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         assert f"held by pid {os.getpid()}" in running and "3 of 64 blocks" in running
 
 
+def test_a_training_that_was_copied_without_its_hidden_lock_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tmp_path / "train-vae-rloo-0123456789ab"
+    kept.mkdir()
+    (kept / "state-seed0.npz").write_bytes(b"torn")
+    assert main(["status", str(tmp_path)]) == 1
+    assert kept.name in capsys.readouterr().out
+
+
 def test_a_look_at_a_lock_does_not_make_a_run_fail(tmp_path: Path) -> None:
     """Who looks whether a folder is held has its lock for a moment; a run that begins at that moment waits for it."""
     import fcntl

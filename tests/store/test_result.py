@@ -106,6 +106,10 @@ def test_hostile_json_is_refused(tmp_path: Path, text: str, what: str) -> None:
     ("change", "what"),
     [
         (lambda body: body.update(schema_version=2), "schema_version 2, this gsx reads 1"),
+        (lambda body: body["config"].update(deep=json.loads("[" * 100 + "]" * 100)), "nested too deeply"),
+        (lambda body: body["provenance"].update(deep=json.loads('{"a":' * 100 + "1" + "}" * 100)), "nested too deeply"),
+        (lambda body: next(iter(body["parameters"].values())).update(shape=[1] * 65), "a shape that no parameter has"),
+        (lambda body: next(iter(body["parameters"].values())).update(shape=[2**62]), "a shape that no parameter has"),
         (lambda body: body.update(status="\x1b[2Jdone"), "none of complete, partial, failed"),
         (lambda body: body.update(estimator=5), "'estimator' is no str"),
         (lambda body: body.update(config=[]), "'config' is no dict"),
