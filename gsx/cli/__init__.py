@@ -52,8 +52,11 @@ gsx COMMAND --help says more; gsx --version prints the version.
 exit codes: 0 ok, 1 a job failed, 2 bad configuration, 3 missing data, 4 a check failed,
   5 environment, 6 integrity, 7 busy, 130 interrupted, 129 by a closed terminal, 143 by SIGTERM"""
 
-#: What torch, the linker and Python's threads say where memory is short.
-_NO_MEMORY = re.compile("out of memory|can(no|')t allocate memory|can't start new thread|failed to map segment", re.IGNORECASE)
+#: What torch, the linker, Python's threads and its import of torch say where memory is short.
+_NO_MEMORY = re.compile(
+    "out of memory|can(no|')t allocate memory|can't start new thread|failed to map segment|error return without exception set",
+    re.IGNORECASE,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,12 +82,12 @@ def _ended(arguments: list[str]) -> int:
     except GsxError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as interruption:
-        where = f" in {interruption}" if str(interruption) else ""
-        kept = getattr(interruption, "__notes__", ["what was computed is kept, and the same command goes on from there"])
-        return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code())
+        return _interrupted(interruption)
     except OSError as error:
         return _fail(by_the_system(error), 5)
     except Exception as error:
+        if signals.heard():  # what was interrupted has raised another in its place, as OmegaConf does on its way out
+            return _interrupted()
         if not out_of_memory(error):
             traceback.print_exc()
             return _fail(f"internal error: {type(error).__name__}: {error}", 1)
@@ -95,6 +98,12 @@ def _ended(arguments: list[str]) -> int:
         _end_in_peace()
     # Said here, where what the fault held on to is free again.
     return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
+
+
+def _interrupted(interruption: KeyboardInterrupt = KeyboardInterrupt()) -> int:
+    where = f" in {interruption}" if str(interruption) else ""
+    kept = getattr(interruption, "__notes__", ["what was computed is kept, and the same command goes on from there"])
+    return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code())
 
 
 def by_the_system(error: OSError) -> str:

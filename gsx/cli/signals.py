@@ -37,6 +37,11 @@ def came() -> bool:
     return _ended_by is not None or signal.getsignal(signal.SIGINT) not in (_end, signal.SIG_IGN)
 
 
+def heard() -> bool:
+    """Whether a signal has been answered here."""
+    return _ended_by is not None
+
+
 def exit_code() -> int:
     """Of a command that was interrupted."""
     return 128 + (_ended_by or signal.SIGINT)
