@@ -100,8 +100,8 @@ def _ended(arguments: list[str]) -> int:
     return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
 
 
-def _interrupted(interruption: KeyboardInterrupt = KeyboardInterrupt()) -> int:
-    where = f" in {interruption}" if str(interruption) else ""
+def _interrupted(interruption: KeyboardInterrupt | None = None) -> int:
+    where = f" in {interruption}" if interruption and str(interruption) else ""
     kept = getattr(interruption, "__notes__", ["what was computed is kept, and the same command goes on from there"])
     return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code())
 

@@ -51,6 +51,21 @@ def test_a_command_ends_with_a_line_and_the_code_of_its_signal(number: int, code
     assert after(COMMAND, argument=number) == (code, "", said)
 
 
+def test_what_raises_another_in_the_place_of_ctrl_c_does_not_hide_it() -> None:
+    """As OmegaConf does, when it is interrupted while it copies."""
+    clumsy = """
+def clumsy(arguments):
+    try:
+        hear(signal.SIGINT)
+    finally:
+        raise AttributeError("'NoneType' object")
+cli._command = clumsy
+sys.exit(cli.main(["run"]))
+"""
+    code, out, err = after(clumsy, argument=0)
+    assert (code, out) == (130, "") and err == "gsx: interrupted; what was computed is kept, and the same command goes on from there\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_what_a_process_was_told_to_ignore_it_ignores(number: int) -> None:
     """So does `nohup`."""
