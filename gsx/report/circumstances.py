@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsx.store import find_runs, find_trainings
+from gsx.store import find
 
 VERSIONS = ("gsx", "python", "torch", "numpy")
 
@@ -21,8 +21,9 @@ class Circumstances:
     @classmethod
     def of(cls, folders: Sequence[Path]) -> Circumstances:
         """Of every run and training at or below the folders."""
-        results = [result for directory in find_runs(folders) if (result := directory.read_result())]
-        trained = [training for directory in find_trainings(folders) if (training := directory.read())]
+        found = find(folders)
+        results = [result for directory in found.runs if (result := directory.read_result())]
+        trained = [training for directory in found.trainings if (training := directory.read())]
         said = [result.provenance for result in results] + [training.provenance for training in trained]
 
         def all_of(key: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gsx.records import IntegrityError, Segments, canonical_json
+from gsx.records import IntegrityError, Layout, Segments, canonical_json
 from gsx.store.arrays import FORMAT_VERSION, Arrays, array_of, check_version, parse_array, parse_arrays, plain, text_of
 from gsx.store.files import MAX_TEXT, one_line
 from gsx.store.strict_json import parse_layout
@@ -68,7 +69,7 @@ def _unpack_segments(arrays: Arrays) -> StoredSegments:
     seconds = float(array_of(arrays, "accumulated_seconds", "<f8", ()))
     if not 0 <= seconds < math.inf:
         raise ValueError(f"accumulated_seconds is {seconds}")
-    layout = parse_layout(text_of(arrays, "layout"))
+    layout = _layout(text_of(arrays, "layout"))
     number = arrays["blocks"].size if "blocks" in arrays else 0
     moments = {
         name: None
@@ -82,13 +83,19 @@ def _unpack_segments(arrays: Arrays) -> StoredSegments:
     return StoredSegments(Segments(layout, **moments), fingerprint, text_of(arrays, "result_id"), seconds, extra)  # type: ignore[arg-type]
 
 
+@functools.lru_cache(maxsize=1)
+def _layout(text: str) -> Layout:
+    """Parsed once for a file, which asks for it with every array."""
+    return parse_layout(text)
+
+
 def _most(name: str, before: Arrays) -> int:
     """Moments are as large as the layout has it, which stands before them."""
     if name == "layout":
         return _MOST_LAYOUT
     if name not in Segments.ARRAYS:
         return MAX_TEXT
-    return 8 * _MOST_SEGMENTS * (1 if name in _PER_SEGMENT else parse_layout(text_of(before, "layout")).size)
+    return 8 * _MOST_SEGMENTS * (1 if name in _PER_SEGMENT else _layout(text_of(before, "layout")).size)
 
 
 def parse_segments(stream: BinaryIO) -> StoredSegments:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
 import re
 import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -140,18 +142,26 @@ def test_a_sweeper_that_searches_knows_what_failed_elsewhere(launcher: str, envi
     assert done.stdout.count("failed: outputs") == 1 and "SystemExit" in done.stdout and len(finished(tmp_path)) == 1
 
 
+@contextlib.contextmanager
+def two_cells(
+    launcher: str, environment: dict[str, str], root: Path
+) -> Iterator[tuple[subprocess.Popen[str], list[int], Callable[[str], list[Path]]]]:
+    """A sweep whose two cells have a checkpoint each: its process, theirs, and how to find a file of the cells."""
+
+    def cells(file: str) -> list[Path]:
+        return [path for path in root.rglob(file) if "reference" not in path.parent.name]
+
+    words = ("run", "-m", "num_replicates=1e9", "seed=0,1", f"hydra/launcher={launcher}")
+    with running(*words, cwd=root, **environment) as process:
+        wait_for(lambda: len(cells("segments.npz")) == 2, process, seconds=120)
+        yield process, [int(json.loads(path.read_text())["pid"]) for path in cells(".holder")], cells
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("launcher", "number"), [("joblib", signal.SIGTERM), ("submitit_local", signal.SIGINT)])
 def test_a_sweep_is_interrupted(launcher: str, number: int, environment: dict[str, str], tmp_path: Path) -> None:
     """Its cells end with it, each with a checkpoint that is newer than the signal."""
-
-    def cells(file: str) -> list[Path]:
-        return [path for path in tmp_path.rglob(file) if "reference" not in path.parent.name]
-
-    words = ("run", "-m", "num_replicates=1e9", "seed=0,1", f"hydra/launcher={launcher}")
-    with running(*words, cwd=tmp_path, **environment) as process:
-        wait_for(lambda: len(cells("segments.npz")) == 2, process, seconds=120)
-        started = [int(json.loads(path.read_text())["pid"]) for path in cells(".holder")]
+    with two_cells(launcher, environment, tmp_path) as (process, started, cells):
         signalled = time.time()
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
@@ -169,14 +179,7 @@ def test_a_sweep_is_interrupted(launcher: str, number: int, environment: dict[st
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_the_command_of_a_sweep_is_killed(launcher: str, environment: dict[str, str], tmp_path: Path) -> None:
     """Its cells end, and with a checkpoint: no lock is held, no death is counted."""
-
-    def cells(file: str) -> list[Path]:
-        return [path for path in tmp_path.rglob(file) if "reference" not in path.parent.name]
-
-    words = ("run", "-m", "num_replicates=1e9", "seed=0,1", f"hydra/launcher={launcher}")
-    with running(*words, cwd=tmp_path, **environment) as process:
-        wait_for(lambda: len(cells("segments.npz")) == 2, process, seconds=120)
-        started = [int(json.loads(path.read_text())["pid"]) for path in cells(".holder")]
+    with two_cells(launcher, environment, tmp_path) as (process, started, cells):
         killed = time.time()
         process.kill()
         process.wait()
