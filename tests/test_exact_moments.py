@@ -11,10 +11,13 @@ import torch
 
 from gsx import yardstick
 from gsx.configuration import Configuration
+from gsx.data import load
 from gsx.distributions import Bernoulli, Categorical
-from gsx.exact_moments import ExactMoments, axes, exact_moments, gaps, integral
+from gsx.exact_moments import ExactMoments, axes, exact_moments, gaps, integral, rows
+from gsx.exact_moments.estimate import Estimate
 from gsx.exact_moments.gaps import by_gaps
 from gsx.measurement import Measurement
+from gsx.models.binary_vae import BinaryVAE
 from gsx.program import Program
 from tests.estimators.enumeration import law_of
 
@@ -246,6 +249,59 @@ def test_gaps_are_not_taken_for_what_they_are_not(monkeypatch: pytest.MonkeyPatc
     assert by_gaps(hard, [other], base) is None
     monkeypatch.setattr(gaps, "_nodes", lambda p, nodes, right=gaps._nodes: (right(p, nodes)[0], right(p, nodes)[1] ** 1.1))
     assert by_gaps(hard, [ranking], base) is None
+
+
+# ---------------------------------------------------------------------------------------------------------------------- rows of data
+
+
+def of_rows(estimator: str, num_samples: int = 2, **how: Any) -> ExactMoments | None:
+    program = Program(BinaryVAE(data=load("digits"), latents=2, batch=4), dtype=torch.float64, **({"wrt": "encoder"} | how))
+    chosen = Configuration.of({"model": TOY, "estimator": {"name": estimator}, "num_samples": num_samples})
+    return exact_moments(program, chosen.build_estimator())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "over"),
+    [
+        ("reinforce", "4 states"),
+        ("rloo", "16 states"),
+        ("rloo", "4 x 4 states of two samples"),
+        ("disarm", "9 states"),
+        ("arms", "9 states"),
+    ],
+)
+def test_rows_side_by_side(estimator: str, over: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the general way, which finds the rows by trying, as the parts of a sum over coordinates of the encoder."""
+    parts = of_rows(estimator)
+    monkeypatch.setattr("gsx.exact_moments.MOST_AXES", 1)
+    if "two samples" in over:
+        monkeypatch.setattr(rows, "_over_all", lambda *_: None)
+    answer = of_rows(estimator)
+    assert parts is not None and "4 independent parts" in parts.how
+    assert answer is not None and f"4 independent rows, each a sum over {over}" in answer.how
+    np.testing.assert_allclose(answer.mean, parts.mean, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(answer.variance, parts.variance, rtol=1e-8, atol=1e-14)
+
+
+def test_none_where_rows_are_not_what_they_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gsx.exact_moments.MOST_AXES", 1)
+    monkeypatch.setattr("gsx.exact_moments.by_pairs", lambda *_: None)
+    assert of_rows("concrete") is None  # no states in which it is constant
+    assert of_rows("rloo", wrt="all") is None  # the decoder's gradient passes by the distribution
+    assert of_rows("rloo") is not None
+    monkeypatch.setattr(rows, "_over_all", lambda *_: None)
+    assert of_rows("rloo") is not None
+    assert of_rows("rloo", 3) is None  # no pair of samples
+
+    def rolled(estimate: Estimate) -> tuple[np.ndarray, np.ndarray]:
+        by_row, by_sample = row_and_sample(estimate)
+        return (by_row + 1) % 4, by_sample
+
+    row_and_sample = rows._row_and_sample
+    for name, planted in (("PIVOTS", 2), ("_row_and_sample", rolled), ("MOST_NUMBERS", 1000), ("_constant_in", lambda *_: False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(rows, name, planted)
+            assert of_rows("rloo") is None, name
 
 
 def test_what_happens_in_a_small_cell_is_seen() -> None:

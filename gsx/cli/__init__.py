@@ -7,6 +7,7 @@ import functools
 import importlib
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -35,6 +36,9 @@ COMMANDS = {
 
 #: Those whose results are files: their work is done, and their exit code is its own, whether or not anybody could be told.
 STORING = ("run", "merge", "train", "reproduce", "report")
+
+#: Those that begin with torch, and the memory that a process has mapped when it is loaded.
+COMPUTING, TORCH_BYTES = ("run", "train", "reproduce"), 640 << 20
 
 HELP = f"""gsx {gsx.__version__}: how biased, how noisy and how expensive is a stochastic gradient estimator
 
@@ -134,6 +138,8 @@ def _command(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise ConfigurationError(f"{name}: unknown command{did_you_mean(name, COMMANDS, cutoff=0.6)}")
     _check_folder()
+    if name in COMPUTING:
+        _check_memory()
     command: Callable[[list[str]], int] = importlib.import_module(f"gsx.cli.{name}").command
     return command(rest)
 
@@ -144,6 +150,13 @@ def _check_folder() -> None:
         os.getcwd()
     except OSError as error:
         raise EnvironmentFault(f"the current folder is gone or closed to you ({error.strerror}); go to another one") from error
+
+
+def _check_memory() -> None:
+    """Before torch, which may crash or hang while it is loaded where there is too little."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < TORCH_BYTES:
+        raise EnvironmentFault(f"a process may have {limit >> 20} MiB here (ulimit -v); torch alone takes {TORCH_BYTES >> 20} MiB")
 
 
 def _fail(message: str, code: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from gsx.experiment import Crossing, CurveNumber, Experiment, Step, matches
 from gsx.records import IntegrityError, canonical_json
-from gsx.store import PlannedCell, StoredExperiment, read_experiment
+from gsx.store import StoredExperiment, read_experiment
 
 if TYPE_CHECKING:
-    from gsx.cli.train_cell import Cell
+    from gsx.cli.cell import Cell
+    from gsx.cli.train_cell import Cell as Training
     from gsx.exact_moments import ExactMoments
     from gsx.training import Session
 
 #: The keys on which the moments depend, but for the number of samples.
 SAME = ("model", "data", "wrt", "dtype", "estimator", "seed")
+
+#: At the quick size, states of all rows of data: a few seconds.
+FEW_STATES = 2**22
 
 #: The statistics that follow from mean, variance and reference.
 STATISTICS = ("variance", "mse", "bias_sq", "mean", "variance_times_evaluations")
@@ -42,15 +47,16 @@ def _methods() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def find_exact(experiment: Experiment, step: Step, cells: Sequence[PlannedCell], plan: StoredExperiment, quiet: bool = False) -> None:
+def find_exact(experiment: Experiment, step: Step, cells: Sequence[Cell], plan: StoredExperiment, quiet: bool = False) -> None:
     """By result_id, what is exact about the cells of a step that findings name, and not known yet: into the plan."""
     known = plan.exact | plan.not_exact
-    wanted = {cell.result_id: cell for cell in _named(experiment, step, cells) if cell.result_id not in known}
+    wanted = {cell.result_id: cell for cell in _named(experiment, step, cells) if cell.state != "broken" and cell.result_id not in known}
     shared: dict[str, dict[int, ExactMoments | None]] = {}
-    _keep(experiment, plan, {identity: _exact(cell.config, shared) for identity, cell in wanted.items()}, quiet)
+    most = {"most_states": FEW_STATES} if experiment.size == "quick" else {}
+    _keep(experiment, plan, {identity: _exact(cell, shared, most) for identity, cell in wanted.items()}, quiet)
 
 
-def find_exact_at_start(experiment: Experiment, step: Step, cells: Sequence[Cell], plan: StoredExperiment, quiet: bool = False) -> None:
+def find_exact_at_start(experiment: Experiment, step: Step, cells: Sequence[Training], plan: StoredExperiment, quiet: bool = False) -> None:
     """By `CurveNumber.key`, the variances before the first step of the trainings that findings name, where they are exact."""
     known = plan.exact | plan.not_exact
     found: dict[str, dict[str, Any] | None] = {}
@@ -74,7 +80,7 @@ def _keep(experiment: Experiment, plan: StoredExperiment, found: Mapping[str, di
         print(f"{experiment.folder}: exact values of {len(exact)} cells", file=sys.stderr)
 
 
-def _named(experiment: Experiment, step: Step, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
+def _named(experiment: Experiment, step: Step, cells: Sequence[Cell]) -> list[Cell]:
     wheres = []
     for finding in experiment.findings:
         for quantity in finding.quantities:
@@ -85,22 +91,20 @@ def _named(experiment: Experiment, step: Step, cells: Sequence[PlannedCell]) -> 
     return [cell for cell in cells if any(matches(where, cell.config) for where in wheres)]
 
 
-def _exact(config: Mapping[str, Any], shared: dict[str, dict[int, ExactMoments | None]]) -> dict[str, Any] | None:
+def _exact(cell: Cell, shared: dict[str, dict[int, ExactMoments | None]], most: Mapping[str, int]) -> dict[str, Any] | None:
     """``shared`` by all cells: those that differ in the number of samples alone have much in common."""
     from gsx.configuration import Configuration
     from gsx.exact_moments import exact_moments
     from gsx.measurement import Measurement
     from gsx.tune import warm_up
 
-    if config["model"].get("checkpoint") is not None:  # its parameters are known by their digest, and lie elsewhere
-        return None
-    measurement = Measurement(Configuration.of({**config, "engine": "auto"}))
+    measurement = Measurement(Configuration.of({**json.loads(cell.given), "engine": "auto"}))
     # Nothing to average, or another estimator after its tuning.
     if measurement.exact or measurement.tuned_so.kind != "none":
         return None
     warm_up(measurement.estimator, measurement.program, seed=measurement.configuration.seed)
-    known = shared.setdefault(canonical_json([config.get(key) for key in SAME]), {})
-    return _stored([exact_moments(measurement.program, measurement.estimator, measurement.seen, known)])
+    known = shared.setdefault(canonical_json([cell.config.get(key) for key in SAME]), {})
+    return _stored([exact_moments(measurement.program, measurement.estimator, measurement.seen, known, **most)])
 
 
 def _at_start(session: Session, label: str) -> dict[str, Any] | None:

@@ -126,7 +126,7 @@ def _run(experiment: Experiment, step: Step, arguments: list[str], plan: StoredE
     write_experiment(_folder(experiment), plan)
     code = module.carry_out(work)
     if step.command == "run":
-        find_exact(experiment, step, cells, plan, quiet)
+        find_exact(experiment, step, work.cells, plan, quiet)
     else:
         find_exact_at_start(experiment, step, work.cells, plan, quiet)
     write_experiment(_folder(experiment), plan)

@@ -3,7 +3,8 @@
 An estimate is a function of the d uniforms it draws, so that its moments are integrals over a cube. Which of these numbers act together is
 found by trying, not declared: where the mixed second differences of the function in two of them vanish, it is a sum of functions of the
 parts, and a variance is the sum of theirs. A separable cost falls apart like this, an average of N independent estimates has one N-th of
-the variance of one, and where no three numbers act together they are taken two by two.
+the variance of one, and where no three numbers act together they are taken two by two. Rows of data that are independent go through
+their states side by side.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gsx.exact_moments.estimate import Estimate
 from gsx.exact_moments.gaps import by_gaps
 from gsx.exact_moments.integral import Function, Integral, by_cells, by_quadrature
 from gsx.exact_moments.pairs import by_pairs
+from gsx.exact_moments.rows import MOST_STATES, by_rows
 from gsx.probe import Probe, probe
 from gsx.process import one_thread_each
 from gsx.program import Program
@@ -51,12 +53,17 @@ class ExactMoments:
 
 @one_thread_each()
 def exact_moments(
-    program: Program, estimator: Estimator, seen: Probe | None = None, known: dict[int, ExactMoments | None] | None = None
+    program: Program,
+    estimator: Estimator,
+    seen: Probe | None = None,
+    known: dict[int, ExactMoments | None] | None = None,
+    most_states: int = MOST_STATES,
 ) -> ExactMoments | None:
     """The moments in float64, at the program's numbers as they are rounded; None where they are out of reach.
 
     ``seen`` is the probe of an estimator that has been prepared already, and tuned: its own parameters are then taken as they are.
     ``known`` is what was found of the same estimator with other numbers of samples, by these numbers; it is added to.
+    ``most_states`` of all rows of data are gone through, a million of them in a few seconds.
     Raises ConfigurationError where the estimator does not support the model.
     """
     program, estimator = program.in_float64(), copy.deepcopy(estimator)
@@ -74,7 +81,7 @@ def exact_moments(
     known, part = {} if known is None else known, estimate if count == 1 else of_one
     samples = part.estimator.num_samples
     if samples not in known:
-        known[samples] = _integrated(part)
+        known[samples] = _integrated(part, most_states)
     found = known[samples]
     if found is None or count == 1:
         return found
@@ -82,13 +89,14 @@ def exact_moments(
     return dataclasses.replace(found, variance=found.variance / count, how=how)
 
 
-def _integrated(gradients: Estimate) -> ExactMoments | None:
+def _integrated(gradients: Estimate, most_states: int) -> ExactMoments | None:
     """Each coordinate of the gradient as a sum over the parts its numbers fall into."""
     axes, size = gradients.axes(), gradients.size
     if axes is None:
         return None
     if len(axes) > MOST_AXES:
-        whole = by_pairs(gradients, axes, anywhere(axes, 1, size, np.random.default_rng(1))[0])
+        base = anywhere(axes, 1, size, np.random.default_rng(1))[0]
+        whole = by_rows(gradients, most_states) or by_pairs(gradients, axes, base)
         return None if whole is None else ExactMoments(whole.mean, whole.variance, whole.error, whole.how)
     base, together = _interactions(gradients, axes, size)
     at_base = gradients(base[None])[0]

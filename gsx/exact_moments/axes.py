@@ -138,9 +138,14 @@ class DirichletCopula(Axis):
         return np.asarray(np.exp(-share * rng.uniform(1, 5, (len(cell), 1))))
 
 
+def count_cells(axis: Axis, depth: int) -> int:
+    """Without writing them down."""
+    return axis.count(depth) if isinstance(axis, Ranking) else len(axis.cells(depth))
+
+
 def anywhere(axes: Sequence[Axis], count: int, size: int, rng: np.random.Generator, base: np.ndarray | None = None) -> np.ndarray:
-    """Points ``[count, size]`` that hit each cell of these axes alike; all other numbers are those of ``base``."""
-    at = np.empty((count, size)) if base is None else np.tile(base, (count, 1))
+    """Points ``[count, size]`` that hit each cell of these axes alike; all other numbers are those of ``base [d]``, or ``[count, d]``."""
+    at = np.empty((count, size)) if base is None else np.broadcast_to(base, (count, size)).copy()
     for axis in axes:
         at[:, axis.positions] = axis.inside(1, rng.integers(0, len(axis.cells(1)), count), rng)
     return at

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gsx.exact_moments.axes import Axis, Interval, Ranking
+from gsx.exact_moments.axes import Axis, Interval, Ranking, count_cells
 
 #: Points at which a function of some axes is evaluated; and at least so many show that it is constant in cells, two or more in each.
 MOST_POINTS, WITNESSES = 2**18, 4096
@@ -45,7 +45,7 @@ def by_cells(function: Function, axes: Sequence[Axis], base: np.ndarray) -> Inte
     """
     rng = np.random.default_rng(0)
     for depth in range(1, max(axis.depths for axis in axes) + 1):
-        count = math.prod(_count(axis, depth) for axis in axes)
+        count = math.prod(count_cells(axis, depth) for axis in axes)
         if count > MOST_POINTS or count * len(base) > MOST_NUMBERS:
             return None
         each = [axis.cells(depth) for axis in axes]
@@ -59,10 +59,6 @@ def by_cells(function: Function, axes: Sequence[Axis], base: np.ndarray) -> Inte
         if np.abs(values - values[0]).max() <= ROUNDING * np.abs(values).max():
             return moments(values[0], weight, ROUNDING, f"sum over {count} cells of {_numbers(axes)}")
     return None
-
-
-def _count(axis: Axis, depth: int) -> int:
-    return axis.count(depth) if isinstance(axis, Ranking) else len(axis.cells(depth))
 
 
 def by_quadrature(function: Function, axes: Sequence[Axis], base: np.ndarray) -> Integral | None:

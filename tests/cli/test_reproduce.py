@@ -18,7 +18,7 @@ from gsx.cli.exact import _named, known_values
 from gsx.cli.run import QUIET
 from gsx.experiment import Experiment
 from gsx.records import IntegrityError
-from gsx.store import PlannedCell, read_experiment
+from gsx.store import PlannedCell, read_experiment, read_parameters
 from gsx.store.strict_json import sealed_json
 from tests.cli.conftest import Inside
 
@@ -208,13 +208,20 @@ def test_exact_values_are_asked_of_the_cells_that_findings_name() -> None:
         assert [cell.folder for cell in _named(experiment, experiment.steps[0], cells)] == named
 
 
-def test_nothing_exact_is_asked_of_trained_parameters(own: Path, inside: Inside) -> None:
-    """A plan knows them by their digest, which is no path."""
-    assert inside("train", "estimator=rloo", "steps=4", "model.logits=[0.5]", "probe_every=0", "name=trained", "-q")[0] == 0
+def test_exact_values_at_trained_parameters(own: Path, inside: Inside) -> None:
+    words = ("train", "estimator=rloo", "steps=40", "optimizer.lr=0.1", "model.logits=[0.5]", "probe_every=0", "name=trained", "-q")
+    assert inside(*words)[0] == 0
     data = TOY | {"steps": [STEP | {"overrides": [*STEP["overrides"], "model.checkpoint=outputs/trained"]}]}
     (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
     code, out, err = inside("reproduce", "toy", "--quick", CONF)
-    assert code == 0 and len(verdicts(out)) == 3 and "exact values" not in err, err
+    assert code == 0 and len(verdicts(out)) == 3 and "exact values of 2 cells" in err, err
+    stored = read_experiment(own / "outputs" / "toy-quick")
+    (parameters,) = own.glob("outputs/trained/*/parameters-seed0.npz")
+    (logit,) = read_parameters(parameters).arrays["logits"]
+    assert stored is not None and abs(logit - 0.5) > 0.1
+    p, step = 1 / (1 + math.exp(-logit)), (1 - 0.45) ** 2 - 0.45**2
+    law = 2 * p * (1 - p)  # that two samples differ: the estimate is then half the step
+    assert any(one["variance"] == pytest.approx([step**2 / 4 * law * (1 - law)], rel=1e-6) for one in stored.exact.values())
 
 
 def test_the_quick_size_has_a_folder_of_its_own(own: Path, inside: Inside) -> None:

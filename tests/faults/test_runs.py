@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -118,6 +119,15 @@ def test_a_plan_is_kept_of_a_sweep_that_has_something_left_to_do(empty: Path, in
     assert stored.configs == {path.parent.name: json.loads(path.read_text())["config"] for path in empty.glob("outputs/*/*/result.json")}
     plan.unlink()
     assert inside("run", *words, "-m", "model.target=0.4,0.5")[0] == 0 and list(empty.rglob("sweep-*")) == []  # complete already
+
+
+def test_memory_that_torch_cannot_be_loaded_in_is_refused_before_it_is_tried(tmp_path: Path) -> None:
+    """It may crash, or hang, on its way."""
+    words = ["bash", "-c", 'ulimit -v 600000; exec "$0" -m gsx.cli "$@"', sys.executable]
+    end = subprocess.run([*words, "run", "estimator=exact"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    said = "gsx: a process may have 585 MiB here (ulimit -v); torch alone takes 640 MiB\n"
+    assert (end.returncode, end.stderr) == (5, said) and not any(tmp_path.iterdir())
+    assert subprocess.run([*words, "status", "."], cwd=tmp_path, capture_output=True, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("said", ["can't start new thread", "DefaultCPUAllocator: can't allocate memory: you tried", "CUDA out of memory."])
