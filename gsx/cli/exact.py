@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 #: The keys on which the moments depend, but for the number of samples.
 SAME = ("model", "data", "wrt", "dtype", "estimator", "seed")
 
-#: At the quick size, states of all rows of data: a few seconds.
-FEW_STATES = 2**22
+#: States of all rows of data that are gone through: a few seconds at the quick size, else half a minute.
+FEW_STATES, MANY_STATES = 2**22, 2**24
 
 #: The statistics that follow from mean, variance and reference.
 STATISTICS = ("variance", "mse", "bias_sq", "mean", "variance_times_evaluations")
@@ -43,7 +43,7 @@ def known_values(folder: Path) -> dict[str, dict[str, Any]]:
 
 def _methods() -> str:
     """A digest of their text: another one may reach further."""
-    files = sorted((Path(__file__).parents[1] / "exact_moments").glob("*.py"))
+    files = [Path(__file__), *sorted((Path(__file__).parents[1] / "exact_moments").glob("*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
@@ -52,7 +52,7 @@ def find_exact(experiment: Experiment, step: Step, cells: Sequence[Cell], plan: 
     known = plan.exact | plan.not_exact
     wanted = {cell.result_id: cell for cell in _named(experiment, step, cells) if cell.state != "broken" and cell.result_id not in known}
     shared: dict[str, dict[int, ExactMoments | None]] = {}
-    most = {"most_states": FEW_STATES} if experiment.size == "quick" else {}
+    most = FEW_STATES if experiment.size == "quick" else MANY_STATES
     _keep(experiment, plan, {identity: _exact(cell, shared, most) for identity, cell in wanted.items()}, quiet)
 
 
@@ -91,20 +91,27 @@ def _named(experiment: Experiment, step: Step, cells: Sequence[Cell]) -> list[Ce
     return [cell for cell in cells if any(matches(where, cell.config) for where in wheres)]
 
 
-def _exact(cell: Cell, shared: dict[str, dict[int, ExactMoments | None]], most: Mapping[str, int]) -> dict[str, Any] | None:
+def _exact(cell: Cell, shared: dict[str, dict[int, ExactMoments | None]], most_states: int) -> dict[str, Any] | None:
     """``shared`` by all cells: those that differ in the number of samples alone have much in common."""
     from gsx.configuration import Configuration
     from gsx.exact_moments import exact_moments
     from gsx.measurement import Measurement
-    from gsx.tune import warm_up
+    from gsx.process import one_thread_each
+    from gsx.tune import tune
 
     measurement = Measurement(Configuration.of({**json.loads(cell.given), "engine": "auto"}))
-    # Nothing to average, or another estimator after its tuning.
-    if measurement.exact or measurement.tuned_so.kind != "none":
+    program, estimator, seen = measurement.program, measurement.estimator, measurement.seen
+    if measurement.exact:  # nothing to average
         return None
-    warm_up(measurement.estimator, measurement.program, seed=measurement.configuration.seed)
     known = shared.setdefault(canonical_json([cell.config.get(key) for key in SAME]), {})
-    return _stored([exact_moments(measurement.program, measurement.estimator, measurement.seen, known, **most)])
+    if measurement.tuned_so.kind != "none":
+        # What is out of reach before it has learnt is so afterwards, and learning takes long; what is learnt may depend on N.
+        if exact_moments(program, estimator, seen, most_states=most_states) is None:
+            return None
+        known = {}
+    with one_thread_each():
+        tune(estimator, program, seen, measurement.tuned_so, seed=measurement.configuration.seed)
+    return _stored([exact_moments(program, estimator, seen, known, most_states)])
 
 
 def _at_start(session: Session, label: str) -> dict[str, Any] | None:

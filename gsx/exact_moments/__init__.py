@@ -23,7 +23,7 @@ from gsx.exact_moments.estimate import Estimate
 from gsx.exact_moments.gaps import by_gaps
 from gsx.exact_moments.integral import Function, Integral, by_cells, by_quadrature
 from gsx.exact_moments.pairs import by_pairs
-from gsx.exact_moments.rows import MOST_STATES, by_rows
+from gsx.exact_moments.rows import by_rows
 from gsx.probe import Probe, probe
 from gsx.process import one_thread_each
 from gsx.program import Program
@@ -57,7 +57,7 @@ def exact_moments(
     estimator: Estimator,
     seen: Probe | None = None,
     known: dict[int, ExactMoments | None] | None = None,
-    most_states: int = MOST_STATES,
+    most_states: int = 2**24,
 ) -> ExactMoments | None:
     """The moments in float64, at the program's numbers as they are rounded; None where they are out of reach.
 

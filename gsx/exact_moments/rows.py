@@ -22,8 +22,8 @@ from gsx.probe import probe
 from gsx.program import flatten
 from gsx.routes.batched import can_batch
 
-#: States of all rows above which it takes minutes, how many points are held at once, and the most numbers in a Jacobian.
-MOST_STATES, AT_ONCE, MOST_NUMBERS = 2**24, 2**13, 2**25
+#: How many points are held at once, and the most numbers in a Jacobian.
+AT_ONCE, MOST_NUMBERS = 2**13, 2**25
 #: Points at which what is assumed is tried; other uniforms that are kept of each cell for it.
 TRIES, AGAIN = 1024, 16
 #: Relative to the largest gradient: below it a difference is rounding.
@@ -32,7 +32,7 @@ SAME = 1e-9
 PIVOTS, NO_MORE = 10, 1e-11
 
 
-def by_rows(estimate: Estimate, most_states: int = MOST_STATES) -> Integral | None:
+def by_rows(estimate: Estimate, most_states: int) -> Integral | None:
     """None where the rows are not independent, or their states too many, or the gradient is not constant in each.
 
     What differs in a row with a probability below about 1e-2 may go unseen.

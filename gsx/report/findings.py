@@ -44,8 +44,8 @@ RULES = (
     "exact: the same number by enumeration or quadrature, without sampling; of a crossing the root of a cubic of the exact log ratios at "
     "the four settings around it, with what it moves by without the furthest of them. The finding holds or fails for the exact number. "
     "≠ marks a measured value that is further from the exact one than twice its interval, which is a fault of ours and of no publication. "
-    "Where there is none: random path, of a training that noise has led; tuned, of an estimator that has learnt from noise; out of reach, "
-    "of what gsx sums or integrates by itself: too many numbers or rows act together, or no quadrature settles.",
+    "Of an estimator that was tuned first it is that of the one that the tuning led to. Where there is none: random path, of a training "
+    "that noise has led; out of reach, of what gsx sums or integrates by itself: too many numbers act together, or no quadrature settles.",
     "missing: a cell that the experiment asks for was not measured, or its result is gone; gsx reproduce computes it.",
 )
 
@@ -118,7 +118,7 @@ def _exactly(study: Study, finding: Finding, closest: int) -> tuple[Interval | N
     left, *right = known
     shown = [left, *right[closest : closest + 1]]
     if left is None or None in shown:
-        return None, None, "tuned" if "tuned" in reasons else reasons[0]  # the same whichever side it is
+        return None, None, reasons[0]
     every = [one for one in known if one is not None]
     verdict = _outcome(finding, every).verdict
     if len(every) < len(known) and verdict != "not reproduced":  # one that is less is enough against it

@@ -170,7 +170,7 @@ class Study:
                     return self._coordinate(cell, dataclasses.replace(number, name="reference"))
                 if number.name == "bias_sq":
                     return Estimate.exactly(0.0, False)
-            raise Absent("inconclusive", "tuned" if result.tuning.get("kind") else "out of reach")
+            raise Absent("inconclusive", "out of reach")
         layout = Layout(tuple(result.parameters), tuple(tuple(entry["shape"]) for entry in result.parameters.values()))
         mean, variance = (np.array(stored[key])[columns(layout, number)] for key in ("mean", "variance"))
         value = float(mean.sum()) if number.name == "mean" else float(variance.sum())

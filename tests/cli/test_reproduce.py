@@ -154,12 +154,13 @@ def test_what_has_no_exact_value_is_not_tried_again(own: Path, inside: Inside, m
 
 
 def test_exact_values_of_what_has_learnt(own: Path, inside: Inside) -> None:
-    """A baseline that was warmed up as it was for the measuring; and an estimator before the first step of a training, each seed's own."""
+    """A baseline that was warmed up, or tuned, as it was for the measuring; and before the first step of a training, that of each seed."""
     baseline = ["estimator=reinforce", "estimator.baseline=mean", "model.logits=[0.5]"]
     first = {"metric": "variance", "to": 0}
     data = TOY | {
         "steps": [
             {"name": "run", "overrides": [*baseline, "num_replicates=1024"]},
+            {"name": "tuned", "overrides": ["estimator=nvil", "model.logits=[0.5]", "tune.steps=200", "num_replicates=1024"]},
             {
                 "name": "beside",
                 "command": "train",
@@ -175,6 +176,7 @@ def test_exact_values_of_what_has_learnt(own: Path, inside: Inside) -> None:
         ],
         "findings": [
             {"says": "run", "kind": "measured", "measured": {"step": "run", "number": "variance"}},
+            {"says": "tuned", "kind": "measured", "measured": {"step": "tuned", "number": "variance"}},
             {"says": "rloo", "kind": "measured", "measured": {"step": "beside", "number": first | {"estimator": "rloo"}}},
             {
                 "says": "beside",
@@ -185,19 +187,20 @@ def test_exact_values_of_what_has_learnt(own: Path, inside: Inside) -> None:
     }
     (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(data))
     code, out, err = inside("reproduce", "toy", CONF)
-    assert code == 0 and "exact values of 1 cells" in err and "exact values of 2 cells" in err, err
+    assert code == 0 and err.count("exact values of 1 cells") == 2 and "exact values of 2 cells" in err, err
     assert not any("≠" in line for line in out.splitlines() if line.startswith("| toy"))
     stored = read_experiment(own / "outputs" / "toy")
-    assert stored is not None and len(stored.exact) == 3
+    assert stored is not None and len(stored.exact) == 4
     p = 1 / (1 + math.exp(-0.5))
     f = [0.45**2, 0.55**2]
-    of_run, of_rloo, of_seeds = (entry["variance"][0] for entry in stored.exact.values())
+    of_run, of_tuned, of_rloo, of_seeds = (entry["variance"][0] for entry in stored.exact.values())
     # Leave-one-out of two: half the difference times the difference of the scores, where the two differ.
     assert of_rloo == pytest.approx((f[1] - f[0]) ** 2 * p * (1 - p) / 2 * (1 - 2 * p * (1 - p)), rel=1e-6)
     # A constant baseline, whatever it is, leaves at most this; and the best one this little.
     second = [p * (1 - p) * ((1 - p) * (f[1] - c) ** 2 + p * (f[0] - c) ** 2) for c in (0.0, (1 - p) * f[1] + p * f[0])]
     without, least = (moment - ((f[1] - f[0]) * p * (1 - p)) ** 2 for moment in second)
     assert least <= of_run < 0.1 * without and of_run != of_seeds and least <= of_seeds < without
+    assert least <= of_tuned < 0.1 * without
 
 
 def test_exact_values_are_asked_of_the_cells_that_findings_name() -> None:
