@@ -249,6 +249,15 @@ def test_every_series_has_its_own_n(tmp_path: Path) -> None:
     assert set(zip(found.frame["estimator"], found.frame["num_samples"], strict=True)) == {("rloo", 4), ("rebar", 1), ("disarm", 4)}
 
 
+def test_who_is_not_in_a_panel_is_said_and_has_no_replicates(tmp_path: Path) -> None:
+    """Of a training that probed nothing the legend of all panels has a curve, and R would be a number of no point."""
+    trainings.vae(tmp_path, "rloo", -105, {"rloo": 3.0}, probe_replicates=2000)
+    trainings.vae(tmp_path, "arms", -102, {}, probe_replicates=256)
+    (plot,) = plots_of(tmp_path)
+    assert "Not in (c), because it was not measured: arms." in plot.caption and "Not in (a)" not in plot.caption
+    assert "R = 2000 replicates at each point" in plot.caption
+
+
 def test_one_n_is_said_once(tmp_path: Path) -> None:
     for estimator, plateau in (("rloo", 0.1), ("exact", 0.2)):
         trainings.polynomial(tmp_path, estimator, plateau)
