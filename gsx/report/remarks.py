@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,10 @@ Box = tuple[float, float, float, float]  # two opposite corners, in the coordina
 def above(axes: Axes, lines: Sequence[str]) -> None:
     """On top of all that is drawn, in room that is made for it on the log axis."""
     low, high = axes.get_ylim()
-    axis.log_axis(axes, "y", low, high * (high / low) ** (0.02 + 0.1 * len(lines)))
+    _, height = _size(axes, lines[0])
+    share = min(0.5, 1.6 * height * len(lines))  # the layout makes the panel lower by as much as that
+    room = share / (1 - share) * (math.log10(high) - math.log10(low))
+    axis.log_axis(axes, "y", low, 10.0 ** min(math.log10(high) + room, 308))  # within float64
     axes.text(0.03, 0.98, "\n".join(lines), fontsize=styles.small(), va="top", transform=axes.transAxes)
 
 
