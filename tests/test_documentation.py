@@ -98,9 +98,11 @@ def test_the_readme_repeats_the_scoreboard() -> None:
 
 
 def test_the_scoreboard_says_what_the_quick_run_recorded() -> None:
-    """Not typed: what `scripts/gallery quick` wrote to docs/quick.json, or that it has not yet."""
+    """Not typed: what `scripts/gallery quick` wrote to docs/quick.json, or that it has not yet; and what it leaves out."""
     page = (ROOT / "docs" / "scoreboard.md").read_text()
     assert quick.PASSAGE.of(page) == quick.PASSAGE.around(quick.text(ROOT / "docs"))
+    (left_out,) = re.findall(r"Left out at that size: (\d+) findings", page)
+    assert f"without the {left_out} findings that take long runs" in README
 
 
 def test_linked_files_exist() -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gsx.records import Interval
 from gsx.report import relative, rounding, tables
 from gsx.report.collect import Cell, Group, result_of
 from gsx.report.table import Table
-from gsx.statistics import student_t_quantile
+from gsx.statistics import Traces, jackknife_se, student_t_quantile
 
 #: In evaluations of the cost, and in plain one-sample steps.
 BUDGETS = (1, 10, 100, 1000, 10000)
@@ -43,15 +43,13 @@ NOTES = (
     "one-sample step.",
     "A cost that is a black box leaves the estimators that need no gradient of it; with its gradient all are compared.",
     "Ties: the 95 % interval of their MSE over the least one's reaches 1. The best of many is picked by its measured value: among ties, "
-    "the order is chance. Ratios of unbiased estimators at equal evaluations are paired by segment where both saw the same random numbers.",
-    "Tuning is not paid for. An estimator counts as unbiased where it is declared so on this model and its measured verdict is not biased.",
+    "the order is chance.",
+    "Ratios are paired by segment where both saw the same random numbers and the bias of neither is in doubt: none, or clear of zero "
+    "against an exact reference. At equal time the errors of both clocks are added. All other ratios take the two errors as independent.",
+    "What tuning costs is left out. An estimator counts as unbiased where it is declared so on this model and not measured to be biased.",
     "Budgets with the same answer, ties and baseline share a line, with the numbers at the smallest and at the largest; the CSV file has "
     "a row for each.",
 )
-
-
-#: The ratio of the variances of two runs, by their names.
-Variances = Callable[[str, str], Interval | None]
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,8 @@ class Candidate:
     price: float
     bias_sq: float
     bias_sq_se: float
-
-    @property
-    def unbiased(self) -> bool:
-        return self.bias_sq == self.bias_sq_se == 0
+    doubtful: bool  # the bias: its interval reaches zero
+    clock: float | None  # half the 95 % interval of the logarithm of the price; None where it is not known
 
     def error(self, budget: int) -> float:
         return self.noise.value / budget + self.bias_sq
@@ -74,6 +70,14 @@ class Candidate:
     def log_se(self, budget: int) -> float:
         value = self.error(budget)
         return math.hypot((self.noise.se or 0.0) / budget, self.bias_sq_se) / value if value > 0 else 0.0
+
+    def errors(self, budget: int, moments: Traces) -> np.ndarray | None:
+        """The error, and that without each segment in turn; None where they are not known."""
+        bias_sq = np.zeros_like(moments.trace) if self.bias_sq == self.bias_sq_se == 0 else moments.bias_sq
+        if bias_sq is None or self.doubtful:
+            return None
+        found = moments.trace * self.price / budget + bias_sq
+        return found if bool((found > 0).all()) else None
 
 
 def table(groups: Sequence[Group], baseline: str, variances: relative.Variances) -> Table | None:
@@ -130,9 +134,18 @@ def _candidate(cell: Cell, currency: str) -> Candidate | None:
     noise, paid, bias = result.summary[statistic], getattr(result.cost, price), result.summary["bias_sq"]
     if noise is None or not paid or not math.isfinite(noise.value):
         return None
+    clock = 0.0 if currency == "evaluations" else _clock(noise, result.summary["variance"])
     if bias is None or (result.facts["unbiased"] and result.verdict.status != "biased"):
-        return Candidate(cell, noise, float(paid), 0.0, 0.0)
-    return Candidate(cell, noise, float(paid), max(bias.value, 0.0), bias.se or 0.0)
+        return Candidate(cell, noise, float(paid), 0.0, 0.0, False, clock)
+    return Candidate(cell, noise, float(paid), max(bias.value, 0.0), bias.se or 0.0, bias.ci is None or bias.ci[0] <= 0, clock)
+
+
+def _clock(noise: Interval, variance: Interval | None) -> float | None:
+    """What the interval of variance times price has beyond that of the variance; both are symmetric in the logarithm."""
+    if variance is None or noise.ci is None or variance.ci is None or min(noise.ci[0], variance.ci[0]) <= 0:
+        return None
+    both, alone = (math.log(high / low) / 2 for low, high in (noise.ci, variance.ci))
+    return math.sqrt(max(both**2 - alone**2, 0.0))
 
 
 def _of_group(group: Group, baseline: str, variances: relative.Variances) -> Iterator[dict[str, Any]]:
@@ -140,13 +153,6 @@ def _of_group(group: Group, baseline: str, variances: relative.Variances) -> Ite
     if len({result_of(cell).estimator for cell in able}) < 2:
         return
     distribution = ", ".join(sorted({str(name) for cell in able for name in result_of(cell).facts["distributions"]}))
-    named = {cell.name: cell for cell in able}
-
-    @functools.cache
-    def of_variances(a: str, b: str) -> Interval | None:
-        one, other = named[a], named[b]
-        return relative.ratio_of(result_of(one), variances.of(one), result_of(other), variances.of(other))[0]
-
     for (access, gradient), currency, budget in itertools.product(ACCESS.items(), CURRENCIES, BUDGETS):
         allowed = [cell for cell in able if gradient or not result_of(cell).facts["needs_cost_gradient"]]
         affordable = [c for cell in allowed if (c := _candidate(cell, currency)) and c.price <= SLACK * budget]
@@ -154,7 +160,7 @@ def _of_group(group: Group, baseline: str, variances: relative.Variances) -> Ite
             continue
         ranked = sorted(affordable, key=lambda c: (c.error(budget), c.cell.label))
         best = ranked[0]
-        ties = [c for c in ranked[1:] if _reaches_one(_ratio(c, best, budget, currency, of_variances))]
+        ties = [c for c in ranked[1:] if _reaches_one(_ratio(c, best, budget, variances)[0])]
         compared = _baseline(allowed, baseline)
         base = next((c for c in ranked if result_of(c.cell).estimator == compared), None)
         row: dict[str, Any] = {"model": group.label, "distribution": distribution, "cost": access, "equal": currency, "budget": budget}
@@ -162,26 +168,40 @@ def _of_group(group: Group, baseline: str, variances: relative.Variances) -> Ite
         row |= {"mse": best.error(budget), "mse_se": best.error(budget) * best.log_se(budget)}
         row |= {"ties": "; ".join(c.cell.label for c in ties), "baseline_estimator": compared}
         row |= {"baseline": base and base.cell.label}
-        over = None if base is None or base is best else _ratio(best, base, budget, currency, of_variances)
-        row |= tables.columns("ratio", over or (Interval(1.0, None, None) if base is best else None))
+        over, errors = (None, "") if base is None or base is best else _ratio(best, base, budget, variances)
+        row |= tables.columns("ratio", over or (Interval(1.0, None, None) if base is best else None)) | {"errors": errors}
         yield row | {"candidates": len(affordable), "run": best.cell.name}
 
 
-def _ratio(a: Candidate, b: Candidate, budget: int, currency: str, of_variances: Variances) -> Interval | None:
-    """The error of a over that of b, with its interval; None where b has no error."""
+def _ratio(a: Candidate, b: Candidate, budget: int, variances: relative.Variances) -> tuple[Interval | None, str]:
+    """The error of a over that of b, with its interval, None where b has no error; and how their errors were put together."""
     if b.error(budget) == 0:
-        return Interval(1.0, 0.0, (1.0, 1.0)) if a.error(budget) == 0 else None
+        return (Interval(1.0, 0.0, (1.0, 1.0)) if a.error(budget) == 0 else None), ""
     value = a.error(budget) / b.error(budget)
     if value == 0:
-        return Interval(0.0, 0.0, (0.0, 0.0))
-    if a.unbiased and b.unbiased and currency == "evaluations":
-        found = of_variances(a.cell.name, b.cell.name)
-        if found is not None and found.ci is not None:
-            prices = value / found.value  # known exactly
-            return Interval(value, (found.se or 0.0) * prices, (found.ci[0] * prices, found.ci[1] * prices))
-    log_se = math.hypot(a.log_se(budget), b.log_se(budget))
-    factor = math.exp(min(student_t_quantile(0.975, 63) * log_se, 700.0))
-    return Interval(value, value * log_se, (value / factor, value * factor))
+        return Interval(0.0, 0.0, (0.0, 0.0)), ""
+    t, errors = student_t_quantile(0.975, 63), "paired"
+    half = _paired(a, b, budget, variances)
+    if half is None:
+        half, errors = t * math.hypot(a.log_se(budget), b.log_se(budget)), "independent"
+    factor = math.exp(min(half, 700.0))
+    return Interval(value, value * half / t, (value / factor, value * factor)), errors
+
+
+def _paired(a: Candidate, b: Candidate, budget: int, variances: relative.Variances) -> float | None:
+    """Half the 95 % interval of the logarithm of the ratio, segment by segment; None where the two do not go together."""
+    one, other = variances.of(a.cell), variances.of(b.cell)
+    if isinstance(one, str) or isinstance(other, str) or a.clock is None or b.clock is None:
+        return None
+    if not relative.segment_by_segment(result_of(a.cell), one, result_of(b.cell), other):
+        return None
+    rows = a.errors(budget, one), b.errors(budget, other)
+    if rows[0] is None or rows[1] is None:
+        return None
+    half = student_t_quantile(0.975, len(one.count) - 2) * float(jackknife_se(one.count, np.log(rows[0] / rows[1])))
+    # The price is in the noise alone: of a bias time buys nothing.
+    clocks = [clock * c.noise.value / budget / c.error(budget) for c, clock in ((a, a.clock), (b, b.clock))]
+    return math.hypot(half, *clocks) if math.isfinite(half) else None
 
 
 def _reaches_one(ratio: Interval | None) -> bool:

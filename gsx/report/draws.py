@@ -81,7 +81,7 @@ def _cost(axes: Axes, part: pd.DataFrame) -> tuple[float, float]:
     x, cost = one["draw"].to_numpy(dtype=float), one["cost"].to_numpy(dtype=float)
     low, high = (float(edge) for edge in np.quantile(x, (TAIL, 1 - TAIL)))
     held = (x >= low) & (x <= high)
-    counts, edges = np.histogram(x[held], bins=32)
+    counts, edges = np.histogram(x[held], bins="sturges")
     heights = 0.4 * counts / counts.max()
     axes.fill_between(
         edges, 0, np.append(heights, heights[-1]), step="post", color=SAND, linewidth=0, zorder=1, transform=axes.get_xaxis_transform()

@@ -39,8 +39,8 @@ RULES = (
     "nothing.",
     "between a and b: a crossing, by a straight line between two settings that were measured. How the curves bend between the two is not "
     "known, and so its interval reaches from the one to the other, and beyond where their errors do: settings far apart decide nothing.",
-    "the best of a grid: the setting, of those that were measured, at which a number is least; its interval spans the settings not "
-    "significantly worse, is open at an end of the grid, and says nothing on what lies between two settings.",
+    "the best of a grid: the setting, of those that were measured, at which a number is least; its interval reaches one step of the "
+    "grid beyond all that are not significantly worse, and is open at an end of the grid.",
     "exact: the same number by enumeration or quadrature, without sampling; of a crossing the root of a cubic of the exact log ratios at "
     "the four settings around it, with what it moves by without the furthest of them. The finding holds or fails for the exact number. "
     "≠ marks a measured value that is further from the exact one than twice its interval, which is a fault of ours and of no publication. "

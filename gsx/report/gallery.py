@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from gsx.records import MissingData
-from gsx.report import quick
+from gsx.report import advice, quick, relative
 from gsx.report.circumstances import Circumstances
+from gsx.report.collect import collect
 from gsx.report.findings import judge
 from gsx.report.passage import Passage
 from gsx.report.scoreboard import TITLE, counts, scoreboard, told
@@ -163,6 +164,7 @@ def main(outputs: Path, reports: Path, docs: Path) -> int:
         caption = (source / f"{picture.figure}.txt").read_text(encoding="utf-8").strip()
         lines += [f"## {picture.heading}", picture.text, f"![{picture.heading}](gallery/{name}.png)"]
         lines += [f"<sub>`gsx reproduce {picture.experiment}`. {caption}</sub>"]
+    lines += _advice(outputs)
     atomic_write(docs / "gallery.md", ("\n\n".join(lines) + "\n").encode())
     folders = _folders(outputs)
     counted = summary(folders)
@@ -173,6 +175,18 @@ def main(outputs: Path, reports: Path, docs: Path) -> int:
     if again != text:
         atomic_write(readme, again.encode())
     return 0
+
+
+def _advice(outputs: Path) -> list[str]:
+    """The table of the estimators that everybody starts with."""
+    found = advice.table(collect([outputs / "estimators"])[0], "reinforce", relative.Variances())
+    if found is None:
+        raise MissingData(f"{outputs / 'estimators'}: not there; scripts/gallery makes it")
+    text = (
+        "`gsx report` computes this from whatever results are at hand; here from the experiment `estimators`, one sample an estimate. "
+        "Times are those of one machine with two cores, and differ elsewhere."
+    )
+    return [f"## {found.title}", text, found.markdown().strip()]
 
 
 def _folders(outputs: Path) -> list[Path]:

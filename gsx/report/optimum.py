@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -16,6 +17,7 @@ from gsx.report import axis, canvas, curve_caption, curves, escape, legend, note
 from gsx.report.canvas import GREY, Plot
 from gsx.report.collect import Group, result_of
 from gsx.report.curves import Points
+from gsx.report.grid import neighbours
 from gsx.report.looks import DASHES, ORDER, look
 
 #: The curves of each N in turn, told apart in grey too.
@@ -60,23 +62,26 @@ def _range(low: float | None, high: float | None) -> str:
     return f"{low:g} to {high:g}"
 
 
-def neighbours(curve: pd.DataFrame, best: dict[str, Any]) -> tuple[float | None, float | None]:
-    """The settings between which the least lies: one step beyond the best of the grid, and beyond all that are within its error."""
+def _between(curve: pd.DataFrame, best: dict[str, Any]) -> tuple[float | None, float | None]:
+    """The settings between which the least lies: beyond the best of the grid, and beyond all that are within its error."""
     curve = curve[(curve["statistic"] == "mse") & (curve["kind"] == "point")].sort_values("x")
-    grid = curve["x"].astype(float).tolist()
     level = [row["x"] for row in curve.to_dict("records") if (row["ci_low"] or row["value"]) <= (best["ci_high"] or best["value"])]
-    low, high = grid.index(min(level)), grid.index(max(level))
-    return grid[low - 1] if low > 0 else None, grid[high + 1] if high + 1 < len(grid) else None
+    return neighbours(curve["x"].astype(float).tolist(), level)
 
 
 def told(data: pd.DataFrame) -> str:
     found = []
     for row in least(data).to_dict("records"):
-        low, high = neighbours(data[data["series"] == row["series"]], row)
+        low, high = _between(data[data["series"] == row["series"]], row)
         found.append(f"{row['series']} at τ = {row['x']:g} ({_range(low, high)})")
     grid = "Stars, least mean squared error of the settings measured (in brackets one step of the grid beyond all within its error)"
     hollow = "Stars without filling: at the end of the grid, beyond which a lesser one may lie. " if least(data)["at_end"].any() else ""
     return f"{grid}: {'; '.join(found)}. {hollow}" if found else ""
+
+
+def ramp(count: int) -> list[str]:
+    """Colours from bright to dark, without the palest: all are seen on white, and where a page in the dark has turned light and dark."""
+    return [to_hex(colormaps["plasma_r"](0.37 + 0.63 * i / max(1, count - 1))) for i in range(count)]
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -84,7 +89,7 @@ def draw(data: pd.DataFrame) -> Figure:
     sizes = sorted(set(data["num_samples"]))
     figure, panels = canvas.panels(len(parts), least=2.2, most=3)
     x = sorted(set(data["x"].astype(float)))
-    shades = {n: colormaps["viridis_r"](0.15 + 0.8 * i / max(1, len(sizes) - 1)) for i, n in enumerate(sizes)}
+    shades = dict(zip(sizes, ramp(len(sizes)), strict=True))
     lines = {n: {"marker": _MARKERS[i % len(_MARKERS)], "linestyle": dash, "color": shades[n]}
              for i, (n, dash) in enumerate(zip(sizes, itertools.cycle(DASHES.values())))}  # fmt: skip
     bounds = curves.limits(data)

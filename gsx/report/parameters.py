@@ -187,4 +187,4 @@ def mark(axes: Axes, crossed: pd.DataFrame, x_label: str) -> None:
         axes.plot([row["x"]], [row["value"]], color="black", zorder=6, **tick)
     if rows:
         name = escape.figure(x_label, 12)
-        remarks.in_a_corner(axes, [f"{name}* = {_place(row)}".replace("-", "−") for row in rows])
+        remarks.above(axes, [f"{name}* = {_place(row)}".replace("-", "−") for row in rows])

@@ -15,6 +15,7 @@ from gsx.report import root
 from gsx.report.crossing import between, logarithmic
 from gsx.report.curve import curve_number
 from gsx.report.estimate import Estimate, by_ratio, difference, ratio
+from gsx.report.grid import neighbours
 from gsx.report.study import Absent, Study, text
 from gsx.store import PlannedCell
 
@@ -99,8 +100,8 @@ def _grid(study: Study, quantity: Quantity, key: str, where: dict[str, Any], of:
 
 
 def _argmin(grid: Grid, key: str) -> Estimate:
-    """Where the statistic is least; the interval spans the grid points whose statistic is not significantly above the least one, and is
-    open where that is an end of the grid."""
+    """Where the statistic is least; the interval reaches one step of the grid beyond the settings whose statistic is not significantly
+    above the least one, and is open where there is none."""
     best = min(grid, key=lambda x: grid[x].value)
     least = grid[best]
     near = [best]
@@ -113,10 +114,9 @@ def _argmin(grid: Grid, key: str) -> Estimate:
             raise Absent("inconclusive", f"no interval along {key}")
         if compared.ci[0] <= level:
             near.append(x)
-    low, high = min(near), max(near)
-    # At an end of the grid the least may lie beyond it.
-    ends = (low if low > min(grid) else 0.0 if min(grid) > 0 else -math.inf, high if high < max(grid) else math.inf)
-    return Estimate(Interval(best, None, ends), min(grid) > 0)
+    low, high = neighbours(list(grid), near)
+    beyond = 0.0 if min(grid) > 0 else -math.inf
+    return Estimate(Interval(best, None, (beyond if low is None else low, math.inf if high is None else high)), min(grid) > 0)
 
 
 def _crossing(a: Grid, b: Grid, number: Crossing, exactly: bool) -> Estimate:

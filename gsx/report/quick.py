@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gsx.experiment import experiments, load
 from gsx.records import MissingData
 from gsx.report.circumstances import Circumstances
 from gsx.report.passage import Passage
@@ -44,6 +45,13 @@ def evidence(outputs: Path, seconds: int) -> dict[str, Any]:
     return when | machine | {"versions": seen.software(), "findings": counts(board.frame), "inconclusive": inconclusive}
 
 
+def skipped(docs: Path) -> int:
+    """How many findings the quick sizes leave out, as the definitions beside DOCS say."""
+    folders = [docs.parent / "conf"]
+    full, quick = (sum(len(load(name, folders, size).findings) for name in experiments(folders)) for size in ("full", "quick"))
+    return full - quick
+
+
 def text(docs: Path) -> str:
     """The passage; where nothing was recorded it says so."""
     if not (docs / FILE).is_file():
@@ -54,7 +62,7 @@ def text(docs: Path) -> str:
     return (
         f"In one go: `{found['command']}`, into an empty folder, took {minutes} min {seconds} s on {found['cores']} cores "
         f"({found['system']}) on {found['date']}, with {found['versions']}. {told(found['findings'])} "
-        f"Inconclusive at that size: {'; '.join(names) if names else 'none'}."
+        f"Inconclusive at that size: {'; '.join(names) if names else 'none'}. Left out at that size: {skipped(docs)} findings."
     )
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from gsx.records import GsxError, Interval, Result, canonical_json
+from gsx.records import Interval, Result, canonical_json
 from gsx.report import escape, rounding
-from gsx.report.collect import Cell, Group, result_of
+from gsx.report.collect import UNREADABLE, Cell, Group, result_of
 from gsx.report.table import Table
 from gsx.report.tables import columns
 from gsx.statistics import Traces, relative_variance
@@ -26,17 +27,44 @@ NOTE = (
 
 
 class Variances:
-    """Of each run the little of its moments that a ratio of variances needs, read once; the moments themselves are let go."""
+    """Of each run the little of its moments that a ratio of variances or errors needs, read once; the moments are let go."""
 
     def __init__(self) -> None:
         self._read: dict[Path, Traces | str] = {}
+        self._truths: dict[tuple[str, int], np.ndarray] = {}
 
     def of(self, cell: Cell) -> Traces | str:
         """The traces, or why there are none."""
         path = cell.directory.path
         if path not in self._read:
-            self._read[path] = _traces(cell)
+            self._read[path] = self._traces(cell)
         return self._read[path]
+
+    def _traces(self, cell: Cell) -> Traces | str:
+        try:
+            stored = cell.directory.read_segments()
+            return "no moments" if stored is None else Traces.of(stored.segments, self._truth(cell, stored.segments.layout.size))
+        except UNREADABLE as fault:
+            return "moments unreadable: " + escape.line(str(fault).replace(f"{cell.directory.path}/", ""), 80)
+
+    def _truth(self, cell: Cell, size: int) -> np.ndarray | None:
+        """The true gradient, for what may be biased; None where it is not known exactly, or not all of it can be read. Runs on one model
+        share it, and it is read once."""
+        result = result_of(cell)
+        if result.facts.get("unbiased") is not False and result.verdict.status != "biased":
+            return None
+        if (result.reference.get("error") or {}).get("norm") != 0:
+            return None
+        key = (str(result.reference.get("id")), size)
+        if key not in self._truths:
+            try:
+                table = cell.directory.read_coordinates()
+            except UNREADABLE:
+                return None
+            if table is None or len(table.columns["reference"]) != size:
+                return None
+            self._truths[key] = np.array(table.columns["reference"])
+        return self._truths[key]
 
 
 def table(groups: Sequence[Group], baseline: str, variances: Variances) -> Table | None:
@@ -110,12 +138,9 @@ def paired(a: Result, b: Result) -> bool:
     return all(a.config.get(key) == b.config.get(key) for key in ("seed", "block_size")) and a.blocks == b.blocks
 
 
-def _traces(cell: Cell) -> Traces | str:
-    try:
-        stored = cell.directory.read_segments()
-        return Traces.of(stored.segments) if stored is not None else "no moments"
-    except (GsxError, OSError, ValueError, KeyError) as fault:
-        return "moments unreadable: " + escape.line(str(fault).replace(f"{cell.directory.path}/", ""), 80)
+def segment_by_segment(own: Result, a: Traces, base: Result, b: Traces) -> bool:
+    """Whether what both lose without a segment can be held against each other."""
+    return paired(own, base) and len(a.held) == len(b.held) and bool((a.held == b.held).all())
 
 
 def ratio_of(own: Result, a: Traces | str, base: Result, b: Traces | str) -> tuple[Interval | None, str, str]:
@@ -123,7 +148,7 @@ def ratio_of(own: Result, a: Traces | str, base: Result, b: Traces | str) -> tup
         return None, "", a if isinstance(a, str) else f"baseline: {b}"
     if (len(a.held), a.coordinates) != (len(b.held), b.coordinates):
         return None, "", "the parameters differ from the baseline's"
-    both = paired(own, base) and bool((a.held == b.held).all())
+    both = segment_by_segment(own, a, base, b)
     return relative_variance(a, b, both), "paired" if both else "independent", ""
 
 

@@ -1,8 +1,9 @@
-"""Words inside a panel, where there is room: in the emptiest corner, or on the emptiest side of a point."""
+"""Words inside a panel, where there is room: above everything, or on the emptiest side of a point."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,22 +12,19 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.text import Annotation
 
-from gsx.report import styles
+from gsx.report import axis, styles
 
 Box = tuple[float, float, float, float]  # two opposite corners, in the coordinates of a panel
 
-_BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6}
 
-
-def in_a_corner(axes: Axes, lines: Sequence[str]) -> None:
-    """After everything else is drawn."""
-    width, height = _size(axes, max(lines, key=len))
-    height *= len(lines)
-    across, up = {0.98: -width, 0.02: width}, {0.02: height, 0.98: -height}
-    corners = [(x, y, x + across[x], y + up[y]) for y, x in itertools.product(up, across)]
-    x, y, *_ = _emptiest(_drawn(axes, bars=False), corners)
-    side: dict[str, Any] = {"ha": "right" if x > 0.5 else "left", "va": "top" if y > 0.5 else "bottom", "transform": axes.transAxes}
-    axes.text(x, y, "\n".join(lines), fontsize=styles.small(), bbox=_BOX, zorder=7, **side)
+def above(axes: Axes, lines: Sequence[str]) -> None:
+    """On top of all that is drawn, in room that is made for it on the log axis."""
+    low, high = axes.get_ylim()
+    _, height = _size(axes, lines[0])
+    share = min(0.5, 1.6 * height * len(lines))  # the layout makes the panel lower by as much as that
+    room = share / (1 - share) * (math.log10(high) - math.log10(low))
+    axis.log_axis(axes, "y", low, 10.0 ** min(math.log10(high) + room, 308))  # within float64
+    axes.text(0.03, 0.98, "\n".join(lines), fontsize=styles.small(), va="top", transform=axes.transAxes)
 
 
 def beside(axes: Axes, at: tuple[float, float], text: str, colour: str) -> None:
@@ -37,7 +35,7 @@ def beside(axes: Axes, at: tuple[float, float], text: str, colour: str) -> None:
     sides = [*itertools.product((1, -1), (0, 1, -1)), (0, 1), (0, -1)]
     centres = [(px + x * (gap + width / 2), py + y * (gap + height / 2)) for x, y in sides]
     boxes = [(x - width / 2, y - height / 2, x + width / 2, y + height / 2) for x, y in centres]
-    left, bottom, right, top = _emptiest(_drawn(axes, bars=True), boxes)
+    left, bottom, right, top = _emptiest(_drawn(axes), boxes)
     x, side = (left, "left") if left > px else (right, "right") if right < px else (px, "center")
     style: dict[str, Any] = {"ha": side, "va": "center", "transform": axes.transAxes, "color": colour, "zorder": 6}
     axes.text(x, (bottom + top) / 2, text, fontsize=styles.small(), **style)
@@ -60,14 +58,12 @@ def _emptiest(points: np.ndarray, boxes: Sequence[Box]) -> Box:
     return min(boxes, key=crowd)
 
 
-def _drawn(axes: Axes, bars: bool) -> np.ndarray:
-    """Points along the curves, in the coordinates of the panel, close enough to see what passes through; with ``bars`` along those and
-    along arrows too."""
+def _drawn(axes: Axes) -> np.ndarray:
+    """Points along curves, bars and arrows, in the coordinates of the panel, close enough to see what passes through."""
     paths = [np.column_stack(line.get_data()) for line in axes.get_lines() if line.get_transform() == axes.transData]
-    if bars:
-        paths += [np.asarray(path) for of in axes.collections if isinstance(of, LineCollection) for path in of.get_segments()]
+    paths += [np.asarray(path) for of in axes.collections if isinstance(of, LineCollection) for path in of.get_segments()]
     inside = axes.transData + axes.transAxes.inverted()
-    paths += [_arrow(axes, note) for note in axes.texts if isinstance(note, Annotation)] if bars else []
+    paths += [_arrow(axes, note) for note in axes.texts if isinstance(note, Annotation)]
     found = [np.zeros((0, 2))]
     for path in paths:
         at = inside.transform(np.asarray(path, dtype=float))

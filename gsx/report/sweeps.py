@@ -17,6 +17,7 @@ from gsx.report.collect import Cell, Group, result_of
 from gsx.report.crossing import logarithmic
 from gsx.report.curves import Points
 from gsx.report.families import Family, families
+from gsx.report.looks import look
 
 
 def over_samples(group: Group) -> Iterator[Plot]:
@@ -24,7 +25,10 @@ def over_samples(group: Group) -> Iterator[Plot]:
     cells = [*group.complete, *group.absent]
     names = labels.series([result_of(cell) for cell in cells], "N")
     points = curves.gather(cells, names, lambda cell: float(result_of(cell).num_samples), least=2)
-    lead = f"against its number of samples N on {group.label}; dashed grey is 1/N, the line of an average of independent samples."
+    lead = (
+        f"against its number of samples N on {group.label}; thin dashes are 1/N from the first point of a curve on, in its colour: the "
+        "line of an average of independent samples."
+    )
     title = f"Variance and bias² against N: {group.label}"
     draw = functools.partial(_draw, x_label="samples per estimate, N", guide=True)
     told = functools.partial(_told, axis="N")
@@ -119,7 +123,11 @@ def _draw(data: pd.DataFrame, x_label: str, guide: bool) -> Figure:
         axes.set_ylabel(curves.NAMES[statistic] if alone else "")
         if guide and statistic == "variance":
             _guides(axes, part[part["kind"] == "point"])
-    extra = [(Line2D([], [], color=GREY, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale()), "1/N")] if guide else []
+    extra = (
+        [(Line2D([], [], color=GREY, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale()), "1/N through the first point")]
+        if guide
+        else []
+    )
     legend.of_curves(figure, data, extra)
     return figure
 
@@ -141,8 +149,9 @@ def x_axis(axes: Axes, values: pd.Series, label: str) -> tuple[float, float]:
 
 def _guides(axes: Axes, points: pd.DataFrame) -> None:
     """1/N through the first point of each curve: where the curve leaves its guide, the samples are not an independent average."""
-    for _, part in points.groupby(["estimator", "rank"], sort=True):
+    for (estimator, rank), part in points.groupby(["estimator", "rank"], sort=True):
         first = part.sort_values("x").iloc[0]
         ends = [first["x"], float(part["x"].astype(float).max())]
         heights = [first["value"] * first["x"] / x for x in ends]
-        axes.plot(ends, heights, color=GREY, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale(), zorder=1)
+        colour = look(estimator, rank).colour
+        axes.plot(ends, heights, color=colour, linestyle=(0, (2, 2)), linewidth=0.8 * styles.scale(), zorder=1)

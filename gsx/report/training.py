@@ -115,8 +115,11 @@ def draw(data: pd.DataFrame, interval: str) -> Figure:
         entries.append((Patch(facecolor=GREY, alpha=0.3, linewidth=0), interval))
     if (data["kind"] == "seed").any():
         entries.append((Line2D([], [], color=GREY, linewidth=0.6 * styles.scale()), "single seeds"))
+    hollow: dict[str, Any] = {"color": GREY, "marker": "o", "markerfacecolor": "white"}
+    if (data["kind"] == "some zero").any():
+        entries.append((Line2D([], [], **hollow), "some seeds zero"))
     if (data["kind"] == "zero").any():
-        entries.append((Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="none"), "zero, on the axis"))
+        entries.append((Line2D([], [], linestyle="none", **hollow), "zero, on the axis"))
     # Where there is one panel in a row, the legend may have one column.
     below = 0.6 + 0.16 * len(entries) if len(parts) == 1 or styles.narrow() else 0.9
     most = 2 if crowded or len(parts) in (2, 4) else 3
@@ -173,17 +176,20 @@ def _panel(axes: Axes, data: pd.DataFrame, looks: dict[str, Any], crowded: bool)
             thin: dict[str, Any] = {"color": style.colour, "linewidth": 0.6 * styles.scale(), "alpha": 0.6, "zorder": 2}
             axes.plot(seed["step"].to_numpy(dtype=float), seed["value"].to_numpy(dtype=float), **thin)
         part = part[part["kind"] != "seed"]
-        x = part["step"].to_numpy(dtype=float)
-        value, low, high = (
-            part[column].astype(float).where(part["kind"] == "point").to_numpy() for column in ("value", "ci_low", "ci_high")
-        )
+        x, kinds = part["step"].to_numpy(dtype=float), part["kind"].to_numpy()
+        shown = part["kind"].isin(["point", "some zero"])
+        value, low, high = (part[column].astype(float).where(shown).to_numpy() for column in ("value", "ci_low", "ci_high"))
         some = max(1, len(x) // 8)
-        axes.plot(x, value, markevery=some, zorder=3, **style.drawn)
+        marked = np.arange(len(x)) % some == 0
+        axes.plot(x, value, markevery=marked & (kinds != "some zero"), zorder=3, **style.drawn)
+        low = np.maximum(low, seen.low) if seen.log else low  # of a mean with zeros it may be 0
         axes.fill_between(x, low, high, color=style.colour, alpha=0.2, linewidth=0, zorder=2)
-        zero = x[(part["kind"] == "zero").to_numpy()][::some]
+        hollow: dict[str, Any] = {"color": style.colour, "marker": style.marker, "markerfacecolor": "white", "linestyle": "none"}
+        on_line, zero = (np.flatnonzero(kinds == kind)[::some] for kind in ("some zero", "zero"))
+        if len(on_line):
+            axes.plot(x[on_line], value[on_line], zorder=4, **hollow)
         if len(zero):
-            hollow: dict[str, Any] = {"color": style.colour, "marker": style.marker, "markerfacecolor": "white", "linestyle": "none"}
-            axes.plot(zero, 0 * zero, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5, **hollow)
+            axes.plot(x[zero], 0 * zero, transform=axes.get_xaxis_transform(), clip_on=False, zorder=5, **hollow)
         if np.isfinite(value).any():
             at = int(np.flatnonzero(np.isfinite(value))[-1])
             named.append(ends.End(str(name), float(x[at]), float(value[at]), style))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
@@ -26,6 +27,7 @@ def caption(lead: str, data: pd.DataFrame, of: Sequence[Trajectory], samples: Ma
         _settings(data, of),
         _samples(samples),
         *_measured(data, of),
+        *_not_there(data),
         *_lines(data),
         *_out_of_view(data),
         *_alike(data),
@@ -76,8 +78,9 @@ def _measured(data: pd.DataFrame, of: Sequence[Trajectory]) -> Iterator[str]:
     samples = {metric: config.get("bound_samples" if metric == "bound" else "evaluate_samples") for metric in bounds}
     if told := [f"{n} ({NAMES[metric]})" for metric, n in samples.items() if n]:
         yield f"Samples a row: {', '.join(told)}; rows: at most the first {config['evaluate_rows']} of a split."
-    replicates = sorted({r for t in of if isinstance(r := t.config.get("probe_replicates"), int)})
-    if metrics & {"variance", "snr", "cosine"} and replicates:
+    probed = set(data.loc[data["metric"].isin(["variance", "snr", "cosine"]), "run"])
+    replicates = sorted({r for t in of if t.name in probed and isinstance(r := t.config.get("probe_replicates"), int)})
+    if replicates:
         rounded = " rounded up to 16 blocks" if any(r % 16 for r in replicates) else ""
         shared = ", all on one minibatch, the same for every seed" if of[0].data and of[0].batch else ""
         yield f"Gradients (wrt={config.get('wrt', 'all')}): R = {_span(replicates)} replicates{rounded} at each point{shared}."
@@ -85,6 +88,14 @@ def _measured(data: pd.DataFrame, of: Sequence[Trajectory]) -> Iterator[str]:
         yield "Gradient variance is the trace of the covariance: the sum over all coordinates, where some publications show one of them."
     if "cosine" in metrics:
         yield from _cosine(of)
+
+
+def _not_there(data: pd.DataFrame) -> Iterator[str]:
+    """A legend is that of all panels."""
+    everyone = list(dict.fromkeys(data["series"]))
+    for letter, (_, part) in zip(string.ascii_lowercase, data.groupby("panel", sort=True), strict=False):
+        if lacking := [name for name in everyone if name not in set(part["series"])]:
+            yield f"Not in ({letter}), because it was not measured: {notes.listed(lacking)}."
 
 
 def _cosine(of: Sequence[Trajectory]) -> Iterator[str]:
@@ -122,6 +133,15 @@ def _lines(data: pd.DataFrame) -> Iterator[str]:
         yield "Thin lines are the single seeds."
     if (shaded["seeds"] == 1).any():
         yield "Of one seed, shaded is the 95 % interval of the measurement (1.96 standard errors), which is silent on other seeds."
+    some_zero = data[data["kind"] == "some zero"]
+    if len(some_zero):
+        told = []
+        for name, part in some_zero.groupby("series", sort=True):
+            told.append(f"{name}: {_either(sorted(set(part['zeros'])))} of {_either(sorted(set(part['seeds'])))}")
+        yield (
+            f"Hollow markers on a line: some seeds are zero there ({'; '.join(told)}), which has no logarithm; drawn is the mean of the "
+            "values themselves, and its interval down to the axis where it reaches zero."
+        )
     if (data["kind"] == "absent").any():
         yield "Where a seed's value is not positive, the mean of the logarithm has a gap."
     lacking = data[data["seeds"] < data.groupby("run")["seeds"].transform("max")]

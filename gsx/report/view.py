@@ -47,7 +47,7 @@ def view(panel: pd.DataFrame) -> View | None:
     the first quarter may lie outside, if it is far away: curves are read where they end up.
     """
     log = panel["metric"].iloc[0] in LOGARITHMIC
-    points = panel[panel["kind"].isin(["point", "seed"])]
+    points = panel[panel["kind"].isin(["point", "some zero", "seed"])]
     points = points[_scaled(points["value"], log).notna()]
     if points.empty:
         return None
@@ -78,7 +78,7 @@ def _span(scaled: pd.DataFrame, few: pd.Series) -> tuple[float, float]:
 def alike(panel: pd.DataFrame, seen: View) -> list[tuple[tuple[str, ...], bool]]:
     """Series that are hardly told apart at any of their steps, and whether they are equal: the lower one is hidden."""
     low, high = seen.scaled(pd.Series([seen.low, seen.high]))
-    means = panel[panel["kind"].isin(["point", "zero"])]
+    means = panel[panel["kind"].isin(["point", "some zero", "zero"])]
     curves = {}
     for name, part in means.groupby("series", sort=False):
         values = seen.scaled(part.set_index("step")["value"]).sort_index()

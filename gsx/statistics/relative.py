@@ -15,16 +15,17 @@ from gsx.statistics.tails import student_t_quantile
 
 @dataclass(frozen=True, eq=False)
 class Traces:
-    """All that a relative variance needs of a run's moments: two numbers a segment, whatever the number of coordinates."""
+    """All that a relative variance or error needs of a run's moments: three numbers a segment, whatever the number of coordinates."""
 
     coordinates: int
     held: np.ndarray  # [all segments]: the replicates in each
     count: np.ndarray  # [1 + G], as a `Pool` has it
     trace: np.ndarray  # [1 + G]
+    bias_sq: np.ndarray | None = None  # [1 + G], where the true gradient is given
 
     @classmethod
-    def of(cls, segments: Segments) -> Traces:
-        """As ``Pool.of(segments, 0, 0).trace``, for a tenth of the time where coordinates are few: a report asks for ten thousand of them.
+    def of(cls, segments: Segments, truth: np.ndarray | None = None) -> Traces:
+        """As ``Pool.of(segments, truth, 0)`` has them, for a tenth of the time where coordinates are few: a report asks for ten thousand.
 
         About the mean of all, the second moments of the others are sums, less (n_g d_g)^2 / (n - n_g) for where their own mean lies.
         """
@@ -43,8 +44,12 @@ class Traces:
             ]
             variance[:, ~np.isfinite(centre + variance[0])] = np.nan
             variance[:, variance[0] <= NO_VARIANCE * np.nansum(centre**2)] = 0.0
-        count = np.concatenate(([total], (total - n[:, 0])[: len(variance) - 1]))
-        return cls(segments.layout.size, segments.count, count, variance.sum(-1))
+            count, trace = np.concatenate(([total], (total - n[:, 0])[: len(variance) - 1])), variance.sum(-1)
+            bias_sq = None
+            if truth is not None:
+                means = np.vstack((centre, centre - n * gap / (total - n)))[: len(variance)]
+                bias_sq = ((means - truth) ** 2).sum(-1) - trace / count
+        return cls(segments.layout.size, segments.count, count, trace, bias_sq)
 
 
 def _sums_of_others(values: np.ndarray) -> np.ndarray:

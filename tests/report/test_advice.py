@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,14 +18,17 @@ from gsx.report import advice
 from gsx.report.collect import collect
 from gsx.report.relative import Variances
 from gsx.report.table import Table
+from gsx.statistics import Pool, bias_sq, jackknife_se, student_t_quantile
+from gsx.store import RunDirectory
 from tests.report import factory
+from tests.statistics.factory import segments_of
 
 
-def make(root: Path, estimator: str, *, gradient: bool = False, unbiased: bool = True, seconds: float = 1.0, **settings: Any) -> None:
+def make(root: Path, estimator: str, *, gradient: bool = False, unbiased: bool = True, seconds: float = 1.0, **settings: Any) -> Path:
     """A run of time ratio 1.02; ``seconds`` is the variance times it, relative to the variance."""
     facts = {"needs_cost_gradient": gradient, "unbiased": unbiased, "distributions": ["Bernoulli"]}
     timed = {"variance_times_time_ratio": factory.interval(settings["variance"] * seconds, 0.01)}
-    factory.make(root, estimator, facts=facts, **{"summary": timed} | settings)
+    return factory.make(root, estimator, facts=facts, **{"summary": timed} | settings)
 
 
 def advised(root: Path, baseline: str = "reinforce") -> Table:
@@ -116,6 +122,37 @@ def test_equal_time_may_choose_another(tmp_path: Path) -> None:
     table = advised(tmp_path)
     assert row(table, 10)["estimator"] == "rloo"
     assert row(table, 10, equal="time")["estimator"] == "reinforce"
+
+
+def test_errors_of_biased_estimators_are_paired_where_they_saw_the_same_numbers(tmp_path: Path) -> None:
+    """Held against the jackknife of the logarithm of both errors, each from its own pool; at equal time with the errors of both clocks."""
+    rng, truth = np.random.default_rng(7), np.linspace(-0.3, 0.4, 3)
+    common = rng.standard_gamma(0.5, (6400, 3)) - 0.5
+    pools = []
+    for name, scale, seed in (("concrete", 1.0, 0), ("st_gumbel", 1.02, 0), ("straight_through", 1.1, 1), ("reinmax", 1.1, 0)):
+        moments = segments_of(truth + 0.3 * scale + scale * common + 0.02 * rng.standard_normal((6400, 3)))
+        pools.append(pool := Pool.of(moments, truth, np.zeros(3)))
+        noise = float(pool.trace[0])
+        numbers = {"variance": factory.interval(noise, 0.01), "bias_sq": bias_sq(pool)}
+        numbers |= {"variance_times_evaluations": numbers["variance"], "variance_times_time_ratio": factory.interval(1.02 * noise, 0.05)}
+        numbers |= {"bias_sq": Interval(0.4, 0.2, (0.0, 1.0))} if name == "reinmax" else {}
+        path = make(tmp_path, name, unbiased=False, variance=noise, bias=0.5, seed=seed, summary=numbers, with_segments=False)
+        result = RunDirectory(path).read_result()
+        assert result is not None
+        RunDirectory(path).write_segments(moments, {"numpy": "2"}, result.result_id)
+    beside, stranger, doubtful = (advised(tmp_path, name) for name in ("st_gumbel", "straight_through", "reinmax"))
+    assert row(doubtful, 10)["errors"] == "independent"  # of a bias that may be none the jackknife says too much
+    for (equal, price, spread), budget in itertools.product((("evaluations", 1.0, 0.01), ("time", 1.02, 0.05)), (10, 1000)):
+        errors = [pool.trace * price / budget + pool.bias_sq for pool in pools]
+        half = student_t_quantile(0.975, 63) * float(jackknife_se(pools[0].count, np.log(errors[0] / errors[1])))
+        clock = 2 * math.sqrt(spread**2 - 0.01**2)
+        clocks = [clock * pool.trace[0] * price / budget / error[0] for pool, error in zip(pools[:2], errors, strict=False)]
+        found, other = row(beside, budget, equal=equal), row(stranger, budget, equal=equal)
+        assert (found["label"], found["errors"], other["errors"]) == ("concrete", "paired", "independent")
+        assert math.log(found["ratio_ci_high"] / found["ratio"]) == pytest.approx(math.hypot(half, *clocks))
+        assert found["ratio"] == pytest.approx(errors[0][0] / errors[1][0])
+    apart = row(stranger, 10)
+    assert math.log(apart["ratio_ci_high"] / apart["ratio"]) > 3 * math.log(row(beside, 10)["ratio_ci_high"] / row(beside, 10)["ratio"])
 
 
 def test_ties_are_named_and_clear_winners_have_none(tmp_path: Path) -> None:

@@ -238,6 +238,21 @@ def test_narrow_and_printed(page: Browser) -> None:
     page.call("Emulation.setEmulatedMedia", media="")
 
 
+def test_a_name_breaks_only_where_it_is_wider_than_its_column_may_be(browser: Browser, tmp_path: Path) -> None:
+    body = [[name, "many words " * 30, "measured"] for name in ("structured_output_training", "x" * 200)]
+    table = Table("scoreboard", "Findings", ["experiment", "finding", "verdict"], body, pd.DataFrame(), ["how many"], 3)
+    file = tmp_path / "report.html"
+    file.write_text(html.page([], {}, [table], [], [], [], []), encoding="utf-8")
+    browser.open(file.as_uri())
+    lines = """[...document.querySelectorAll('#rows-scoreboard tbody td:first-child')].map((cell) => {
+        const text = document.createRange();
+        text.selectNodeContents(cell);
+        return [text.getClientRects().length, cell.offsetWidth];
+    })"""
+    (one, _), (several, width) = browser.script(lines)
+    assert one == 1 and several > 1 and width <= 256
+
+
 def test_hostile_names_stay_text(page: Browser) -> None:
     elements = "[...document.querySelectorAll('img, iframe, object, script')].length"
     assert page.script(elements) == 2

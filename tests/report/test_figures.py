@@ -124,12 +124,13 @@ def test_a_plain_estimator_keeps_its_look_beside_its_variants(tmp_path: Path) ->
 
 def test_words_stand_where_nothing_is_drawn() -> None:
     with styles.use("page"):
-        for y, corner in (((0.05, 0.05, 0.9), (0.98, 0.02)), ((0.9, 0.9, 0.0), (0.02, 0.02)), ((0.05, 0.05, 0.05), (0.98, 0.98))):
-            axes = canvas.panels(1)[1][0]
-            axes.set(xlim=(0, 1), ylim=(0, 1))
-            axes.plot((0.0, 0.4, 1.0), y)
-            remarks.in_a_corner(axes, ["k* = 1.06"])
-            assert axes.texts[0].get_position() == corner
+        figure, (axes,) = canvas.panels(1)
+        (line,) = axes.plot((0.0, 1.0), (10.0, 10.0))
+        axis.log_axis(axes, "y", 0.1, 10.0)
+        remarks.above(axes, ["k* = −0.93 [−1.00, 0.00]", "k* = 2.93 [2.00, 3.00]"])
+        figure.draw_without_rendering()
+        assert axes.texts[0].get_window_extent().y0 > line.get_window_extent().y1
+        assert axes.texts[0].get_window_extent().y1 < axes.get_window_extent().y1
         axes = canvas.panels(1)[1][0]
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.plot((0.0, 0.5, 1.0), (0.0, 0.5, 0.5))

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from gsx.cli.cell import plan
 from gsx.cli.compose import composing
 from gsx.records import Interval, Layout
-from gsx.report import build, looks, report, rerun
+from gsx.report import build, looks, optimum, report, rerun
 from gsx.report.canvas import GREY
 from gsx.report.html import bars, page, svg
 from gsx.report.html.page import _asset, _json
@@ -238,7 +239,8 @@ def test_every_colour_of_a_figure_can_be_seen_in_the_dark() -> None:
         return (light(dark(colour)) + 0.05) / (light(dark("#ffffff")) + 0.05)
 
     assert [round(255 * x) for x in dark("#ffffff")] == [23, 23, 23] and "--paper: #171717" in _asset("style.css")
-    assert all(contrast(colour) > 3 for colour in looks.COLOURS.values())
+    assert all(contrast(colour) > 3 for colour in (*looks.COLOURS.values(), *optimum.ramp(5)))
+    assert all(1.05 / (light(np.array(to_rgb(colour))) + 0.05) > 3 for colour in optimum.ramp(5))  # on white
     assert contrast("#000000") > 4.5 and contrast(GREY) > 4.5
 
 

@@ -97,6 +97,15 @@ def test_the_page_of_a_training(tmp_path: Path) -> None:
     assert page["As it was typed"]["code"] == ["gsx train estimator=rloo"]
 
 
+def test_a_page_tells_the_reference_of_a_cosine_that_was_measured(tmp_path: Path) -> None:
+    reference = {"kind": "closed_form"}
+    vae(tmp_path / "outputs", "rloo", -100.0, {"rloo": 1.0}, seeds=(0,), reference=reference)
+    write(tmp_path / "outputs", "arms", [(0, 40, "train", "", "loss", 1.0, math.nan)], seeds=(0,), reference=reference, probe_every=0)
+    _, pages = made(tmp_path)
+    told = {name: page.get("Reference of the cosine") for name, page in pages.items()}
+    assert [section and section["pairs"] for section in told.values()] == [None, [["kind", "closed form: exact"]]]
+
+
 def test_parameters_that_are_gone_or_changed_are_said_and_not_measured_at(tmp_path: Path) -> None:
     directory = finished(tmp_path / "outputs", seeds=(0, 1, 2))
     (directory.path / "parameters-seed0.npz").unlink()

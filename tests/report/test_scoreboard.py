@@ -399,13 +399,14 @@ def test_where_they_do_not_cross(grid: Path) -> None:
     assert row["verdict"] == "inconclusive" and "cross 0 times" in row["reason"]
 
 
-def test_the_best_of_a_grid_is_a_set(grid: Path) -> None:
+def test_the_best_of_a_grid_is_known_to_its_neighbours(grid: Path) -> None:
     best = {"step": "sweep", "where": {"estimator": "reinforce"}, "number": {"argmin": "model.k", "of": "mse"}}
     edge = {"step": "sweep", "where": {"estimator": "reparameterization"}, "number": {"argmin": "model.k", "of": "variance"}}
     first, second = judged(grid, {"kind": "measured", "measured": best}, {"kind": "measured", "measured": edge})
-    assert (first["measured"], first["measured_ci_low"], first["measured_ci_high"]) == (1.0, 1.0, 1.5)
+    # 1.5 is within the error of 1, and it is known to the neighbours of the two.
+    assert (first["measured"], first["measured_ci_low"], first["measured_ci_high"]) == (1.0, 0.5, 3.0)
     # At the end of the grid the least may lie beyond.
-    assert (second["measured"], second["measured_ci_low"], second["measured_ci_high"]) == (0.5, 0.0, 0.5)
+    assert (second["measured"], second["measured_ci_low"], second["measured_ci_high"]) == (0.5, 0.0, 1.0)
 
 
 # --------------------------------------------------------------------------------------------------------------------------- trainings

@@ -97,11 +97,27 @@ def test_a_cosine_ends_at_one_and_never_agrees_better_than_it_is_measured() -> N
 
 
 def test_a_mean_of_logarithms_has_a_gap_where_a_seed_has_none() -> None:
-    rows = seeds.summary(at_one_step([1.0, 0.0], "variance"))
+    rows = seeds.summary(at_one_step([1.0, -1.0], "snr"))
     assert list(rows["kind"]) == ["seed", "seed", "absent"] and [math.isnan(value) for value in rows["value"][:2]] == [False, True]
     assert list(seeds.summary(at_one_step([0.0, 0.0], "variance"))["kind"]) == ["zero"]
     huge = seeds.summary(at_one_step([1e-300, 1e300], "variance")).iloc[-1]
     assert math.isfinite(huge["ci_high"])
+
+
+def test_a_seed_without_variance_does_not_take_the_curve_away() -> None:
+    """The mean of all seeds, zeros among them, with an interval that ends at 0: drawn on, hollow, and down to the axis."""
+    values = [3.0, 0.0, 2.0, 1.0, 0.0]
+    (row,) = seeds.summary(at_one_step(values, "variance")).to_dict("records")
+    assert (row["kind"], row["zeros"], row["value"], row["ci_low"]) == ("some zero", 2, pytest.approx(1.2), 0.0)
+    assert row["ci_high"] == pytest.approx(1.2 + T[5] * stdev(values) / math.sqrt(5))
+    data = frame({"rloo": [[9.0, value] for value in values]}, "variance")
+    with styles.use("page"):
+        figure = training.draw(data, training_caption.interval(data))
+    (panel,) = figure.axes
+    line, hollow = panel.get_lines()
+    assert list(line.get_ydata()) == pytest.approx([9.0, 1.2]) and list(hollow.get_ydata()) == pytest.approx([1.2])
+    assert hollow.get_markerfacecolor() == "white" and "some seeds zero" in in_legend(figure)
+    assert panel.collections[0].get_paths()[0].vertices[:, 1].min() == pytest.approx(panel.get_ylim()[0])
 
 
 # --------------------------------------------------------------------------------------------------------------------- in view
@@ -233,6 +249,15 @@ def test_every_series_has_its_own_n(tmp_path: Path) -> None:
     assert set(zip(found.frame["estimator"], found.frame["num_samples"], strict=True)) == {("rloo", 4), ("rebar", 1), ("disarm", 4)}
 
 
+def test_who_is_not_in_a_panel_is_said_and_has_no_replicates(tmp_path: Path) -> None:
+    """Of a training that probed nothing the legend of all panels has a curve, and R would be a number of no point."""
+    trainings.vae(tmp_path, "rloo", -105, {"rloo": 3.0}, probe_replicates=2000)
+    trainings.vae(tmp_path, "arms", -102, {}, probe_replicates=256)
+    (plot,) = plots_of(tmp_path)
+    assert "Not in (c), because it was not measured: arms." in plot.caption and "Not in (a)" not in plot.caption
+    assert "R = 2000 replicates at each point" in plot.caption
+
+
 def test_one_n_is_said_once(tmp_path: Path) -> None:
     for estimator, plateau in (("rloo", 0.1), ("exact", 0.2)):
         trainings.polynomial(tmp_path, estimator, plateau)
@@ -330,9 +355,10 @@ def test_a_caption_names_the_curves_that_cover_each_other(tmp_path: Path) -> Non
 SENTENCES = {
     "Shaded are": (False, True, True),
     "Thin lines": (False, True, True),
-    "Bands of few seeds": (False, True, False),
+    "Bands of few seeds": (False, True, True),
     "Hollow markers": (False, False, True),
-    "has a gap": (False, False, True),
+    "has a gap": (False, False, False),
+    "some seeds are zero there (rloo: 1 of 2)": (False, False, True),
     "of the measurement": (False, False, False),
     "Out of view": (False, True, False),
     "Hardly told apart": (False, False, False),

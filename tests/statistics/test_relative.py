@@ -59,9 +59,12 @@ def test_traces_are_those_of_a_pool(size: int) -> None:
     alone = dataclasses.replace(uneven, count=np.where(np.arange(len(count)) == 9, count, 0))
     for segments in (uneven, still, broken, alone):
         with np.errstate(all="ignore"):
-            pool = statistics.Pool.of(segments, np.zeros(size), np.zeros(size))
-        found = statistics.Traces.of(segments)
+            truth = np.full(size, 990.0)
+            pool = statistics.Pool.of(segments, truth, np.zeros(size))
+        found = statistics.Traces.of(segments, truth)
+        assert statistics.Traces.of(segments).bias_sq is None and found.bias_sq is not None
         np.testing.assert_allclose(found.trace, pool.trace, rtol=1e-9)
+        np.testing.assert_allclose(found.bias_sq, pool.bias_sq, rtol=1e-9)
         np.testing.assert_array_equal(found.count, pool.count)
     # The planted bug: second moments of the others about the mean of all, and not about their own.
     n = uneven.count[:, None].astype(float)

@@ -106,10 +106,11 @@ def _told(trained: Trained, training: Training, known: Known) -> Iterator[Sectio
         yield {"title": "How it ended", "head": head, "rows": [[_metric(name), *_ended(training.summary[name])] for name in names]}
     yield {"title": "Seeds", "head": ["seed", "steps", "parameters at the end", "sha256"], "rows": list(_seeds(trained, training))}
     yield commands.parameters("Parameters it began with", training.config, known)
-    about = training.reference
-    kind = str(about.get("kind"))
-    told = {"kind": KINDS.get(kind, kind), "estimator": about.get("estimator"), "replicates": about.get("num_replicates")}
-    yield pairs("Reference of the cosine", told if kind != "none" else {})
+    if any(point.metric == "cosine" for point in training.curve):
+        about = training.reference
+        kind = str(about.get("kind"))
+        told = {"kind": KINDS.get(kind, kind), "estimator": about.get("estimator"), "replicates": about.get("num_replicates")}
+        yield pairs("Reference of the cosine", told)
     yield pairs("Configuration", labels.flatten(training.config))
     yield provenance(training.provenance, {"training_id": training.training_id})
 
