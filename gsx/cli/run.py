@@ -25,12 +25,12 @@ from gsx.cli.folder_name import broken_name
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
 from gsx.cli.orphans import follow
+from gsx.cli.plan_file import write_plan
 from gsx.cli.progress import duration, progress, silent
 from gsx.cli.signals import ending_with_a_checkpoint
 from gsx.cli.survival import Cells
-from gsx.provenance import typed_command
 from gsx.records import Busy, EnvironmentFault
-from gsx.store import RunDirectory, check_file, write_sweep
+from gsx.store import RunDirectory, check_file
 
 #: Set by ``-q``; an environment variable, because launchers start processes of their own.
 QUIET = "GSX_QUIET"
@@ -56,7 +56,8 @@ def command(arguments: list[str]) -> int:
     work = _planned(flags, arguments, dry_run)
     if dry_run:
         return show(work.cells, prepared, quiet=QUIET in os.environ)
-    _write_plan(work)
+    if not any(re.match(r"\+*hydra\.sweep[.=]", word) for word in work.arguments):  # else Hydra was told to put it elsewhere
+        write_plan(work.cells)
     return carry_out(work)
 
 
@@ -113,15 +114,6 @@ def _planned(flags: argparse.Namespace, arguments: list[str], dry_run: bool = Fa
         _say(note)
     options = arguments[: len(arguments) - len(flags.overrides)]
     return Work(work, sweep, [*options, *for_sweeper(flags.overrides)] if sweep and work else arguments)
-
-
-def _write_plan(work: Work) -> None:
-    """What a sweep is about to run, so that `gsx status` knows what it has not begun; unless Hydra was told to put it elsewhere."""
-    unfinished = any(cell.state != "complete" for cell in work.cells)
-    if len(work.cells) > 1 and unfinished and not any(re.match(r"\+*hydra\.sweep[.=]", word) for word in work.arguments):
-        whole = [cell for cell in work.cells if cell.state != "broken"]
-        configs = {cell.result_id: cell.config for cell in whole}
-        write_sweep(((cell.folder, cell.result_id) for cell in whole), typed_command(), configs)
 
 
 # ----------------------------------------------------------------------------------------------------------------------- during

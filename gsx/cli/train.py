@@ -18,6 +18,7 @@ from gsx.cli.closing import counted, exit_code
 from gsx.cli.compose import cells, composing
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
+from gsx.cli.plan_file import write_plan
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET
 from gsx.cli.train_cell import CONFIG, Cell, plan
@@ -35,7 +36,10 @@ def command(arguments: list[str]) -> int:
         hand_over(json.dumps, arguments, CONFIG)
         return 0
     work = _planned(flags, dry_run)
-    return show(work.cells, quiet=work.quiet) if dry_run else carry_out(work)
+    if dry_run:
+        return show(work.cells, quiet=work.quiet)
+    write_plan(work.cells)
+    return carry_out(work)
 
 
 @dataclass(frozen=True)
