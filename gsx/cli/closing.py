@@ -12,11 +12,11 @@ from gsx.cli.cell import Cell
 from gsx.cli.merge import join
 from gsx.cli.summary import describe, describe_part, table
 from gsx.naming import printable
-from gsx.records import Busy, IntegrityError, Result
+from gsx.records import Busy, GsxError, IntegrityError, Killed, Result
 from gsx.store import RunDirectory
 
 #: What may become of a cell, in the order in which it is told.
-STATES = ("ran", "skipped", "busy", "failed", "missing")
+STATES = ("ran", "skipped", "busy", "failed", "unfinished", "missing")
 
 
 def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], folders: Mapping[str, Path]) -> int:
@@ -67,7 +67,7 @@ def counted(states: Sequence[str]) -> str:
 
 def exit_code(states: Sequence[str]) -> int:
     """Of a sweep in which this became of its jobs."""
-    if {"failed", "missing"} & set(states):
+    if {"failed", "unfinished", "missing"} & set(states):
         return 1
     return Busy.exit_code if "busy" in states else 0
 
@@ -92,13 +92,25 @@ def _counts(states: list[str], nonfinite: int) -> str:
 
 def complete(cells: list[Cell], number: int) -> bool:
     """Whether the folder of a planned cell holds its result, whichever process put it there."""
-    return bool(cells) and _state(cells[number], _result(cells[number]), {}) in ("ran", "skipped")
+    return _state(cells[number], _result(cells[number]), {}) in ("ran", "skipped")
 
 
 def forgive(cells: list[Cell], number: int) -> None:
     """The death of a planned cell's process, which went down with another."""
-    if cells:
-        RunDirectory(cells[number].place).forgive_death()
+    RunDirectory(cells[number].place).forgive_death()
+
+
+def died(cells: list[Cell], failed: dict[Path, Exception], number: int, reason: str) -> None:
+    """The process of a planned cell, which could not say so itself: it has `failed` then, and error.txt says of what."""
+    folder = RunDirectory(cells[number].place)
+    if folder.holder is None and not complete(cells, number):
+        error: GsxError = Killed(reason)
+        try:
+            folder.write_error(f"{error}\n")
+        except GsxError as fault:  # a full disk, which may well be what it died of
+            error = fault
+        failed[folder.path] = error
+        failures.announce(cells[number].shown, error)
 
 
 def _result(cell: Cell) -> Result | None:
@@ -118,4 +130,6 @@ def _state(cell: Cell, result: Result | None, failed: Mapping[Path, Exception]) 
     folder = RunDirectory(cell.place)
     if isinstance(met, Busy) or (met is None and folder.holder is not None):
         return "busy"
-    return "missing" if met is None and folder.read_error() is None else "failed"
+    if met is not None or folder.read_error() is not None:
+        return "failed"
+    return "unfinished" if folder.begun else "missing"

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from gsx.cli import failures
 from gsx.cli.cell import Cell, plan, prepared, runnable
-from gsx.cli.closing import closing, complete, forgive, searched
+from gsx.cli.closing import closing, complete, died, forgive, searched
 from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain, sweep_folder
 from gsx.cli.cutting import cut
 from gsx.cli.dry_run import HYDRA_SECONDS, show
@@ -28,7 +28,7 @@ from gsx.cli.orphans import follow
 from gsx.cli.plan_file import write_plan
 from gsx.cli.progress import duration, progress, silent
 from gsx.cli.signals import ending_with_a_checkpoint
-from gsx.cli.survival import Cells
+from gsx.cli.survival import UNKNOWN, Cells
 from gsx.records import Busy, EnvironmentFault
 from gsx.store import RunDirectory, check_file
 
@@ -129,13 +129,18 @@ def carry_out(work: Work) -> int:
     else:
         os.environ[CELLS] = str(len(work.cells))
         try:
-            known = Cells(functools.partial(complete, work.cells), functools.partial(forgive, work.cells))
-            elsewhere = hand_over(job, work.arguments, cells=known)
+            elsewhere = hand_over(job, work.arguments, cells=_known(work.cells))
         except EnvironmentFault:  # a full disk that Hydra has met
             if work.sweep and work.cells:
                 closing(work.cells, work.sweep, _failed, _folders)
             raise
     return closing(work.cells, work.sweep, _failed, _folders) if work.cells else searched(_failed, elsewhere)
+
+
+def _known(cells: list[Cell]) -> Cells:
+    if not cells:
+        return UNKNOWN
+    return Cells(functools.partial(complete, cells), functools.partial(forgive, cells), functools.partial(died, cells, _failed))
 
 
 #: What went wrong in the cells of this process, by folder. Hydra would print a line of its own for an exception, and end the sweep with it.
