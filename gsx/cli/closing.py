@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,10 +15,13 @@ from gsx.cli.merge import join
 from gsx.cli.summary import describe, describe_part, table
 from gsx.naming import printable
 from gsx.records import Busy, GsxError, IntegrityError, Killed, Result
-from gsx.store import RunDirectory
+from gsx.store import RunDirectory, environment_fault
 
 #: What may become of a cell, in the order in which it is told.
 STATES = ("ran", "skipped", "busy", "failed", "unfinished", "missing")
+
+#: Bytes. With fewer a disk is full: a job has to leave its answer on it, and a log.
+_ROOM = 1 << 16
 
 
 def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], folders: Mapping[str, Path]) -> int:
@@ -101,16 +106,19 @@ def forgive(cells: list[Cell], number: int) -> None:
 
 
 def died(cells: list[Cell], failed: dict[Path, Exception], number: int, reason: str) -> None:
-    """The process of a planned cell, which could not say so itself: it has `failed` then, and error.txt says of what."""
+    """The process of a planned cell: it has `failed` then, and where it could not say why, error.txt says what is known."""
     folder = RunDirectory(cells[number].place)
-    if folder.holder is None and not complete(cells, number):
-        error: GsxError = Killed(reason)
-        try:
-            folder.write_error(f"{error}\n")
-        except GsxError as fault:  # a full disk, which may well be what it died of
-            error = fault
-        failed[folder.path] = error
-        failures.announce(cells[number].shown, error)
+    if folder.holder is not None or complete(cells, number) or folder.read_error() is not None:
+        return
+    error: GsxError = Killed(reason)
+    try:
+        if shutil.disk_usage(Path.cwd()).free < _ROOM:
+            raise environment_fault(folder.path, "cannot be written", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        folder.write_error(f"{error}\n")
+    except GsxError as fault:  # which may well be what it died of
+        error = fault
+    failed[folder.path] = error
+    failures.announce(cells[number].shown, error)
 
 
 def _result(cell: Cell) -> Result | None:

@@ -171,6 +171,7 @@ def job(config: DictConfig) -> float | None:
             folder = measurement.folder(run)
             if sweep:
                 failures.heed_deaths(folder, os.path.relpath(folder.path))
+            folder.forget_error()  # it is tried again
             result = measurement.run(run, bar)
     except KeyboardInterrupt as interruption:
         interruption.args = (os.path.relpath(folder.path),)  # said at the end

@@ -144,6 +144,7 @@ def _run(cell: Cell, quiet: bool, place: str) -> str:
             TrainingDirectory(cell.broken).forget_error()  # what raised may have been mended since
             if place:
                 failures.heed_deaths(TrainingDirectory(cell.folder), cell.shown)
+            TrainingDirectory(cell.folder).forget_error()  # it is tried again
             session.run(cell.folder, bar)
     except Exception as error:
         failures.write_down(TrainingDirectory(cell.folder), error)
