@@ -36,6 +36,9 @@ COMMANDS = {
 #: Those whose results are files: their work is done, and their exit code is its own, whether or not anybody could be told.
 STORING = ("run", "merge", "train", "reproduce", "report")
 
+#: Those that compute: interrupted, they leave what they can go on from.
+COMPUTING = ("run", "merge", "train", "reproduce")
+
 HELP = f"""gsx {gsx.__version__}: how biased, how noisy and how expensive is a stochastic gradient estimator
 
 usage: gsx COMMAND [ARGUMENTS]
@@ -82,12 +85,12 @@ def _ended(arguments: list[str]) -> int:
     except GsxError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as interruption:
-        return _interrupted(interruption)
+        return _interrupted(arguments, interruption)
     except OSError as error:
         return _fail(by_the_system(error), 5)
     except Exception as error:
         if signals.heard():  # what was interrupted has raised another in its place, as OmegaConf does on its way out
-            return _interrupted()
+            return _interrupted(arguments)
         if not out_of_memory(error):
             traceback.print_exc()
             return _fail(f"internal error: {type(error).__name__}: {error}", 1)
@@ -100,9 +103,11 @@ def _ended(arguments: list[str]) -> int:
     return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
 
 
-def _interrupted(interruption: KeyboardInterrupt | None = None) -> int:
+def _interrupted(arguments: list[str], interruption: KeyboardInterrupt | None = None) -> int:
     where = f" in {interruption}" if interruption and str(interruption) else ""
-    kept = getattr(interruption, "__notes__", ["what was computed is kept, and the same command goes on from there"])
+    computes = arguments[:1] and arguments[0] in COMPUTING and "--dry-run" not in arguments
+    said = "what was computed is kept, and the same command goes on from there" if computes else "no result was changed"
+    kept = getattr(interruption, "__notes__", [said])
     return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code())
 
 

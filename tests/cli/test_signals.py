@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from gsx import cli
 from tests.store.factory import ROOT
 
 BEGIN = """
@@ -21,8 +22,8 @@ def hear(number):
 """
 
 COMMAND = """
-cli._command = lambda arguments: hear(int(arguments[0]))
-sys.exit(cli.main(sys.argv[1:]))
+cli._command = lambda arguments: hear(int(sys.argv[1]))
+sys.exit(cli.main(["run"]))
 """
 
 CELL = """
@@ -49,6 +50,15 @@ def after(*pieces: str, argument: int) -> tuple[int, str, str]:
 def test_a_command_ends_with_a_line_and_the_code_of_its_signal(number: int, code: int) -> None:
     said = "gsx: interrupted; what was computed is kept, and the same command goes on from there\n"
     assert after(COMMAND, argument=number) == (code, "", said)
+
+
+@pytest.mark.parametrize("words", [["status"], ["verify"], ["report"], ["run", "-m", "--dry-run"], []])
+def test_what_computes_nothing_keeps_nothing(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_command", interrupted)
+    assert cli.main(words) == 130 and capsys.readouterr().err == "gsx: interrupted; no result was changed\n"
 
 
 def test_what_raises_another_in_the_place_of_ctrl_c_does_not_hide_it() -> None:
