@@ -22,6 +22,7 @@ from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain, swee
 from gsx.cli.cutting import cut
 from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.folder_name import broken_name
+from gsx.cli.foreseen import Foreseen
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
 from gsx.cli.orphans import follow
@@ -55,7 +56,7 @@ def command(arguments: list[str]) -> int:
         return 0
     work = _planned(flags, arguments, dry_run)
     if dry_run:
-        return show(work.cells, prepared, quiet=QUIET in os.environ)
+        return min(1, show(work.cells, prepared, quiet=QUIET in os.environ).broken)
     if not any(re.match(r"\+*hydra\.sweep[.=]", word) for word in work.arguments):  # else Hydra was told to put it elsewhere
         write_plan(work.cells)
     return carry_out(work)
@@ -93,6 +94,11 @@ class Work:
     cells: list[Cell]
     sweep: bool
     arguments: list[str]
+
+
+def foreseen(arguments: list[str]) -> Foreseen:
+    """What `gsx run --dry-run` with these arguments says, and prints."""
+    return show(_planned(*_parse(arguments), dry_run=True).cells, prepared, quiet=QUIET in os.environ)
 
 
 def planned(arguments: list[str]) -> Work:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from gsx.cli import failures
 from gsx.cli.closing import counted, exit_code
 from gsx.cli.compose import cells, composing
+from gsx.cli.foreseen import Foreseen
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
 from gsx.cli.plan_file import write_plan
@@ -37,7 +38,7 @@ def command(arguments: list[str]) -> int:
         return 0
     work = _planned(flags, dry_run)
     if dry_run:
-        return show(work.cells, quiet=work.quiet)
+        return min(1, show(work.cells, quiet=work.quiet).broken)
     write_plan(work.cells)
     return carry_out(work)
 
@@ -49,6 +50,12 @@ class Work:
     cells: list[Cell]
     sweep: bool
     quiet: bool
+
+
+def foreseen(arguments: list[str]) -> Foreseen:
+    """What `gsx train --dry-run` with these arguments says, and prints."""
+    work = _planned(_parse(arguments)[0], dry_run=True)
+    return show(work.cells, quiet=work.quiet)
 
 
 def planned(arguments: list[str]) -> Work:
