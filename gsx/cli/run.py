@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from gsx.cli import failures
 from gsx.cli.cell import Cell, plan, prepared, runnable
 from gsx.cli.closing import closing, complete, died, forgive, searched
-from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain, sweep_folder
+from gsx.cli.compose import cells, check_subfolder, composing, expanded, for_sweeper, plain, sweep_folder
 from gsx.cli.cutting import cut
 from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.folder_name import broken_name
@@ -113,6 +113,8 @@ def _planned(flags: argparse.Namespace, arguments: list[str], dry_run: bool = Fa
         overrides, sweep = cells(flags.overrides, flags.multirun)
         if sweep:
             check_file(sweep_folder(flags.overrides) / "multirun.yaml")  # Hydra's, written before the first cell
+        if sweep and not overrides:
+            check_subfolder(flags.overrides)
         if len(overrides) >= MANY_CELLS:
             _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
         work = [plan(cell, alone=not sweep, dry_run=dry_run) for cell in overrides]
