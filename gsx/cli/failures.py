@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TypeGuard
 
-from gsx.cli import by_the_system, out_of_memory, signals
+from gsx.cli import by_the_system, out_of_memory, signals, streams
 from gsx.naming import in_one_line, printable
 from gsx.raised import origin, raised, told
 from gsx.records import Busy, EnvironmentFault, GsxError
@@ -30,19 +30,22 @@ class EndsTheProcess(Exception):
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM, if they came, are the user's, and pass.
+    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM, if they came, are the user's, and pass,
+    whatever is raised in their place.
 
-    Nor does it leave the others without gradients, or in another folder.
+    Nor does it leave the others without gradients or standard output, or in another folder.
     """
-    here, torch = os.getcwd(), sys.modules.get("torch")
+    here, torch, heard = os.getcwd(), sys.modules.get("torch"), signals.heard()
     gradients = torch is not None and torch.is_grad_enabled()
     try:
-        with _no_way_out():
+        with streams.kept(), _no_way_out():
             yield
-    except Exception:
-        raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and signals.came():
+            raise
+        if signals.heard() and not heard:
+            raise KeyboardInterrupt from error
+        if isinstance(error, Exception):
             raise
         raise EndsTheProcess(f"{raised(error)}, which would end the whole process").with_traceback(error.__traceback__) from None
     finally:

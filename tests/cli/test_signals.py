@@ -76,6 +76,26 @@ sys.exit(cli.main(["run"]))
     assert (code, out) == (130, "") and err == "gsx: interrupted; what was computed is kept, and the same command goes on from there\n"
 
 
+@pytest.mark.parametrize("raised", ["ValueError('mine')", "SystemExit(3)"])
+def test_what_a_plugin_raises_in_the_place_of_ctrl_c_does_not_hide_it(raised: str) -> None:
+    """Nor does it become a failure of its cell, behind which the others would go on; without Ctrl-C it does."""
+    plugin = f"""
+from gsx.cli.failures import EndsTheProcess, contained
+def cell(number):
+    try:
+        with contained():
+            try:
+                number and hear(number)
+            finally:
+                raise {raised}
+    except (ValueError, EndsTheProcess):
+        print("failed", flush=True)
+cli._command = lambda arguments: (cell(0), cell(int(sys.argv[1])))
+sys.exit(cli.main(["run"]))
+"""
+    assert after(plugin, argument=signal.SIGINT)[:2] == (130, "failed\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_what_a_process_was_told_to_ignore_it_ignores(number: int) -> None:
     """So does `nohup`."""
