@@ -109,10 +109,11 @@ def fatal(error: Exception, place: Path) -> Exception:
     return JobFailed(f"{reason(error)}; the traceback is in {os.path.relpath(place)}/error.txt")
 
 
-def heed_deaths(folder: Folder, shown: str, where: str = "at the same place") -> None:
+def heed_deaths(folder: Folder, shown: str, when: str = "") -> None:
     """Before a job of a sweep, which its end may have ended before: said, and Killed where it was too often."""
-    if number := folder.check_deaths(where):
-        log.warning("%s: its process was killed (%d of %d times, then a sweep leaves it out)", shown, number, MOST_DEATHS)
+    if number := folder.check_deaths(when or "at the same place"):
+        killed = f"its process was killed {when}".rstrip()
+        log.warning("%s: %s (%d of %d times, then a sweep leaves it out)", shown, killed, number, MOST_DEATHS)
 
 
 def announce(shown: str, error: Exception) -> None:
