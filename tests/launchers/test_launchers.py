@@ -178,6 +178,7 @@ def test_a_sweep_is_interrupted(launcher: str, number: int, environment: dict[st
         "gsx: interrupted; what was computed is kept, and the same command goes on from there",
     ]
     assert len(started) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in started)
+    assert not [*tmp_path.glob("outputs/default/.submitit/*")]  # nothing to be read there
     assert cells(".holder") == cells("error.txt") == []
     assert min(path.stat().st_mtime for path in cells("segments.npz")) > signalled
 
