@@ -37,8 +37,11 @@ COMMANDS = {
 #: Those whose results are files: their work is done, and their exit code is its own, whether or not anybody could be told.
 STORING = ("run", "merge", "train", "reproduce", "report")
 
+#: Those that compute: interrupted, they leave what they can go on from.
+COMPUTING = ("run", "merge", "train", "reproduce")
+
 #: Those that begin with torch, and the memory that a process has mapped when it is loaded.
-COMPUTING, TORCH_BYTES = ("run", "train", "reproduce"), 640 << 20
+WITH_TORCH, TORCH_BYTES = ("run", "train", "reproduce"), 640 << 20
 
 HELP = f"""gsx {gsx.__version__}: how biased, how noisy and how expensive is a stochastic gradient estimator
 
@@ -86,12 +89,12 @@ def _ended(arguments: list[str]) -> int:
     except GsxError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as interruption:
-        return _interrupted(interruption)
+        return _interrupted(arguments, interruption)
     except OSError as error:
         return _fail(by_the_system(error), 5)
     except Exception as error:
         if signals.heard():  # what was interrupted has raised another in its place, as OmegaConf does on its way out
-            return _interrupted()
+            return _interrupted(arguments)
         if not out_of_memory(error):
             traceback.print_exc()
             return _fail(f"internal error: {type(error).__name__}: {error}", 1)
@@ -104,9 +107,11 @@ def _ended(arguments: list[str]) -> int:
     return _fail("out of memory; a smaller model or fewer workers need less, and the same command goes on from what is kept", 5)
 
 
-def _interrupted(interruption: KeyboardInterrupt | None = None) -> int:
+def _interrupted(arguments: list[str], interruption: KeyboardInterrupt | None = None) -> int:
     where = f" in {interruption}" if interruption and str(interruption) else ""
-    kept = getattr(interruption, "__notes__", ["what was computed is kept, and the same command goes on from there"])
+    computes = arguments[:1] and arguments[0] in COMPUTING and "--dry-run" not in arguments
+    said = "what was computed is kept, and the same command goes on from there" if computes else "no result was changed"
+    kept = getattr(interruption, "__notes__", [said])
     return _fail("; ".join([f"interrupted{where}", *kept]), signals.exit_code())
 
 
@@ -138,7 +143,7 @@ def _command(arguments: list[str]) -> int:
     if name not in COMMANDS:
         raise ConfigurationError(f"{name}: unknown command{did_you_mean(name, COMMANDS, cutoff=0.6)}")
     _check_folder()
-    if name in COMPUTING:
+    if name in WITH_TORCH:
         _check_memory()
     command: Callable[[list[str]], int] = importlib.import_module(f"gsx.cli.{name}").command
     return command(rest)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,11 +14,14 @@ from gsx.cli.cell import Cell
 from gsx.cli.merge import join
 from gsx.cli.summary import describe, describe_part, table
 from gsx.naming import printable
-from gsx.records import Busy, IntegrityError, Result
-from gsx.store import RunDirectory
+from gsx.records import Busy, GsxError, IntegrityError, Killed, Result
+from gsx.store import RunDirectory, environment_fault
 
 #: What may become of a cell, in the order in which it is told.
-STATES = ("ran", "skipped", "busy", "failed", "missing")
+STATES = ("ran", "skipped", "busy", "failed", "unfinished", "missing")
+
+#: Bytes. With fewer a disk is full: a job has to leave its answer on it, and a log.
+_ROOM = 1 << 16
 
 
 def closing(planned: list[Cell], sweep: bool, failed: Mapping[Path, Exception], folders: Mapping[str, Path]) -> int:
@@ -67,7 +72,7 @@ def counted(states: Sequence[str]) -> str:
 
 def exit_code(states: Sequence[str]) -> int:
     """Of a sweep in which this became of its jobs."""
-    if {"failed", "missing"} & set(states):
+    if {"failed", "unfinished", "missing"} & set(states):
         return 1
     return Busy.exit_code if "busy" in states else 0
 
@@ -92,13 +97,28 @@ def _counts(states: list[str], nonfinite: int) -> str:
 
 def complete(cells: list[Cell], number: int) -> bool:
     """Whether the folder of a planned cell holds its result, whichever process put it there."""
-    return bool(cells) and _state(cells[number], _result(cells[number]), {}) in ("ran", "skipped")
+    return _state(cells[number], _result(cells[number]), {}) in ("ran", "skipped")
 
 
 def forgive(cells: list[Cell], number: int) -> None:
     """The death of a planned cell's process, which went down with another."""
-    if cells:
-        RunDirectory(cells[number].place).forgive_death()
+    RunDirectory(cells[number].place).forgive_death()
+
+
+def died(cells: list[Cell], failed: dict[Path, Exception], number: int, reason: str) -> None:
+    """The process of a planned cell: it has `failed` then, and where it could not say why, error.txt says what is known."""
+    folder = RunDirectory(cells[number].place)
+    if folder.holder is not None or complete(cells, number) or folder.read_error() is not None:
+        return
+    error: GsxError = Killed(reason)
+    try:
+        if shutil.disk_usage(Path.cwd()).free < _ROOM:
+            raise environment_fault(folder.path, "cannot be written", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        folder.write_error(f"{error}\n")
+    except GsxError as fault:  # which may well be what it died of
+        error = fault
+    failed[folder.path] = error
+    failures.announce(cells[number].shown, error)
 
 
 def _result(cell: Cell) -> Result | None:
@@ -118,4 +138,6 @@ def _state(cell: Cell, result: Result | None, failed: Mapping[Path, Exception]) 
     folder = RunDirectory(cell.place)
     if isinstance(met, Busy) or (met is None and folder.holder is not None):
         return "busy"
-    return "missing" if met is None and folder.read_error() is None else "failed"
+    if met is not None or folder.read_error() is not None:
+        return "failed"
+    return "unfinished" if folder.begun else "missing"

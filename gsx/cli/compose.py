@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,6 +146,14 @@ def sweep_folder(overrides: list[str]) -> Path:
         with open_dict(config):
             config.hydra.runtime.cwd = os.getcwd()
         return Path(config.hydra.sweep.dir)
+
+
+def check_subfolder(overrides: list[str]) -> None:
+    """ConfigurationError where a sweeper that searches is told the folders of its cells: none is known before Hydra writes there."""
+    if moved := next((override for override in overrides if re.match(r"\+*hydra\.sweep(\.subdir)?=", override)), None):
+        raise ConfigurationError(
+            f"{moved}: with a sweeper that searches folders are named by what is in them; name=... or hydra.sweep.dir=... moves them"
+        )
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

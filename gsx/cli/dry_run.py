@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gsx.cli.failures import contained
+from gsx.cli.foreseen import Foreseen, size
 from gsx.cli.kinds import MOST_SECONDS, Kinds
 from gsx.cli.progress import duration
 from gsx.cli.summary import rounded
@@ -40,18 +41,26 @@ class Bill:
         return f"{counted} seconds{took} checkpoint~{size(self.checkpoint_bytes)} memory~{size(self.memory_bytes)}"
 
 
-def show(cells: Sequence[Cell], prepared: Callable[[str], Measurement], *, quiet: bool = False) -> int:
-    """Print every cell with its bill, and the total; how it was predicted goes to stderr. Nothing is written. The exit code."""
+def show(cells: Sequence[Cell], prepared: Callable[[str], Measurement], *, quiet: bool = False) -> Foreseen:
+    """Print every cell with its bill, and the total, which is returned; how it was predicted goes to stderr. Nothing is written."""
     clerk = Clerk(prepared)
     bills: list[Bill] = []
     for cell in cells:
         bill = None if cell.state in ("complete", "broken") else clerk.bill(cell)
         bills += [bill] if bill else []
         print(f"{cell.line()} {bill}" if bill else cell.line())
-    print(total(bills, cells, clerk))
+    everything = Foreseen(
+        jobs=len(bills),
+        evaluations=sum(bill.evaluations for bill in bills),
+        stored_bytes=sum(bill.checkpoint_bytes for bill in bills),
+        seconds=sum(bill.seconds or 0.0 for bill in bills) + clerk.known + (2 * HYDRA_SECONDS * len(bills) if len(cells) > 1 else 0.0),
+        untimed=sum(bill.seconds is None for bill in bills),
+        broken=sum(cell.state == "broken" for cell in cells),
+    )
+    print(total(bills, cells, clerk, everything))
     if clerk.kinds and not quiet:
         print("\n".join(clerk.how()), file=sys.stderr)
-    return int(any(cell.state == "broken" for cell in cells))
+    return everything
 
 
 class Clerk:
@@ -61,6 +70,11 @@ class Clerk:
         self._prepared = prepared
         self.kinds: Kinds[Forecast] = Kinds()
         self.references: dict[str, float | None] = {}  # those that are not stored: how long each takes
+
+    @property
+    def known(self) -> float:
+        """Seconds for the references, as far as it is known."""
+        return sum(spent for spent in self.references.values() if spent is not None)
 
     def bill(self, cell: Cell) -> Bill | None:
         """None where its code raises, which `how` tells."""
@@ -112,30 +126,16 @@ def _blocks_done(cell: Cell) -> int:
     return 0 if stored is None else int(stored.segments.blocks.sum())
 
 
-def total(bills: Sequence[Bill], cells: Sequence[Cell], clerk: Clerk) -> str:
+def total(bills: Sequence[Bill], cells: Sequence[Cell], clerk: Clerk, everything: Foreseen) -> str:
     """The last line."""
     text = f"total      {len(cells)} cells, {len(bills)} to measure"
     if not bills:
         return text
-    evaluations, gradients, numbers, stored = (
-        sum(getattr(bill, name) for bill in bills) for name in ("evaluations", "gradient_evaluations", "random_numbers", "checkpoint_bytes")
-    )
-    text += f": evaluations={evaluations} gradient_evaluations={gradients} random_numbers={numbers}"
-    timed = [bill.seconds for bill in bills if bill.seconds is not None]
-    around = 2 * HYDRA_SECONDS * len(bills) if len(cells) > 1 else 0.0
-    known = [spent for spent in clerk.references.values() if spent is not None]
-    text += f" checkpoints~{size(stored)} memory~{size(max(bill.memory_bytes for bill in bills))}"
-    if timed:
-        text += f"; about {duration(sum(timed) + sum(known) + around)}"
-        text += f", {duration(sum(known))} of it for references" if known and sum(known) >= 0.5 else ""
-        text += "" if len(timed) == len(bills) else f", and {len(bills) - len(timed)} cells that were not timed"
+    gradients, numbers = (sum(getattr(bill, name) for bill in bills) for name in ("gradient_evaluations", "random_numbers"))
+    text += f": evaluations={everything.evaluations} gradient_evaluations={gradients} random_numbers={numbers}"
+    text += f" checkpoints~{size(everything.stored_bytes)} memory~{size(max(bill.memory_bytes for bill in bills))}"
+    if everything.untimed < len(bills):
+        text += f"; about {duration(everything.seconds)}"
+        text += f", {duration(clerk.known)} of it for references" if clerk.known >= 0.5 else ""
+        text += f", and {everything.untimed} cells that were not timed" if everything.untimed else ""
     return text
-
-
-def size(bytes_: float) -> str:
-    """Two digits and a unit that fits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if bytes_ < 999.5:
-            return f"{bytes_:.{0 if bytes_ >= 9.95 else 1}f}{unit}"
-        bytes_ /= 1000
-    return f"{bytes_:.1f}TB"

@@ -60,14 +60,16 @@ def end_joblib() -> None:
         executor.shutdown(wait=True, kill_workers=True)
 
 
-def end_jobs(jobs: Sequence[Any], interruption: KeyboardInterrupt) -> None:
-    """Jobs of submitit's: those of this machine end now; SLURM's outlive whoever asked for them, and it is said how they are ended."""
+def end_jobs(jobs: Sequence[Any], interruption: KeyboardInterrupt) -> bool:
+    """Jobs of submitit's: those of this machine end now; SLURM's outlive whoever asked for them, and it is said how they are ended. Whether
+    they have ended.
+    """
     import submitit
 
     if array := {job.job_id.partition("_")[0] for job in jobs if isinstance(job, submitit.SlurmJob)}:
         name = " ".join(sorted(array))
         interruption.add_note(f"SLURM's jobs go on: gsx status says how far they are, scancel {name} ends them, each with a checkpoint")
-        return
+        return False
     running = [job for job in jobs if not job.done()]
     if running:
         log.warning(_ENDING, len(running))
@@ -76,3 +78,4 @@ def end_jobs(jobs: Sequence[Any], interruption: KeyboardInterrupt) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(job.job_id), signal.SIGTERM)
         time.sleep(0.5)
+    return True

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TypeGuard
 
-from gsx.cli import by_the_system, out_of_memory, signals
+from gsx.cli import by_the_system, out_of_memory, signals, streams
 from gsx.naming import in_one_line, printable
 from gsx.raised import origin, raised, told
 from gsx.records import Busy, EnvironmentFault, GsxError
@@ -30,19 +30,22 @@ class EndsTheProcess(Exception):
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM, if they came, are the user's, and pass.
+    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM, if they came, are the user's, and pass,
+    whatever is raised in their place.
 
-    Nor does it leave the others without gradients, or in another folder.
+    Nor does it leave the others without gradients or standard output, or in another folder.
     """
-    here, torch = os.getcwd(), sys.modules.get("torch")
+    here, torch, heard = os.getcwd(), sys.modules.get("torch"), signals.heard()
     gradients = torch is not None and torch.is_grad_enabled()
     try:
-        with _no_way_out():
+        with streams.kept(), _no_way_out():
             yield
-    except Exception:
-        raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and signals.came():
+            raise
+        if signals.heard() and not heard:
+            raise KeyboardInterrupt from error
+        if isinstance(error, Exception):
             raise
         raise EndsTheProcess(f"{raised(error)}, which would end the whole process").with_traceback(error.__traceback__) from None
     finally:
@@ -106,10 +109,11 @@ def fatal(error: Exception, place: Path) -> Exception:
     return JobFailed(f"{reason(error)}; the traceback is in {os.path.relpath(place)}/error.txt")
 
 
-def heed_deaths(folder: Folder, shown: str, where: str = "at the same place") -> None:
+def heed_deaths(folder: Folder, shown: str, when: str = "") -> None:
     """Before a job of a sweep, which its end may have ended before: said, and Killed where it was too often."""
-    if number := folder.check_deaths(where):
-        log.warning("%s: its process was killed (%d of %d times, then a sweep leaves it out)", shown, number, MOST_DEATHS)
+    if number := folder.check_deaths(when or "at the same place"):
+        killed = f"its process was killed {when}".rstrip()
+        log.warning("%s: %s (%d of %d times, then a sweep leaves it out)", shown, killed, number, MOST_DEATHS)
 
 
 def announce(shown: str, error: Exception) -> None:

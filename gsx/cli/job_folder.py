@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from submitit.core.utils import JobPaths
 
 from gsx.store import refused_link
 
@@ -23,3 +28,11 @@ def fresh(asked: str) -> tuple[Path, str]:
     folder = above / secrets.token_hex(16)
     folder.mkdir(mode=0o700)
     return folder, str(folder / Path(asked).expanduser().absolute().relative_to(above))
+
+
+def clear(paths: JobPaths) -> None:
+    """The files of a job that has answered; those of one that has died stay, to be read."""
+    with contextlib.suppress(OSError):
+        for file in paths.folder.glob(f"{paths.job_id}_*"):
+            file.unlink()
+        paths.folder.rmdir()  # its own, as a rule

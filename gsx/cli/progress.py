@@ -77,7 +77,7 @@ def duration(seconds: float) -> str:
 def _bar(what: str, total: int) -> Callable[[int], None]:
     """tqdm's own rate would begin with what a checkpoint held."""
     pace = Pace(total)
-    shown = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
+    shown = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt} of {total_fmt}{postfix}"
     bar = tqdm(total=total, desc=what, unit_scale=True, leave=False, miniters=1, bar_format=shown)
 
     def advance(done: int) -> None:
@@ -101,7 +101,7 @@ def _lines(what: str, total: int, unit: str) -> Callable[[int], None]:
         if now >= due and pace.done < total:
             pause = min(2 * pause, LONGEST)
             due = now + pause
-            text = f"{what} {100 * pace.done // total} % {pace.done}/{total} {unit}"
+            text = f"{what} {100 * pace.done // total} % {pace.done} of {total} {unit}"
             log.info(", ".join(filter(None, [text, str(pace)])))
 
     return advance

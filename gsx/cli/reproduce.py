@@ -10,12 +10,12 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 from gsx.cli.arguments import Parser
 from gsx.cli.config_folder import config_folders
 from gsx.cli.exact import find_exact, find_exact_at_start, known_values
+from gsx.cli.foreseen import Foreseen
 from gsx.cli.run import QUIET
 from gsx.experiment import Experiment, Step, check_cells, experiments, load
 from gsx.naming import did_you_mean
@@ -46,9 +46,7 @@ def command(arguments: list[str]) -> int:
     for experiment in studies:
         check_way(_folder(experiment))
     if chosen.dry_run:
-        for experiment in studies:
-            for step in experiment.steps:
-                _announce(experiment, step, options)
+        _announce(studies, options)
         return 0
     failures = [failure for experiment in studies for failure in _reproduce(experiment, options, chosen.quiet)]
 
@@ -77,18 +75,21 @@ def _folder(experiment: Experiment) -> Path:
     return Path.cwd() / "outputs" / experiment.folder
 
 
-def _announce(experiment: Experiment, step: Step, options: list[str]) -> None:
-    try:
-        _step(step.command)([*options, *step.arguments(f"name={experiment.folder}"), "--dry-run"])
-    except MissingCheckpoint:
-        print(f"waits      {experiment.folder}: {step.name}, for a training that is not there yet")
-    except MissingData as error:
-        print(f"lacks data {experiment.folder}: {step.name}: {error}")
-
-
-def _step(name: str) -> Callable[[list[str]], int]:
-    command: Callable[[list[str]], int] = importlib.import_module(f"gsx.cli.{name}").command
-    return command
+def _announce(studies: list[Experiment], options: list[str]) -> None:
+    """What would run, step by step, and what all of it would cost."""
+    steps = [(experiment, step) for experiment in studies for step in experiment.steps]
+    seen: list[Foreseen] = []
+    for experiment, step in steps:
+        try:
+            module = importlib.import_module(f"gsx.cli.{step.command}")
+            seen.append(module.foreseen([*options, *step.arguments(f"name={experiment.folder}")]))
+        except MissingCheckpoint:
+            print(f"waits      {experiment.folder}: {step.name}, for a training that is not there yet")
+        except MissingData as error:
+            print(f"lacks data {experiment.folder}: {step.name}: {error}")
+    if len(steps) > 1:
+        unknown = f"; not in it: {len(steps) - len(seen)} steps that wait or lack data" if len(seen) < len(steps) else ""
+        print(f"total      {len(studies)} experiments, {len(steps)} steps: {sum(seen, Foreseen())}{unknown}")
 
 
 def _reproduce(experiment: Experiment, options: list[str], quiet: bool) -> list[str]:

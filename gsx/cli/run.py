@@ -17,20 +17,21 @@ from omegaconf import DictConfig
 
 from gsx.cli import failures
 from gsx.cli.cell import Cell, plan, prepared, runnable
-from gsx.cli.closing import closing, complete, forgive, searched
-from gsx.cli.compose import cells, composing, expanded, for_sweeper, plain, sweep_folder
+from gsx.cli.closing import closing, complete, died, forgive, searched
+from gsx.cli.compose import cells, check_subfolder, composing, expanded, for_sweeper, plain, sweep_folder
 from gsx.cli.cutting import cut
 from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.folder_name import broken_name
+from gsx.cli.foreseen import Foreseen
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
 from gsx.cli.orphans import follow
+from gsx.cli.plan_file import write_plan
 from gsx.cli.progress import duration, progress, silent
 from gsx.cli.signals import ending_with_a_checkpoint
-from gsx.cli.survival import Cells
-from gsx.provenance import typed_command
+from gsx.cli.survival import UNKNOWN, Cells
 from gsx.records import Busy, EnvironmentFault
-from gsx.store import RunDirectory, check_file, write_sweep
+from gsx.store import RunDirectory, check_file
 
 #: Set by ``-q``; an environment variable, because launchers start processes of their own.
 QUIET = "GSX_QUIET"
@@ -55,8 +56,9 @@ def command(arguments: list[str]) -> int:
         return 0
     work = _planned(flags, arguments, dry_run)
     if dry_run:
-        return show(work.cells, prepared, quiet=QUIET in os.environ)
-    _write_plan(work)
+        return min(1, show(work.cells, prepared, quiet=QUIET in os.environ).broken)
+    if not any(re.match(r"\+*hydra\.sweep[.=]", word) for word in work.arguments):  # else Hydra was told to put it elsewhere
+        write_plan(work.cells)
     return carry_out(work)
 
 
@@ -94,6 +96,11 @@ class Work:
     arguments: list[str]
 
 
+def foreseen(arguments: list[str]) -> Foreseen:
+    """What `gsx run --dry-run` with these arguments says, and prints."""
+    return show(_planned(*_parse(arguments), dry_run=True).cells, prepared, quiet=QUIET in os.environ)
+
+
 def planned(arguments: list[str]) -> Work:
     """What `gsx run` with these arguments would do. Whatever is wrong with it is raised here, before any work."""
     return _planned(*_parse(arguments))
@@ -106,6 +113,8 @@ def _planned(flags: argparse.Namespace, arguments: list[str], dry_run: bool = Fa
         overrides, sweep = cells(flags.overrides, flags.multirun)
         if sweep:
             check_file(sweep_folder(flags.overrides) / "multirun.yaml")  # Hydra's, written before the first cell
+        if sweep and not overrides:
+            check_subfolder(flags.overrides)
         if len(overrides) >= MANY_CELLS:
             _say(f"checking {len(overrides)} cells, about {duration(HYDRA_SECONDS * len(overrides))}")
         work = [plan(cell, alone=not sweep, dry_run=dry_run) for cell in overrides]
@@ -113,15 +122,6 @@ def _planned(flags: argparse.Namespace, arguments: list[str], dry_run: bool = Fa
         _say(note)
     options = arguments[: len(arguments) - len(flags.overrides)]
     return Work(work, sweep, [*options, *for_sweeper(flags.overrides)] if sweep and work else arguments)
-
-
-def _write_plan(work: Work) -> None:
-    """What a sweep is about to run, so that `gsx status` knows what it has not begun; unless Hydra was told to put it elsewhere."""
-    unfinished = any(cell.state != "complete" for cell in work.cells)
-    if len(work.cells) > 1 and unfinished and not any(re.match(r"\+*hydra\.sweep[.=]", word) for word in work.arguments):
-        whole = [cell for cell in work.cells if cell.state != "broken"]
-        configs = {cell.result_id: cell.config for cell in whole}
-        write_sweep(((cell.folder, cell.result_id) for cell in whole), typed_command(), configs)
 
 
 # ----------------------------------------------------------------------------------------------------------------------- during
@@ -137,13 +137,18 @@ def carry_out(work: Work) -> int:
     else:
         os.environ[CELLS] = str(len(work.cells))
         try:
-            known = Cells(functools.partial(complete, work.cells), functools.partial(forgive, work.cells))
-            elsewhere = hand_over(job, work.arguments, cells=known)
+            elsewhere = hand_over(job, work.arguments, cells=_known(work.cells))
         except EnvironmentFault:  # a full disk that Hydra has met
             if work.sweep and work.cells:
                 closing(work.cells, work.sweep, _failed, _folders)
             raise
     return closing(work.cells, work.sweep, _failed, _folders) if work.cells else searched(_failed, elsewhere)
+
+
+def _known(cells: list[Cell]) -> Cells:
+    if not cells:
+        return UNKNOWN
+    return Cells(functools.partial(complete, cells), functools.partial(forgive, cells), functools.partial(died, cells, _failed))
 
 
 #: What went wrong in the cells of this process, by folder. Hydra would print a line of its own for an exception, and end the sweep with it.
@@ -174,6 +179,7 @@ def job(config: DictConfig) -> float | None:
             folder = measurement.folder(run)
             if sweep:
                 failures.heed_deaths(folder, os.path.relpath(folder.path))
+            folder.forget_error()  # it is tried again
             result = measurement.run(run, bar)
     except KeyboardInterrupt as interruption:
         interruption.args = (os.path.relpath(folder.path),)  # said at the end

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TextIO
 
@@ -50,6 +52,31 @@ def _lenient(descriptor: int, stream: TextIO | None) -> TextIO:
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Whatever is called within may close standard output and error: afterwards they are what they were, and no file that was opened
+    meanwhile has their numbers, and with them what is printed."""
+    before = {}
+    for number in (1, 2):
+        with suppress(OSError):
+            before[number] = os.dup(number)
+    try:
+        yield
+    finally:
+        for number, copy in before.items():
+            with suppress(OSError):
+                if not _same(number, copy):
+                    os.dup2(copy, number)
+                os.close(copy)
+
+
+def _same(number: int, copy: int) -> bool:
+    try:
+        return os.path.sameopenfile(number, copy)
+    except OSError:  # it is closed
+        return False
 
 
 def refusal() -> OSError | None:

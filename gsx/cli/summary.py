@@ -111,7 +111,7 @@ def table(rows: list[tuple[str, str, Result | None, str]]) -> str:
     """The cells of a sweep: what became of each, and its numbers where it has any."""
     lines: list[tuple[str, ...]] = [("state", "model", "estimator", "N", "verdict", "bias^2", "variance", "mse", "folder")]
     for state, measurement, result, folder in rows:
-        if result is None or state in ("failed", "missing"):
+        if result is None or state in ("failed", "unfinished", "missing"):
             model, _, estimator = measurement.partition(" ")
             lines.append((state, model, estimator, "", "", "", "", "", folder))
             continue

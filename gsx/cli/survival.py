@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +31,7 @@ class Cells:
 
     complete: Callable[[int], bool] = lambda number: False
     forgive: Callable[[int], None] = lambda number: None  # the death of its process, which another may have caused
+    died: Callable[[int, str], None] = lambda number, reason: log.error("cell %d: %s", number + 1, reason)  # alone, and why, if it is known
 
 
 UNKNOWN = Cells()
@@ -117,7 +120,7 @@ def _submitit(usual: Launch, cells: Cells) -> Launch:
             def map_array(self, function: Any, *arguments: Any) -> list[Any]:
                 with signals.for_this_process_alone(), nullcontext() if self.cluster == "slurm" else followed():
                     jobs.extend(super().map_array(function, *arguments))
-                return [_Answer(job) for job in jobs]
+                return [_Answer(job, functools.partial(_nothing, cells, number)) for number, job in enumerate(jobs, initial_job_idx)]
 
         usual_executor, asked = submitit.AutoExecutor, self.params["submitit_folder"]
         folder, self.params["submitit_folder"] = job_folder.fresh(asked)
@@ -130,7 +133,8 @@ def _submitit(usual: Launch, cells: Cells) -> Launch:
         except submitit.core.utils.FailedJobError as error:  # what submitit says of a command that failed, such as sbatch
             raise EnvironmentFault(f"hydra/launcher: the jobs were not taken: {error}") from error
         except KeyboardInterrupt as interruption:
-            end_jobs(jobs, interruption)
+            if end_jobs(jobs, interruption):
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
             setattr(submitit, "AutoExecutor", usual_executor)  # noqa: B010
@@ -140,24 +144,28 @@ def _submitit(usual: Launch, cells: Cells) -> Launch:
 
 
 class _Answer:
-    """What a job of submitit's has to say, or that it has died."""
+    """What a job of submitit's has to say, or that it has died; the log of one that has answered is not needed any more."""
 
-    def __init__(self, job: Any) -> None:
-        self._job = job
+    def __init__(self, job: Any, died: Callable[[str], JobReturn]) -> None:
+        self._job, self._died = job, died
 
     def results(self) -> list[JobReturn]:
         import submitit
 
         try:
             if isinstance(self._job, submitit.SlurmJob) and not slurm_answers(self._job):
-                raise submitit.core.utils.UncompletedJobError(f"SLURM job {self._job.job_id} left the queue without an answer")
+                raise submitit.core.utils.UncompletedJobError
             answers: list[JobReturn] = list(self._job.results())
-            for answer in answers:
-                if isinstance(answer._return_value, submitit.core.utils.UncompletedJobError):  # out of time once too often
-                    raise answer._return_value
-            return answers
-        except submitit.core.utils.UncompletedJobError as error:
-            return [_nothing(f"{str(error).splitlines()[0]}; its log: {self._job.paths.stdout}")]
+        except submitit.core.utils.UncompletedJobError:
+            return [self._nothing("has ended without an answer")]
+        for answer in answers:
+            if isinstance(answer._return_value, submitit.core.utils.UncompletedJobError):  # out of time once too often
+                return [self._nothing(f"has ended: {answer._return_value}")]
+        job_folder.clear(self._job.paths)
+        return answers
+
+    def _nothing(self, what: str) -> JobReturn:
+        return self._died(f"job {self._job.job_id} {what}; its log: {os.path.relpath(self._job.paths.stdout)}")
 
 
 _KINDS: dict[str, Callable[[Launch, Cells], Launch]] = {
@@ -184,7 +192,7 @@ def _in_halves(
         return list(launch([overrides for _, overrides in jobs], jobs[0][0]))
     except deaths as error:
         if len(jobs) == 1:
-            return [_nothing(str(error))]
+            return [_nothing(cells, jobs[0][0], str(error))]
     left = [job for job in jobs if not cells.complete(job[0])]
     for number, _ in left:
         cells.forgive(number)
@@ -193,7 +201,7 @@ def _in_halves(
     return [answer for half in (left[:middle], left[middle:]) if half for answer in _in_halves(launch, deaths, cells, half)]
 
 
-def _nothing(reason: str) -> JobReturn:
-    """The answer of a cell that has given none. What became of it, its folder says."""
-    log.error("the process of a cell has died: %s", " ".join(reason.split())[:300])
+def _nothing(cells: Cells, number: int, reason: str) -> JobReturn:
+    """The answer of a cell that has given none."""
+    cells.died(number, f"its process has died: {' '.join(reason.split())[:300]}")
     return JobReturn(status=JobStatus.COMPLETED)

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from gsx.cli import failures
 from gsx.cli.closing import counted, exit_code
 from gsx.cli.compose import cells, composing
+from gsx.cli.foreseen import Foreseen
 from gsx.cli.launch import asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
+from gsx.cli.plan_file import write_plan
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET
 from gsx.cli.train_cell import CONFIG, Cell, plan
@@ -35,7 +37,10 @@ def command(arguments: list[str]) -> int:
         hand_over(json.dumps, arguments, CONFIG)
         return 0
     work = _planned(flags, dry_run)
-    return show(work.cells, quiet=work.quiet) if dry_run else carry_out(work)
+    if dry_run:
+        return min(1, show(work.cells, quiet=work.quiet).broken)
+    write_plan(work.cells)
+    return carry_out(work)
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,12 @@ class Work:
     cells: list[Cell]
     sweep: bool
     quiet: bool
+
+
+def foreseen(arguments: list[str]) -> Foreseen:
+    """What `gsx train --dry-run` with these arguments says, and prints."""
+    work = _planned(_parse(arguments)[0], dry_run=True)
+    return show(work.cells, quiet=work.quiet)
 
 
 def planned(arguments: list[str]) -> Work:
@@ -140,6 +151,7 @@ def _run(cell: Cell, quiet: bool, place: str) -> str:
             TrainingDirectory(cell.broken).forget_error()  # what raised may have been mended since
             if place:
                 failures.heed_deaths(TrainingDirectory(cell.folder), cell.shown)
+            TrainingDirectory(cell.folder).forget_error()  # it is tried again
             session.run(cell.folder, bar)
     except Exception as error:
         failures.write_down(TrainingDirectory(cell.folder), error)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gsx.cli.dry_run import HYDRA_SECONDS, size
+from gsx.cli.dry_run import HYDRA_SECONDS
+from gsx.cli.foreseen import Foreseen, size
 from gsx.cli.kinds import MOST_SECONDS, Kinds
 from gsx.cli.progress import duration
 from gsx.cli.summary import rounded
@@ -43,18 +44,26 @@ class Bill:
         return f"{counted} probe_evaluations={self.probes.evaluations} {took} {stored}"
 
 
-def show(cells: Sequence[Cell], *, quiet: bool = False) -> int:
-    """Print every training with its bill, and the total; how it was predicted goes to stderr. Nothing is written. The exit code."""
+def show(cells: Sequence[Cell], *, quiet: bool = False) -> Foreseen:
+    """Print every training with its bill, and the total, which is returned; how it was predicted goes to stderr. Nothing is written."""
     clerk = Clerk()
     bills: list[Bill] = []
     for cell in cells:
         bill = None if cell.state in ("complete", "broken") else clerk.bill(cell)
         bills += [bill] if bill else []
         print(f"{cell.line()} {bill}" if bill else cell.line())
-    print(total(bills, len(cells)))
+    everything = Foreseen(
+        jobs=len(bills),
+        evaluations=sum(bill.steps.evaluations + bill.probes.evaluations for bill in bills),
+        stored_bytes=sum(bill.stored_bytes for bill in bills),
+        seconds=sum(bill.seconds or 0.0 for bill in bills) + HYDRA_SECONDS * len(bills),
+        untimed=sum(bill.seconds is None for bill in bills),
+        broken=sum(cell.state == "broken" for cell in cells),
+    )
+    print(total(bills, len(cells), everything))
     if clerk.kinds and not quiet:
         print("\n".join(clerk.how()), file=sys.stderr)
-    return int(any(cell.state == "broken" for cell in cells))
+    return everything
 
 
 class Clerk:
@@ -131,7 +140,7 @@ def _reached(cell: Cell, seed: int) -> int:
     return -1 if state is None else state.step
 
 
-def total(bills: Sequence[Bill], trainings: int) -> str:
+def total(bills: Sequence[Bill], trainings: int, everything: Foreseen) -> str:
     """The last line."""
     text = f"total      {trainings} trainings, {len(bills)} to make"
     if not bills:
@@ -139,12 +148,10 @@ def total(bills: Sequence[Bill], trainings: int) -> str:
     steps = Counts(*map(sum, zip(*(bill.steps for bill in bills), strict=True)))
     text += ": " + " ".join(f"{name}={count}" for name, count in steps._asdict().items())
     text += f" probe_evaluations={sum(bill.probes.evaluations for bill in bills)}"
-    text += f" checkpoints~{size(sum(bill.stored_bytes for bill in bills))} memory~{size(max(bill.memory_bytes for bill in bills))}"
-    timed = [bill for bill in bills if bill.seconds is not None]
-    if not timed:
+    text += f" checkpoints~{size(everything.stored_bytes)} memory~{size(max(bill.memory_bytes for bill in bills))}"
+    if everything.untimed == len(bills):
         return text
-    spent = sum(bill.seconds or 0.0 for bill in timed)
-    probing = sum((bill.seconds or 0.0) * bill.shares[0] for bill in timed)
-    text += f"; about {duration(spent + HYDRA_SECONDS * len(bills))}"
+    probing = sum((bill.seconds or 0.0) * bill.shares[0] for bill in bills)
+    text += f"; about {duration(everything.seconds)}"
     text += f", {duration(probing)} of it for probes" if probing >= 0.5 else ""
-    return text + ("" if len(timed) == len(bills) else f", and {len(bills) - len(timed)} trainings that were not timed")
+    return text + (f", and {everything.untimed} trainings that were not timed" if everything.untimed else "")

@@ -14,7 +14,7 @@ from gsx.report import escape, labels
 from gsx.report.absent import absent
 from gsx.store import Folder, RunDirectory, find, find_shards
 from gsx.store.find import TRAINING
-from gsx.store.planned import planned
+from gsx.store.planned import Planned, planned
 
 #: The states of a cell, in the order they are counted in.
 STATES = ("complete", "partial", "failed", "unreadable", "missing")
@@ -72,7 +72,7 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
     directories: dict[Path, tuple[RunDirectory, IntegrityError | None]] = {_place(run): (run, None) for run in found.runs}
     refused = [(RunDirectory(path), fault) for path, fault in found.refused if not path.name.startswith(TRAINING)]
     directories |= {_place(directory): (directory, fault) for directory, fault in refused}
-    cells = [*(_read(*directories[path]) for path in sorted(directories)), *_missing(found.plans, directories)]
+    cells = [*(_read(*directories[path]) for path in sorted(directories)), *map(_planned, missing(found.plans, directories))]
     cells.sort(key=lambda cell: cell.name)
     measured: dict[tuple[str, str, str], Cell] = {}
     duplicates = []
@@ -87,14 +87,18 @@ def collect(paths: Sequence[Path]) -> tuple[list[Group], list[Cell], list[Cell]]
     return _grouped(list(measured.values()), gone), [cell for cell in cells if cell.result is None], duplicates
 
 
-def _missing(plans: Iterable[Path], there: Container[Path]) -> Iterator[Cell]:
-    """What experiments and sweeps have planned and nothing is there of; trainings are told by their own tables."""
+def missing(plans: Iterable[Path], there: Container[Path], trainings: bool = False) -> Iterator[Planned]:
+    """The runs, or the trainings, that experiments and sweeps have planned and nothing is there of, each once."""
     told: set[Path] = set()
     for one in planned(plans):
-        is_run = one.cell and not one.path.name.startswith(TRAINING)
-        if is_run and one.place not in told and one.place not in there and not one.place.exists():
+        wanted = one.cell and one.path.name.startswith(TRAINING) == trainings
+        if wanted and one.place not in told and one.place not in there and not one.place.exists():
             told.add(one.place)
-            yield Cell("/".join(one.place.parts[-2:]), one.state, escape.line(one.what), None, RunDirectory(one.path))
+            yield one
+
+
+def _planned(one: Planned) -> Cell:
+    return Cell(name_of(one), one.state, escape.line(one.what), None, RunDirectory(one.path))
 
 
 def counted(states: Iterable[str]) -> dict[str, int]:
@@ -103,13 +107,13 @@ def counted(states: Iterable[str]) -> dict[str, int]:
     return {state: found[state] for state in STATES}
 
 
-def _place(directory: Folder) -> Path:
+def _place(directory: Folder | Planned) -> Path:
     """Where it lies, itself not followed."""
     path = directory.path
     return path.parent.resolve() / path.name if path.is_symlink() else path.resolve()
 
 
-def name_of(directory: Folder) -> str:
+def name_of(directory: Folder | Planned) -> str:
     """The last two parts of its path."""
     return "/".join(_place(directory).parts[-2:])
 

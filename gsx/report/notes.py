@@ -107,9 +107,9 @@ def counted_once(names: Sequence[str]) -> str:
     return f"{len(names)} {'copy' if len(names) == 1 else 'copies'} of results not counted again: {shown}."
 
 
-def some(names: Sequence[str], between: str = ", ") -> str:
+def some(names: Sequence[str], between: str = ", ", where: str = "tables/summary.csv") -> str:
     """The first names, and how many more there are: a caption is no table."""
-    shown = list(names[:MOST_NAMES]) + ([f"{len(names) - MOST_NAMES} more, in tables/summary.csv"] if len(names) > MOST_NAMES else [])
+    shown = list(names[:MOST_NAMES]) + ([f"{len(names) - MOST_NAMES} more, in {where}"] if len(names) > MOST_NAMES else [])
     return between.join(shown)
 
 

@@ -1,4 +1,5 @@
-"""The folders of trainings: each is told of, whatever its state, and the parameters it has led to are found by their digest."""
+"""The folders of trainings: each is told of, whatever its state, be it only planned; and the parameters it has led to are found by their
+digest."""
 
 from __future__ import annotations
 
@@ -7,11 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from gsx.records import GsxError, IntegrityError, Training
-from gsx.report.collect import UNREADABLE, name_of, reason
+from gsx.report import escape
+from gsx.report.collect import UNREADABLE, missing, name_of, reason
 from gsx.store import TrainingDirectory, find
 from gsx.store.find import TRAINING
+from gsx.store.planned import Planned
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Trained:
     training: Training | None
     digests: dict[int, str]  # seed -> what the parameters at its end are declared to be
     directory: TrainingDirectory = field(repr=False)
+    planned: dict[str, Any] | None = field(default=None, repr=False)  # of one that is missing the configuration, where its plan has it
 
     @cached_property
     def ends(self) -> tuple[End, ...]:
@@ -70,7 +75,12 @@ def collect(paths: Sequence[Path]) -> list[Trained]:
     found = find(paths)
     refused = [(TrainingDirectory(path), fault) for path, fault in found.refused if path.name.startswith(TRAINING)]
     trained = [*map(_read, found.trainings), *(_read(directory, fault) for directory, fault in refused)]
+    trained += map(_planned, missing(found.plans, (), trainings=True))
     return sorted(trained, key=lambda trained: trained.name)
+
+
+def _planned(one: Planned) -> Trained:
+    return Trained(name_of(one), one.state, escape.line(one.what), None, {}, TrainingDirectory(one.path), one.config)
 
 
 def _read(directory: TrainingDirectory, refused: IntegrityError | None = None) -> Trained:

@@ -54,7 +54,7 @@ def _objectives(course: Course) -> Iterator[Plot]:
             rows.append(_rows(curve, place, metric, split, maximised).assign(**told))
     own = " Gradients are each estimator's own, at the parameters it led to." if wanted and wanted[-1][0] == "variance" else ""
     lead = f"Training of {course.label}.{own}"
-    yield from _plot(rows, f"training-{course.slug}", f"Training: {course.label}", lead, course.trajectories, samples)
+    yield from _plot(rows, f"training-{course.slug}", f"Training: {course.label}", lead, course.trajectories, samples, course.absent)
 
 
 def _trajectory(course: Course, trajectory: Trajectory) -> Iterator[Plot]:
@@ -92,12 +92,18 @@ def _rows(curve: pd.DataFrame, panel: int, metric: str, split: str, maximised: b
 
 
 def _plot(
-    rows: Sequence[pd.DataFrame], slug: str, title: str, lead: str, of: Sequence[Trajectory], samples: Mapping[str, int]
+    rows: Sequence[pd.DataFrame],
+    slug: str,
+    title: str,
+    lead: str,
+    of: Sequence[Trajectory],
+    samples: Mapping[str, int],
+    absent: Sequence[str] = (),
 ) -> Iterator[Plot]:
     rows = [row for row in rows if len(row)]
     if rows:
         data = pd.concat(rows, ignore_index=True)
-        yield Plot(slug, title, data, caption(lead, data, of, samples), functools.partial(draw, interval=interval(data)))
+        yield Plot(slug, title, data, caption(lead, data, of, samples, absent), functools.partial(draw, interval=interval(data)))
 
 
 def draw(data: pd.DataFrame, interval: str) -> Figure:

@@ -19,8 +19,8 @@ NAMES = {"elbo": "ELBO", "log_likelihood_bound": "log-likelihood bound", "bound"
 BOUNDS = ("elbo", "log_likelihood_bound", "bound")
 
 
-def caption(lead: str, data: pd.DataFrame, of: Sequence[Trajectory], samples: Mapping[str, int]) -> str:
-    """`of` are the trainings in the figure, `samples` the N of each name that has one."""
+def caption(lead: str, data: pd.DataFrame, of: Sequence[Trajectory], samples: Mapping[str, int], absent: Sequence[str]) -> str:
+    """`of` are the trainings in the figure, `samples` the N of each name that has one, `absent` what is planned for it and missing."""
     said = [
         lead,
         f"Data: {of[0].data}." if of[0].data else "",
@@ -37,6 +37,8 @@ def caption(lead: str, data: pd.DataFrame, of: Sequence[Trajectory], samples: Ma
     unfinished = [f"{t.label} ({t.status})" for t in of if t.status != "complete"]
     if unfinished:
         said.append(f"Not finished: {', '.join(unfinished)}.")
+    if absent:
+        said.append(f"Missing: {notes.some(absent, where='report.md')}.")
     return " ".join(filter(None, said))
 
 

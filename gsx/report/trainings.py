@@ -93,18 +93,31 @@ class Course:
     label: str
     slug: str
     trajectories: tuple[Trajectory, ...]
+    #: What plans ask for beside them and nothing is there of, by label.
+    absent: tuple[str, ...] = ()
 
 
 def collect(paths: Sequence[Path]) -> tuple[list[Course], list[Trained]]:
     """The trainings below some folders, together where they may be compared, and the folders of all, whatever is in them."""
     found = trained.collect(paths)
-    return _courses([_trajectory(one, one.training) for one in found if one.training is not None]), found
+    there = [_trajectory(one, one.training) for one in found if one.training is not None]
+    return _courses(there, list(_absent(found))), found
 
 
 def _trajectory(of: Trained, training: Training) -> Trajectory:
     curve = pd.DataFrame(training.curve, columns=list(Point._fields))
     told = (training.status, training.config, training.model, training.estimator, training.seeds, curve, training.summary)
     return Trajectory(of.name, of, *told, training.probe, training.reference)
+
+
+def _absent(found: Sequence[Trained]) -> Iterator[Trajectory]:
+    """What is missing, without a curve: a plan is a stranger's file, and what is no configuration has its line in the report alone."""
+    for one in found:
+        config = one.planned or {}
+        names = [of.get("name") if isinstance(of := config.get(group), dict) else None for group in ("model", "estimator")]
+        match names:
+            case [str(model), str(estimator)]:
+                yield Trajectory(one.name, one, one.state, config, model, estimator, (), pd.DataFrame(), {}, (), {})
 
 
 def table(courses: Sequence[Course]) -> Table | None:
@@ -162,17 +175,21 @@ def _setting(trajectory: Trajectory) -> dict[str, Any]:
     return flat
 
 
-def _courses(found: list[Trajectory]) -> list[Course]:
+def _courses(found: list[Trajectory], gone: list[Trajectory]) -> list[Course]:
     members: dict[tuple[str, str], list[Trajectory]] = defaultdict(list)
-    for trajectory in found:
-        members[trajectory.model, canonical_json(_setting(trajectory))].append(trajectory)
+    lost: dict[tuple[str, str], list[Trajectory]] = defaultdict(list)
+    for of, trajectories in ((members, found), (lost, gone)):
+        for trajectory in trajectories:
+            of[trajectory.model, canonical_json(_setting(trajectory))].append(trajectory)
     courses = []
     for model in sorted({key[0] for key in members}):
         keys = sorted(key for key in members if key[0] == model)
         told = labels.differences(_telling([_setting(members[key][0]) for key in keys]))
         for key, differing in zip(keys, told, strict=True):
             text = " ".join(filter(None, [model, ", ".join(differing)]))
-            courses.append(Course(text, escape.slug(text), tuple(_labelled(members[key]))))
+            # Named among those that are there, whose own names do not hang on what is missing.
+            absent = sorted(one.label for one in _labelled([*members[key], *lost[key]]) if one.status == "missing") if lost[key] else []
+            courses.append(Course(text, escape.slug(text), tuple(_labelled(members[key])), tuple(absent)))
     return courses
 
 

@@ -81,6 +81,11 @@ class Folder:
             forgive(self.path, self._progress)
 
     @property
+    def begun(self) -> bool:
+        """Whether anybody has ever held the lock: of what was killed before its first checkpoint no more is left."""
+        return (self.path / ".lock").exists()
+
+    @property
     def holder(self) -> str | None:
         """Who holds the lock now, in words, or None."""
         return holder(self.path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gsx.records import IntegrityError
 from gsx.store.experiment import FILE, read_experiment
@@ -22,6 +23,7 @@ class Planned:
     what: str  # what it is a part of, or what is wrong with its plan
     plan: Path | None = None  # None where it is damaged
     cell: bool = True
+    config: dict[str, Any] | None = None  # of a cell, where its plan has kept it
 
     @property
     def state(self) -> str:
@@ -53,7 +55,7 @@ def _experiment(plan: Path) -> Iterator[Planned]:
             yield Planned(folder, real / f"{FILE} {name}", f"{what} was not reached", plan, cell=False)
         for cell in step.cells or ():
             own = one_line(cell.folder)  # anyone may have written it, of any length
-            yield Planned(folder / own, real / own, what, plan)
+            yield Planned(folder / own, real / own, what, plan, config=cell.config)
 
 
 def _sweep(plan: Path) -> Iterator[Planned]:
@@ -63,4 +65,4 @@ def _sweep(plan: Path) -> Iterator[Planned]:
         return
     what = one_line(stored.command) or "a sweep"
     for cell in stored.cells:
-        yield Planned(folder / cell, real / cell, what, plan)
+        yield Planned(folder / cell, real / cell, what, plan, config=stored.configs.get(cell))

@@ -60,7 +60,7 @@ def _of_run(run: RunDirectory) -> Standing:
         run.check_links()
         if (result := run.read_checked()) is not None and result.status == "complete":
             state = "nonfinite" if result.verdict.status == "nonfinite" else "done"
-            return Standing(run.path, state, f"{result.num_replicates:,} replicates, result {age(run.path / 'result.json')}")
+            return Standing(run.path, state, f"{result.num_replicates} replicates, result {age(run.path / 'result.json')}")
         return _unfinished(run, _blocks(run, shards), held, shards)
     except IntegrityError as fault:
         return _broken(run, fault, held)
@@ -73,7 +73,7 @@ def _of_training(folder: TrainingDirectory) -> Standing:
         if (training := folder.read()) is not None and training.status == "complete":
             folder.check(training)
             newest = age(folder.path / "training.json")
-            return Standing(folder.path, "done", f"{training.steps:,} steps, {len(training.seeds)} seeds, result {newest}")
+            return Standing(folder.path, "done", f"{training.steps} steps, {len(training.seeds)} seeds, result {newest}")
         return _unfinished(folder, _steps(folder), held)
     except IntegrityError as fault:
         return _broken(folder, fault, held)
@@ -115,8 +115,8 @@ def _blocks(run: RunDirectory, shards: Mapping[Shard, RunDirectory]) -> str:
     if stored is None:
         return f"no checkpoint, folder {age(run.path)}"
     number = stored.extra.get(PLANNED)
-    of = f" of {int(number):,}" if number is not None and number.shape == () and number.dtype.kind == "i" else ""
-    return f"{int(stored.segments.blocks.sum()):,}{of} blocks, checkpoint {age(run.path / 'segments.npz')}"
+    of = f" of {int(number)}" if number is not None and number.shape == () and number.dtype.kind == "i" else ""
+    return f"{int(stored.segments.blocks.sum())}{of} blocks, checkpoint {age(run.path / 'segments.npz')}"
 
 
 def _steps(folder: TrainingDirectory) -> str:
@@ -124,6 +124,6 @@ def _steps(folder: TrainingDirectory) -> str:
     if not states:
         return f"no checkpoint, folder {age(folder.path)}"
     training = folder.read()
-    of = "" if training is None else f" of {training.steps * len(training.seeds):,}"
+    of = "" if training is None else f" of {training.steps * len(training.seeds)}"
     newest = age(*(folder.path / f"state-seed{seed}.npz" for seed in states))
-    return f"{sum(state.step for state in states.values() if state):,}{of} steps, checkpoint {newest}"
+    return f"{sum(state.step for state in states.values() if state)}{of} steps, checkpoint {newest}"

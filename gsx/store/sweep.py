@@ -68,10 +68,10 @@ def _parse(stream: BinaryIO, name: str) -> StoredSweep:
     check(configs := body.get("configs", {}), CONFIGS, "configs")
     plan = StoredSweep(body["command"], body["cells"], configs)
     for folder, result_id in plan.cells.items():
-        # A name and never a path; and one that says what it holds, as every folder that gsx run makes.
+        # A name and never a path; and one that says what it holds, as every folder of a run or a training.
         address = re.fullmatch(r"[^/\\\0]{1,240}-([0-9a-f]{12})", folder)
         if address is None or not re.fullmatch(r"[0-9a-f]{64}", result_id) or address[1] != result_id[:12]:
-            raise ValueError(f"folder {folder[:200]!r} is not the name of that of a run")
+            raise ValueError(f"folder {folder[:200]!r} is not the name of that of a run or a training")
     if not plan.configs.keys() <= plan.cells.keys():
         raise ValueError("a configuration of none of its cells")
     if plan.file != name:

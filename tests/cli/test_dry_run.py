@@ -9,7 +9,8 @@ import pytest
 
 from gsx.cli import dry_run, kinds
 from gsx.cli.cell import prepared
-from gsx.cli.dry_run import Clerk, size
+from gsx.cli.dry_run import Clerk
+from gsx.cli.foreseen import size
 from gsx.cli.kinds import shape
 from gsx.cli.run import QUIET, planned
 from gsx.forecast import Times, forecast, reference_seconds, speed
@@ -96,7 +97,7 @@ def test_the_time_of_a_dry_run_is_bounded(empty: Path, monkeypatch: pytest.Monke
     """What is beyond the bound is counted, and said not to be timed."""
     monkeypatch.setattr(kinds, "MOST_SECONDS", 0.0)
     cells = planned(["-m", "estimator=concrete,st_gumbel", *SMALL]).cells
-    assert dry_run.show(cells, prepared) == 0
+    assert dry_run.show(cells, prepared).broken == 0
     out, err = capsys.readouterr()
     assert out.count("seconds=?") == 2 and "evaluations=4096" in out.splitlines()[-1] and "about" not in out
     assert "not timed: 2 kinds of cell" in err and "not in it: 2 references" not in err
@@ -110,7 +111,7 @@ def test_a_cell_that_will_fail_is_told_of(empty: Path, monkeypatch: pytest.Monke
         raise ValueError("no such luck")
 
     monkeypatch.setattr(prepared(cell.given).route, "moments", broken)
-    assert dry_run.show(cells, prepared) == 0
+    assert dry_run.show(cells, prepared).broken == 0
     out, err = capsys.readouterr()
     assert "seconds=?" in out and "could not be timed" in err and "ValueError: no such luck" in err
     prepared.cache_clear()

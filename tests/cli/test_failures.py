@@ -176,7 +176,7 @@ def test_what_a_plugin_does_as_it_is_planned_costs_its_own_cell(tmp_path: Path) 
     sweep = ("run", "-m", *ASKED, "num_replicates=64", "+model.act=freeze,leave,die")
     for died in range(2):
         killed = gsx(*sweep, cwd=tmp_path, code=-signal.SIGKILL)
-        assert killed.stdout == "" and ("was killed (1 of 3 times" in killed.stderr) == (died == 1)
+        assert killed.stdout == "" and ("was killed while it was planned (1 of 3 times" in killed.stderr) == (died == 1)
     died_again(tmp_path)
     left_out = gsx(*sweep, cwd=tmp_path, code=1)
     assert left_out.stdout.splitlines()[-1] == "3 cells: 1 ran, 2 failed", left_out.stdout

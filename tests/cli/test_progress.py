@@ -90,7 +90,7 @@ def test_lines_come_ever_more_seldom(clock: Clock, caplog: pytest.LogCaptureFixt
     for _ in range(600):
         clock.now += 0.5
         advance(50)
-    assert caplog.messages[0] == "concrete 40 % 40500/100000 replicates, 1e+02/s, 10 min left"
+    assert caplog.messages[0] == "concrete 40 % 40500 of 100000 replicates, 1e+02/s, 10 min left"
     assert len(caplog.messages) == 5  # after 5, 15, 35, 75 and 155 seconds: not sixty in five minutes
 
 
@@ -108,5 +108,5 @@ def test_a_bar_on_a_terminal(clock: Clock, capsys: pytest.CaptureFixture[str], m
         advance(50)
     advance(250)
     said = capsys.readouterr().err
-    assert "cell 3 of 40: concrete:  75%" in said and "750/1.00k, 50/s, 5 s left" in said and "\x1b[3" not in said
+    assert "cell 3 of 40: concrete:  75%" in said and "750 of 1.00k, 50/s, 5 s left" in said and "\x1b[3" not in said
     assert "left" not in said.split("55%")[0]

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -286,6 +287,20 @@ def test_a_dry_run_writes_nothing(own: Path, monkeypatch: pytest.MonkeyPatch, ca
     assert main(["reproduce", "toy", CONF, "--dry-run"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("total ")]
     assert len(lines) == 4 and all(line.startswith("new") and "outputs/toy/" in line for line in lines)
+    steps = [
+        STEP,
+        {"name": "trained", "command": "train", "overrides": ["steps=3", "seeds=1", "probe_every=0", "num_samples=2"]},
+        {"name": "later", "overrides": ["model.checkpoint=nowhere"]},
+    ]
+    (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(TOY | {"steps": steps}))
+    assert main(["reproduce", "toy", CONF, "--dry-run"]) == 0
+    *before, last = capsys.readouterr().out.splitlines()
+    counts = [[int(count) for count in re.findall(r"\bevaluations=(\d+)", line)] for line in (*before, last)]
+    told = sum(count for line, found in zip(before, counts, strict=False) if line.startswith("new") for count in found)
+    assert counts[-1] == [told] and last.startswith(
+        f"total      1 experiments, 3 steps: 5 runs and trainings to compute: evaluations={told} "
+    )
+    assert re.search(r" checkpoints~[\d.]+kB; about \d+ s; not in it: 1 steps that wait or lack data$", last)
     assert not (own / "outputs").exists()
 
 

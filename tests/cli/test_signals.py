@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from gsx import cli
 from tests.store.factory import ROOT
 
 BEGIN = """
@@ -21,8 +22,8 @@ def hear(number):
 """
 
 COMMAND = """
-cli._command = lambda arguments: hear(int(arguments[0]))
-sys.exit(cli.main(sys.argv[1:]))
+cli._command = lambda arguments: hear(int(sys.argv[1]))
+sys.exit(cli.main(["run"]))
 """
 
 CELL = """
@@ -51,6 +52,15 @@ def test_a_command_ends_with_a_line_and_the_code_of_its_signal(number: int, code
     assert after(COMMAND, argument=number) == (code, "", said)
 
 
+@pytest.mark.parametrize("words", [["status"], ["verify"], ["report"], ["run", "-m", "--dry-run"], []])
+def test_what_computes_nothing_keeps_nothing(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(arguments: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_command", interrupted)
+    assert cli.main(words) == 130 and capsys.readouterr().err == "gsx: interrupted; no result was changed\n"
+
+
 def test_what_raises_another_in_the_place_of_ctrl_c_does_not_hide_it() -> None:
     """As OmegaConf does, when it is interrupted while it copies."""
     clumsy = """
@@ -64,6 +74,26 @@ sys.exit(cli.main(["run"]))
 """
     code, out, err = after(clumsy, argument=0)
     assert (code, out) == (130, "") and err == "gsx: interrupted; what was computed is kept, and the same command goes on from there\n"
+
+
+@pytest.mark.parametrize("raised", ["ValueError('mine')", "SystemExit(3)"])
+def test_what_a_plugin_raises_in_the_place_of_ctrl_c_does_not_hide_it(raised: str) -> None:
+    """Nor does it become a failure of its cell, behind which the others would go on; without Ctrl-C it does."""
+    plugin = f"""
+from gsx.cli.failures import EndsTheProcess, contained
+def cell(number):
+    try:
+        with contained():
+            try:
+                number and hear(number)
+            finally:
+                raise {raised}
+    except (ValueError, EndsTheProcess):
+        print("failed", flush=True)
+cli._command = lambda arguments: (cell(0), cell(int(sys.argv[1])))
+sys.exit(cli.main(["run"]))
+"""
+    assert after(plugin, argument=signal.SIGINT)[:2] == (130, "failed\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])

@@ -43,3 +43,23 @@ def test_what_an_encoding_lacks_is_escaped(words: list[str], shown: bytes) -> No
 def test_no_current_folder(tmp_path: Path) -> None:
     done = shell(f"mkdir gone && cd gone && rmdir ../gone && {GSX} status", tmp_path)
     assert done.returncode == 5 and done.stderr.startswith("gsx: the current folder is gone") and len(done.stderr.splitlines()) == 1
+
+
+CLOSING = """
+import os, sys
+from gsx.cli.failures import contained
+with contained():
+    os.close(1)
+    os.close(2)
+    files = open("one", "w"), open("two", "w")
+    assert [file.fileno() for file in files] == [1, 2]
+print("said")
+print("logged", file=sys.stderr)
+"""
+
+
+def test_a_plugin_that_closes_the_streams_closes_them_for_itself(tmp_path: Path) -> None:
+    """And no file that is opened meanwhile gets what is printed."""
+    done = subprocess.run([sys.executable, "-c", CLOSING], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "said\n", "logged\n")
+    assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text() == ""

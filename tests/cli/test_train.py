@@ -158,6 +158,13 @@ def test_a_sweep(empty: Path, inside: Inside) -> None:
     sweep = ("train", "-m", "estimator=rloo,exact", "steps=5", "seed=0,1")
     assert "4 trainings: 4 skipped" in inside(*sweep)[1]
     held = TrainingDirectory(next(empty.rglob("training.json")).parent)
+    (plan,) = empty.rglob("sweep-*")  # and none of the sweep that had nothing to do
+    away = held.path.rename(empty / "away")
+    code, out, _ = inside("status")
+    (missing,) = (line for line in out.splitlines() if line.startswith("missing "))
+    assert code == 1 and out.endswith("3 done, 1 missing\n") and f"{held.path.relative_to(empty)}  {plan.relative_to(empty)}, " in missing
+    assert inside("verify")[0] == 0
+    away.rename(held.path)
     ended = (held.path / "training.json").rename(empty / "ended")
     with held.lock():
         code, out, err = inside(*sweep)

@@ -101,6 +101,10 @@ def test_a_job_that_raises_and_one_that_returns_nan(empty: Path, inside: Inside,
     assert code == 1 and "2 cells: 1 failed, 1 missing" in out
     (missing,) = (line for line in inside("status")[1].splitlines() if line.startswith("missing "))
     assert "mode_other" in missing and "/sweep-" in missing and " s old: " in missing  # the plan, how old it is, and of what command
+    with RunDirectory(empty / missing.split()[1]).lock():
+        pass  # somebody has begun it, and was killed
+    code, out, _ = inside(*WORDS, "--fail-fast", "+model.mode=raise,other")
+    assert code == 1 and "2 cells: 1 failed, 1 unfinished" in out and "1 unfinished, 1 failed" in inside("status")[1]  # one word for it
     (empty / "ill").unlink()
     code, out, _ = inside(*WORDS, "+model.mode=fine,raise,other")
     assert code == 0 and "3 cells: 2 ran, 1 skipped" in out

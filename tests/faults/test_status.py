@@ -40,7 +40,7 @@ def test_each_state_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     written(root / "whole")
     assert lines(root, 0, capsys)[""] == ["1 done"]
     os.utime(root / "whole" / "result.json", (time.time() - 86400 * 5,) * 2)
-    assert "replicates, result 5 d old" in " ".join(lines(root, 0, capsys)["whole"])
+    assert "1024 replicates, result 5 d old" in " ".join(lines(root, 0, capsys)["whole"])
 
     segments = make_segments(make_layout(2))
     segments.blocks[:] = (1, 2, 0)

@@ -121,6 +121,20 @@ def test_each_launch_has_a_folder_of_its_own_for_answers(tmp_path: Path) -> None
         assert of_job == f"{folder}/%j/%t" and folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_what_a_job_has_left_is_cleared_once_it_has_answered(tmp_path: Path) -> None:
+    """In a folder of its own, and in one that jobs share: those of no other."""
+    JobPaths = pytest.importorskip("submitit", reason="hydra/launcher=submitit_local is not installed").core.utils.JobPaths
+    for asked in (tmp_path / "%j", tmp_path / "shared"):
+        answered, dead = JobPaths(asked, "7"), JobPaths(asked, "77")
+        for paths in (answered, dead):
+            paths.folder.mkdir(parents=True, exist_ok=True)
+            for file in (paths.submitted_pickle, paths.stdout, paths.result_pickle):
+                file.touch()
+        job_folder.clear(answered)
+        assert not answered.stdout.exists() and len([*dead.folder.iterdir()]) == 3
+    assert not (tmp_path / "7").exists()
+
+
 class Died(Exception):
     pass
 

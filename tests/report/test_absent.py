@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from gsx.records import Interval
-from gsx.report import comparison, families, frontier, parameters, styles, sweeps
+from gsx.report import build, comparison, families, frontier, parameters, styles, sweeps, training, trainings
 from gsx.report.collect import collect
 from gsx.report.looks import look
 from gsx.store import write_sweep
 from gsx.store.experiment import PlannedCell, PlannedStep, StoredExperiment, write_experiment
 from tests.report import factory
+from tests.report import trainings as trainings_factory
 
 
 def plan(folder: Path) -> None:
@@ -107,6 +108,28 @@ def test_a_cell_of_a_plain_sweep_is_missing_likewise(tmp_path: Path) -> None:
     write_sweep(cells, "gsx run -m")
     (group,) = collect([tmp_path])[0]
     assert group.absent == () and "Missing" not in next(frontier.plots(group)).caption
+
+
+def test_a_training_of_a_sweep_is_missing_likewise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name that it would have beside the others, whose own stay as they are; in the list, the table of the page, and the counts."""
+    monkeypatch.setattr(build, "MOST_FIGURES", 0)
+    made = [trainings_factory.vae(tmp_path, "rloo", -100, {"rloo": 1.0}, num_samples=n) for n in (2, 4, 8)]
+    made.append(trainings_factory.polynomial(tmp_path, "exact", 1.0))
+    bodies = {folder: json.loads((folder / "training.json").read_text()) for folder in made}
+    for folder in made[1:3]:
+        shutil.rmtree(folder)
+    cells = [(folder, body["training_id"]) for folder, body in bodies.items()]
+    (before,) = (course for course in trainings.collect([tmp_path])[0] if course.label == "binary_vae")
+    write_sweep(cells, "gsx train -m", {body["training_id"]: body["config"] for body in bodies.values()})
+    (vae, toy), _ = trainings.collect([tmp_path])
+    assert vae.trajectories[0].label == before.trajectories[0].label == "rloo" and vae.absent == ("rloo N=4", "rloo N=8")
+    (of_vae,), (of_toy,) = ([plot for plot in training.plots(course) if plot.name.startswith("training-")] for course in (vae, toy))
+    assert of_vae.caption.endswith("Missing: rloo N=4, rloo N=8.") and "Missing" not in of_toy.caption
+    done = build.report([tmp_path], tmp_path / "report", html=True)
+    assert done.trainings["missing"] == 2 and "4 trainings: 2 complete, 2 missing" in (tmp_path / "report" / "report.md").read_text()
+    for folder in made[1:3]:
+        assert f"- default/{folder.name}: missing: gsx train -m" in done.table.replace("\\", "")
+        assert f"default/{folder.name}" in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_a_damaged_plan_is_no_reason_not_to_draw(tmp_path: Path) -> None:

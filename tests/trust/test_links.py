@@ -59,6 +59,13 @@ def test_a_sweeper_that_searches_writes_through_no_link(searching: str, place: P
     (place.here / "outputs" / "stranger").symlink_to(place.outside)
     said = place.gsx(*SWEEP, searching)
     assert said.code == 6 and "outputs/stranger: is a symbolic link" in said.line
+    for moved in (
+        "hydra.sweep.subdir=stranger",
+        "hydra.sweep.subdir=stranger/${hydra.job.num}",
+        "++hydra.sweep={dir: outputs, subdir: stranger}",
+    ):
+        said = place.gsx(*SWEEP, searching, moved)
+        assert said.code == 2 and said.line.startswith(f"gsx: {moved}: with a sweeper that searches folders are named by what is in them")
     place.check()
 
 
