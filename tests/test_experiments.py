@@ -16,36 +16,43 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from gsx.cli.compose import cells, composing, plain
 from gsx.cli.config_folder import config_folder
-from gsx.configuration import Configuration
+from gsx.configuration import Configuration, Setup
 from gsx.experiment import Experiment, check_cells, experiments, load
 from gsx.experiment.definition import last_of_each, override_value
 from gsx.records import ConfigurationError
+from gsx.training.configuration import TrainingConfiguration
 
 FOLDERS = [config_folder()]
 NAMES = list(experiments(FOLDERS))
 SIZES = ("full", "quick")
+#: What a step's command composes, and reads it as.
+COMMANDS: dict[str, tuple[str, type[Setup]]] = {"run": ("config", Configuration), "train": ("train", TrainingConfiguration)}
 
 
 @functools.cache
-def base(groups: tuple[str, ...]) -> dict[str, Any]:
-    """What a choice of groups composes to; to be called within `composing`."""
-    return plain(compose("config", overrides=list(groups)))
+def base(config_name: str, *group: str) -> dict[str, Any]:
+    """What one choice of a group composes to, or none; to be called within `composing`."""
+    return plain(compose(config_name, overrides=list(group)))
 
 
 def planned(experiment: Experiment, step: str) -> list[dict[str, Any]]:
-    """The configurations of a step of runs, each key of which is there to be set.
+    """The configurations of a step, each key of which is there to be set.
 
-    Hydra composes each choice of groups once for all experiments, gsx checks the first cell of each, and the others differ by values only:
-    every cell by both would take minutes.
+    Hydra composes each choice of a group once for all experiments, gsx checks the first cell of each of their combinations, and the others
+    differ by values only: every cell by both would take minutes.
     """
-    (arguments,) = (one.arguments(f"name={experiment.folder}") for one in experiment.steps if one.name == step)
+    (chosen,) = (one for one in experiment.steps if one.name == step)
+    (config_name, configuration), arguments = COMMANDS[chosen.command], chosen.arguments(f"name={experiment.folder}")
     checked = set()
     configs = []
     with composing():
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        for overrides in cells([word for word in arguments if word != "-m"], "-m" in arguments)[0]:
+        for overrides in cells([word for word in arguments if word != "-m"], "-m" in arguments, config_name)[0]:
             groups = tuple(override for override in overrides if (config_folder() / override.partition("=")[0]).is_dir())
-            config = copy.deepcopy(base(groups))
+            config = copy.deepcopy(base(config_name))
+            for group in groups:
+                key = group.partition("=")[0]
+                config[key] = copy.deepcopy(base(config_name, group)[key])
             for override in parser.parse_overrides([override for override in overrides if override not in groups]):
                 *path, key = override.key_or_group.split(".")
                 place = functools.reduce(lambda place, name: place[name], path, config)
@@ -54,7 +61,7 @@ def planned(experiment: Experiment, step: str) -> list[dict[str, Any]]:
             if groups not in checked:
                 checked.add(groups)
                 # What an earlier step leaves behind is not there yet.
-                Configuration.of({**config, "model": {**config["model"], "checkpoint": None}})
+                configuration.of({**config, "model": {**config["model"], "checkpoint": None}})
             configs.append(config)
     return configs
 
@@ -67,10 +74,9 @@ def planned(experiment: Experiment, step: str) -> list[dict[str, Any]]:
 def test_every_override_composes_and_every_finding_names_one_cell(name: str, size: str) -> None:
     experiment = load(name, FOLDERS, size)
     for step in experiment.steps:
-        if step.command == "run":
-            configs = planned(experiment, step.name)
-            assert configs
-            check_cells(experiment, step.name, configs)
+        configs = planned(experiment, step.name)
+        assert configs
+        check_cells(experiment, step.name, configs)
 
 
 def test_a_finding_about_no_cell_is_caught() -> None:
