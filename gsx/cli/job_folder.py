@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn
+
+from gsx.cli.queue import slurm_answers
+from gsx.store import refused_link
 
 if TYPE_CHECKING:
     from submitit.core.utils import JobPaths
-
-from gsx.store import refused_link
 
 
 def fresh(asked: str) -> tuple[Path, str]:
@@ -36,3 +41,28 @@ def clear(paths: JobPaths) -> None:
         for file in paths.folder.glob(f"{paths.job_id}_*"):
             file.unlink()
         paths.folder.rmdir()  # its own, as a rule
+
+
+class Answer:
+    """What a job of submitit's has to say, or that it has died; the log of one that has answered is not needed any more."""
+
+    def __init__(self, job: Any, died: Callable[[str], JobReturn]) -> None:
+        self._job, self._died = job, died
+
+    def results(self) -> list[JobReturn]:
+        import submitit
+
+        try:
+            if isinstance(self._job, submitit.SlurmJob) and not slurm_answers(self._job):
+                raise submitit.core.utils.UncompletedJobError
+            answers: list[JobReturn] = list(self._job.results())
+        except submitit.core.utils.UncompletedJobError:
+            return [self._nothing("has ended without an answer")]
+        for answer in answers:
+            if isinstance(answer._return_value, submitit.core.utils.UncompletedJobError):  # out of time once too often
+                return [self._nothing(f"has ended: {answer._return_value}")]
+        clear(self._job.paths)
+        return answers
+
+    def _nothing(self, what: str) -> JobReturn:
+        return self._died(f"job {self._job.job_id} {what}; its log: {os.path.relpath(self._job.paths.stdout)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +15,10 @@ from typing import Any
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 
-from gsx.cli import job_folder, signals
+from gsx.cli import signals
 from gsx.cli.ending import end_joblib, end_jobs, gentle_joblib
+from gsx.cli.job_folder import Answer, fresh
 from gsx.cli.orphans import followed
-from gsx.cli.queue import slurm_answers
 from gsx.records import EnvironmentFault
 
 log = logging.getLogger("gsx")
@@ -120,10 +119,10 @@ def _submitit(usual: Launch, cells: Cells) -> Launch:
             def map_array(self, function: Any, *arguments: Any) -> list[Any]:
                 with signals.for_this_process_alone(), nullcontext() if self.cluster == "slurm" else followed():
                     jobs.extend(super().map_array(function, *arguments))
-                return [_Answer(job, functools.partial(_nothing, cells, number)) for number, job in enumerate(jobs, initial_job_idx)]
+                return [Answer(job, functools.partial(_nothing, cells, number)) for number, job in enumerate(jobs, initial_job_idx)]
 
         usual_executor, asked = submitit.AutoExecutor, self.params["submitit_folder"]
-        folder, self.params["submitit_folder"] = job_folder.fresh(asked)
+        folder, self.params["submitit_folder"] = fresh(asked)
         setattr(submitit, "AutoExecutor", Patient)  # noqa: B010 (a name of a class, to mypy)
         try:
             answers = usual(self, job_overrides, initial_job_idx)
@@ -141,31 +140,6 @@ def _submitit(usual: Launch, cells: Cells) -> Launch:
             self.params["submitit_folder"] = asked
 
     return launch
-
-
-class _Answer:
-    """What a job of submitit's has to say, or that it has died; the log of one that has answered is not needed any more."""
-
-    def __init__(self, job: Any, died: Callable[[str], JobReturn]) -> None:
-        self._job, self._died = job, died
-
-    def results(self) -> list[JobReturn]:
-        import submitit
-
-        try:
-            if isinstance(self._job, submitit.SlurmJob) and not slurm_answers(self._job):
-                raise submitit.core.utils.UncompletedJobError
-            answers: list[JobReturn] = list(self._job.results())
-        except submitit.core.utils.UncompletedJobError:
-            return [self._nothing("has ended without an answer")]
-        for answer in answers:
-            if isinstance(answer._return_value, submitit.core.utils.UncompletedJobError):  # out of time once too often
-                return [self._nothing(f"has ended: {answer._return_value}")]
-        job_folder.clear(self._job.paths)
-        return answers
-
-    def _nothing(self, what: str) -> JobReturn:
-        return self._died(f"job {self._job.job_id} {what}; its log: {os.path.relpath(self._job.paths.stdout)}")
 
 
 _KINDS: dict[str, Callable[[Launch, Cells], Launch]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gsx import measure
+from gsx.measurement import Measurement
 from gsx.records import IntegrityError
 from gsx.store import RunDirectory, read_sweep
 from gsx.store import said as standing_said
@@ -106,6 +108,9 @@ def test_a_job_that_raises_and_one_that_returns_nan(empty: Path, inside: Inside,
     code, out, _ = inside(*WORDS, "--fail-fast", "+model.mode=raise,other")
     assert code == 1 and "2 cells: 1 failed, 1 unfinished" in out and "1 unfinished, 1 failed" in inside("status")[1]  # one word for it
     (empty / "ill").unlink()
+    with monkeypatch.context() as patched:  # what is tried again has not failed yet
+        patched.setattr(Measurement, "run", lambda *_: signal.raise_signal(signal.SIGINT))
+        assert inside(*WORDS, "+model.mode=raise,other")[0] == 130 and "2 unfinished" in inside("status")[1]
     code, out, _ = inside(*WORDS, "+model.mode=fine,raise,other")
     assert code == 0 and "3 cells: 2 ran, 1 skipped" in out
     assert inside("status")[0] == 0 and inside("verify")[0] == 0
