@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from gsx.cli import failures
 from gsx.cli.closing import counted, exit_code
 from gsx.cli.compose import cells, composing
-from gsx.cli.launch import asks_hydra, hand_over, parse
+from gsx.cli.launch import answer, asks_hydra, hand_over, parse
 from gsx.cli.launchers import asked
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET
@@ -32,8 +32,7 @@ def command(arguments: list[str]) -> int:
     dry_run = "--dry-run" in arguments
     flags, arguments = _parse(arguments)
     if asks_hydra(flags):
-        hand_over(json.dumps, arguments, CONFIG)
-        return 0
+        return answer(json.dumps, arguments, CONFIG)
     work = _planned(flags, dry_run)
     return show(work.cells, quiet=work.quiet) if dry_run else carry_out(work)
 
