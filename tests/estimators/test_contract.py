@@ -150,8 +150,8 @@ def programs(model: Model) -> Iterator[Program]:
             assert wrt == "encoder"  # it has none
 
 
-#: Published sizes take gigabytes with every estimator, and are the networks of the small ones.
-LARGE = re.compile(r"_disarm|_rodeo|_\d+x\d+$|structured_output_200")
+#: Published sizes take gigabytes and minutes with every estimator, and are the networks of the small ones.
+LARGE = re.compile(r"_disarm|_rodeo|_\d+x\d+$|_200$")
 ROUTED = [
     (label, name)
     for label, subject in SUBJECTS.items()
