@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from gsx.cli import failures
 from gsx.cli.closing import counted, exit_code
 from gsx.cli.compose import cells, composing
-from gsx.cli.launch import answer, asks_hydra, hand_over, parse
+from gsx.cli.launch import answer, asks_hydra, parse
 from gsx.cli.launchers import asked
 from gsx.cli.progress import progress, silent
 from gsx.cli.run import QUIET
