@@ -79,6 +79,20 @@ def worker(work: Work, accumulator: Accumulator) -> Iterator[Worker]:
         process.close()
 
 
+def long() -> Measurement:
+    """Work of a few seconds: that its processes are there in time to do some of it."""
+    return measured("bernoulli_ising", engine="loop", num_replicates=2**14, block_size=16)
+
+
+@pytest.fixture(scope="module")
+def digest() -> str:
+    """Of that work by one thread."""
+    measurement = long()
+    work, alone = beginning(measurement)
+    run(work, alone, measurement.plan)
+    return alone.segments().digest()
+
+
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Processes are started after the first task, and what they are asked for is noted."""
@@ -137,16 +151,14 @@ def test_a_process_adds_the_same_bits(model: str, estimator: Any, settings: dict
     assert all(together.holds(block) for block in range(plan.blocks)) and not together.holds(plan.blocks)
 
 
-def test_a_run_by_threads_and_processes(at_once: list[tuple[int, ...]]) -> None:
+def test_a_run_by_threads_and_processes(digest: str, at_once: list[tuple[int, ...]]) -> None:
     """Three workers, two of which get a process; the checkpoints on the way are whole."""
-    measurement = measured("bernoulli_ising", engine="loop", num_replicates=2**14, block_size=16)
-    work, alone = beginning(measurement)
-    run(work, alone, measurement.plan)
-    _, together = beginning(measurement)
+    measurement = long()
+    work, together = beginning(measurement)
     seen: list[int] = []
     run(work, together, measurement.plan, workers=3, progress=seen.append)
     assert sum(map(len, at_once)) > 64, "the processes were never used"
-    assert together.segments().digest() == alone.segments().digest()
+    assert together.segments().digest() == digest
     assert sum(seen) == 2**14
 
 
@@ -265,12 +277,10 @@ def test_a_failure_of_the_model_shows_as_what_it_is(at_once: list[tuple[int, ...
     assert at_once, "no process was asked"
 
 
-def test_a_killed_process_costs_nothing(at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_costs_nothing(digest: str, at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed at a random moment of its work: what it has added stays, the rest is done by its thread."""
-    measurement = measured("bernoulli_ising", num_replicates=2**14, block_size=16, engine="loop")
-    work, alone = beginning(measurement)
-    run(work, alone, measurement.plan)
-    _, together = beginning(measurement)
+    measurement = long()
+    work, together = beginning(measurement)
     asked = Worker._ask
     killed: list[int] = []
 
@@ -284,7 +294,7 @@ def test_a_killed_process_costs_nothing(at_once: list[tuple[int, ...]], monkeypa
     monkeypatch.setattr(Worker, "_ask", ask)
     run(work, together, measurement.plan, workers=2, blocks_per_task=8)
     assert len(killed) == 1 and 1 <= len(at_once) <= 2  # its last answer may have come before the end
-    assert together.segments().digest() == alone.segments().digest()
+    assert together.segments().digest() == digest
 
 
 #: What a process does first of all, here: at its fifth merge it does half of it and is gone.
@@ -302,12 +312,12 @@ accumulator.merge = merge
 """
 
 
-def test_a_process_killed_in_the_middle_of_a_merge_costs_nothing(at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_killed_in_the_middle_of_a_merge_costs_nothing(
+    digest: str, at_once: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The row it was writing is nobody's."""
-    measurement = measured("bernoulli_ising", num_replicates=2**14, block_size=16, engine="loop")
-    work, alone = beginning(measurement)
-    run(work, alone, measurement.plan)
-    _, together = beginning(measurement)
+    measurement = long()
+    work, together = beginning(measurement)
     started: list[Any] = []
 
     def start(statement: str, descriptors: Sequence[int]) -> Any:
@@ -317,7 +327,7 @@ def test_a_process_killed_in_the_middle_of_a_merge_costs_nothing(at_once: list[t
     monkeypatch.setattr(worker_module, "start", start)
     run(work, together, measurement.plan, workers=2, blocks_per_task=8)
     assert [child.returncode for child in started] == [-signal.SIGKILL] and sum(map(len, at_once)) >= 5
-    assert together.segments().digest() == alone.segments().digest()
+    assert together.segments().digest() == digest
 
 
 def test_ctrl_c_in_the_middle_of_a_merge_leaves_the_row_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

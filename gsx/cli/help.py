@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
@@ -31,12 +30,7 @@ def declared() -> None:
 
 def _groups(*names: str) -> str:
     """Each with its options, those in a folder of the user's own among them."""
-    return _options(GlobalHydra.instance().config_loader(), names)
-
-
-@functools.lru_cache(maxsize=1)
-def _options(loader: ConfigLoader, names: tuple[str, ...]) -> str:
-    """Once for a command: Hydra asks for the text whenever it composes, which is for every cell of a sweep."""
+    loader = GlobalHydra.instance().config_loader()
     return "\n".join(_wrapped(f"{name}: {', '.join(sorted(loader.get_group_options(name)))}", "    ") for name in names)
 
 

@@ -34,6 +34,13 @@ def asks_hydra(flags: argparse.Namespace) -> bool:
     return bool(flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion)
 
 
+def answer(job: Callable[[Any], Any], arguments: list[str], config_name: str = "config") -> int:
+    """What Hydra says itself. Only here does it find our help's text, for which it would ask whenever it composes."""
+    help.declared()
+    hand_over(job, arguments, config_name)
+    return 0
+
+
 def hand_over(job: Callable[[Any], Any], arguments: list[str], config_name: str = "config", cells: Cells = UNKNOWN) -> list[Path | None]:
     """Let Hydra, which reads sys.argv, compose and run the jobs; its errors in one line.
 
@@ -44,7 +51,6 @@ def hand_over(job: Callable[[Any], Any], arguments: list[str], config_name: str 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what is run here is reported to nobody
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # as Ray does of itself, with a warning
     presets.declared()
-    help.declared()
     before, sys.argv = sys.argv, ["gsx", *arguments]
     try:
         with one_line_errors(arguments, config_name), surviving(cells) as answers:

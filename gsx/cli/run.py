@@ -23,7 +23,7 @@ from gsx.cli.cutting import cut
 from gsx.cli.dry_run import HYDRA_SECONDS, show
 from gsx.cli.folder_name import broken_name
 from gsx.cli.foreseen import Foreseen
-from gsx.cli.launch import asks_hydra, hand_over, parse
+from gsx.cli.launch import answer, asks_hydra, hand_over, parse
 from gsx.cli.launchers import for_launcher
 from gsx.cli.orphans import follow
 from gsx.cli.plan_file import write_plan
@@ -52,8 +52,7 @@ def command(arguments: list[str]) -> int:
     arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet", "--fail-fast")]
     flags, arguments = _parse(arguments)
     if asks_hydra(flags):
-        hand_over(job, arguments)
-        return 0
+        return answer(job, arguments)
     work = _planned(flags, arguments, dry_run)
     if dry_run:
         return min(1, show(work.cells, prepared, quiet=QUIET in os.environ).broken)

@@ -17,7 +17,7 @@ from gsx.cli import failures
 from gsx.cli.closing import counted, exit_code
 from gsx.cli.compose import cells, composing
 from gsx.cli.foreseen import Foreseen
-from gsx.cli.launch import asks_hydra, hand_over, parse
+from gsx.cli.launch import answer, asks_hydra, parse
 from gsx.cli.launchers import asked
 from gsx.cli.plan_file import write_plan
 from gsx.cli.progress import progress, silent
@@ -34,8 +34,7 @@ def command(arguments: list[str]) -> int:
     dry_run = "--dry-run" in arguments
     flags, arguments = _parse(arguments)
     if asks_hydra(flags):
-        hand_over(json.dumps, arguments, CONFIG)
-        return 0
+        return answer(json.dumps, arguments, CONFIG)
     work = _planned(flags, dry_run)
     if dry_run:
         return min(1, show(work.cells, quiet=work.quiet).broken)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gsx import yardstick
+from gsx import forecast, yardstick
 from gsx.cli import main
 from gsx.cli.cell import prepared
 
@@ -26,6 +26,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def inside(empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Inside:
     """With the least timing."""
     monkeypatch.setattr(yardstick, "SECONDS", 0.0)
+    monkeypatch.setattr(forecast, "TIMING_SECONDS", 0.0)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
     def run(*words: str) -> tuple[int, str, str]:

@@ -15,10 +15,10 @@ SERVER = """
 import json, os, signal, sys
 
 import gsx.cli.report, gsx.cli.run, gsx.cli.train
-from gsx import yardstick
+from gsx import forecast, yardstick
 from gsx.cli import main
 
-yardstick.SECONDS = 0.0
+yardstick.SECONDS = forecast.TIMING_SECONDS = 0.0
 for line in sys.stdin:
     words, folder, environment, streams, seconds = json.loads(line)
     if not (child := os.fork()):

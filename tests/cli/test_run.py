@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from gsx.cli import main
+from gsx.cli.run import planned
 from tests.cli.conftest import Inside
 from tests.cli.process import finished, gsx, installed
 
@@ -164,48 +165,46 @@ def test_no_litter(session: Session) -> None:
 # ------------------------------------------------------------------------------------------------------------------------- identity
 
 
-def identity(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The part of the folder's name that is the result's id, found without running."""
-    assert main(["run", "--dry-run", *words]) == 0, capsys.readouterr().err
-    found = re.search(r"-([0-9a-f]{12})  engine=", capsys.readouterr().out)
-    assert found
-    return found[1]
+def identity(*words: str) -> str:
+    """Found without running."""
+    (cell,) = planned([*words]).cells
+    return cell.result_id
 
 
-def test_a_name_of_the_same_measurement_is_the_same_identity(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    concrete = identity(capsys, "estimator=concrete")
-    assert identity(capsys, "estimator=gumbel_softmax") == concrete
+def test_a_name_of_the_same_measurement_is_the_same_identity(empty: Path) -> None:
+    concrete = identity("estimator=concrete")
+    assert identity("estimator=gumbel_softmax") == concrete
     given = ["num_samples=1", "num_replicates=65536", "block_size=1024", "seed=0", "dtype=float32", "wrt=all", "plugins=[]", "workers=3"]
     given += ["name=another", "reference=auto", "reference.num_replicates=131072", "data=digits", "model=bernoulli_toy", "model.seed=0"]
     given += ["model.power=2", "estimator.temperature=5e-1", "force=false", "engine=batched"]
-    assert identity(capsys, "estimator=concrete", *given) == concrete
+    assert identity("estimator=concrete", *given) == concrete
     for one in ("num_replicates=65000", "num_replicates=65536.0", "data=mnist", "engine=batched"):
-        assert identity(capsys, "estimator=concrete", one) == concrete, one
+        assert identity("estimator=concrete", one) == concrete, one
     assert list(empty.iterdir()) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="auto is the GPU here")
-def test_auto_is_resolved(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert identity(capsys, "device=auto") == identity(capsys, "device=cpu")
-    assert identity(capsys, "model=binary_vae", "data=auto") == identity(capsys, "model=binary_vae", "data=digits")
+def test_auto_is_resolved(empty: Path) -> None:
+    assert identity("device=auto") == identity("device=cpu")
+    assert identity("model=binary_vae", "data=auto") == identity("model=binary_vae", "data=digits")
 
 
-def test_a_binarization_is_resolved(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_binarization_is_resolved(empty: Path) -> None:
     """The data set's default, written out, is the same data."""
-    assert identity(capsys, "model=binary_vae") == identity(capsys, "model=binary_vae", "data.binarization=threshold")
+    assert identity("model=binary_vae") == identity("model=binary_vae", "data.binarization=threshold")
 
 
-def test_whatever_matters_is_another_identity(empty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_whatever_matters_is_another_identity(empty: Path) -> None:
     changes = [
         "estimator=concrete", "estimator.temperature=0.5000001", "estimator=st_gumbel", "estimator=reinforce", "seed=1", "model.seed=1",
         "model.target=0.46", "model.power=2.5", "model.logits=[-2.0]", "dtype=float64", "num_samples=2", "num_replicates=131072",
         "block_size=512", "wrt=distribution", "engine=vmap", "engine=loop", "reference=long_run", "reference.num_replicates=4096",
         "model=bernoulli_ising",
     ]  # fmt: skip
-    ids = {change: identity(capsys, "estimator=concrete", change) for change in changes}
+    ids = {change: identity("estimator=concrete", change) for change in changes}
     assert len(set(ids.values())) == len(changes), ids
     vae = [(), ("data.binarization=stochastic",), ("data.binarization=none",), ("model.batch=21",), ("wrt=encoder",)]
-    assert len({identity(capsys, "model=binary_vae", *change) for change in vae}) == len(vae)
+    assert len({identity("model=binary_vae", *change) for change in vae}) == len(vae)
 
 
 # -------------------------------------------------------------------------------------------------------------------------- dry runs

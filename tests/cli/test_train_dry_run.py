@@ -80,15 +80,25 @@ def test_what_is_due_is_counted_without_asking_each_step(steps: int) -> None:
                 assert configuration.due_after(what, after) == wanted, (every, what, after)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("model", [(TOY,), ("model=binary_vae", "model.latents=4", "bound_samples=5")])
-def test_a_training_is_as_large_as_it_was_said_to_be(model: tuple[str, ...], empty: Path, inside: Inside) -> None:
+@pytest.mark.parametrize(
+    ("model", "times"),
+    [
+        ((TOY,), ("8.3", "4.2", "93%", "3%")),
+        (("model=binary_vae", "model.latents=4", "bound_samples=5"), ("9.3", "4.6", "83%", "13%")),
+    ],
+)
+def test_a_training_is_as_large_as_it_was_said_to_be(
+    model: tuple[str, ...], times: tuple[str, ...], empty: Path, inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock on which each piece of work takes 10 ms: by a busy machine's own a share may be anything, 0 and 100 % too."""
+    monkeypatch.setattr(training_forecast, "seconds", lambda work, device: (work(), 0.01)[1])
     words = (*SMALL, *model)
     code, out, err = inside(*words, "--dry-run")
     line, total = out.splitlines()
     told = said(line)
     assert code == 0 and "predicted from 1 kinds of training" in err and not (empty / "outputs").exists()
     assert told["evaluations"] == said(total)["evaluations"] == str(2 * 20 * 2) and "about" in total
-    assert 0 < float(told["seed_seconds"]) < float(told["seconds"]) < 60 and 0 < int(told["probes"].rstrip("%")) < 100
+    assert tuple(told[key] for key in ("seconds", "seed_seconds", "probes", "evaluating")) == times
     assert inside(*words, "-q")[0] == 0
     stored = sum(path.stat().st_size for path in empty.rglob("*-seed*.npz"))
     assert float(told["checkpoints"].removesuffix("kB")) * 1000 == pytest.approx(stored, rel=0.1)
