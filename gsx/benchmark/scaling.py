@@ -165,7 +165,7 @@ def tables(found: dict[str, Any]) -> dict[str, str]:
                 ("bytes of a cell", quantity(sweep["bytes"], "B")),
             ],
         ),
-        "sweep": _table(("cells", "predicted", "measured"), [_sweep_row(row) for row in sweep["rows"]]),
+        "sweep": _table(("cells", "predicted", "measured"), _sweep_rows(sweep["rows"])),
         "report": _table(
             ("cells", "replicates of each", "time", "peak memory"),
             [(f"{r['cells']}", f"{r['replicates']}", _duration(r["seconds"]), quantity(r["bytes"], "B")) for r in found["report"]],
@@ -188,8 +188,17 @@ def _run_row(row: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _sweep_row(row: dict[str, Any]) -> tuple[str, ...]:
-    return f"{row['cells']}", _duration(row["predicted"]), _duration(row["measured"])
+def _sweep_rows(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """A line through two measurements predicts nothing of these."""
+    measured = [row["cells"] for row in rows if row["measured"] is not None]
+    return [
+        (
+            f"{row['cells']}",
+            "the line goes through it" if row["cells"] in (measured[0], measured[-1]) else _duration(row["predicted"]),
+            _duration(row["measured"]),
+        )
+        for row in rows
+    ]
 
 
 def _duration(seconds: float | None) -> str:
