@@ -75,6 +75,7 @@ class Experiment:
     notes: tuple[str, ...]
     steps: tuple[Step, ...]
     findings: tuple[Finding, ...]
+    left_out: int  # findings that this size is too small for
     definition: dict[str, Any]  # plain data, from which this is read again, in this size
 
     @property
@@ -85,9 +86,8 @@ class Experiment:
     @classmethod
     def of(cls, data: object, name: str, size: str = "full", at: str = "") -> Experiment:
         """From plain data. ConfigurationError, beginning with `at`, where it is not what a definition is."""
-        fields = Fields.of(
-            data, f"{at or name}: experiment", ("title", "source", "origin", "notes", "steps", "findings"), ("title", "steps")
-        )
+        known = ("title", "source", "origin", "notes", "steps", "findings", "left_out")
+        fields = Fields.of(data, f"{at or name}: experiment", known, ("title", "steps"))
         prefix = at or name
         given = [_in_size(entry, size, f"{prefix}: steps[{i}]") for i, entry in enumerate(fields.entries("steps"))]
         steps = [_step(entry, f"{prefix}: steps[{i}]") for i, entry in enumerate(given)]
@@ -103,14 +103,15 @@ class Experiment:
             if size == "full" or not skipped:
                 findings.append(finding)
                 kept.append({key: value for key, value in entry.items() if key != "quick"})
+        left_out = int(fields.number("left_out", 0)) + len(fields.entries("findings")) - len(findings)
         notes = fields.entries("notes")
         if not all(isinstance(note, str) for note in notes):
             raise fields.wrong("notes", "a list of texts")
         if says := _twice(finding.says for finding in findings):
             raise ConfigurationError(f"{prefix}: findings: two say {says!r}")
-        definition = {"title": fields.text("title"), "source": source, "origin": origin, "notes": notes}
-        definition |= {"steps": given, "findings": kept}
-        return cls(name, size, fields.text("title"), source, tuple(notes), tuple(steps), tuple(findings), definition)
+        definition: dict[str, Any] = {"title": fields.text("title"), "source": source, "origin": origin, "notes": notes}
+        definition |= {"steps": given, "findings": kept} | ({"left_out": left_out} if left_out else {})
+        return cls(name, size, fields.text("title"), source, tuple(notes), tuple(steps), tuple(findings), left_out, definition)
 
 
 def _twice(names: Iterable[str]) -> str | None:

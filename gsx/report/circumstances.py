@@ -17,6 +17,7 @@ class Circumstances:
     versions: dict[str, str]
     systems: list[str]
     commands: list[str]
+    commits: list[str]
 
     @classmethod
     def of(cls, folders: Sequence[Path]) -> Circumstances:
@@ -30,7 +31,7 @@ class Circumstances:
             return sorted({str(entry.get(key, "")) for entry in said})
 
         versions = {key: ", ".join(all_of(key)) for key in VERSIONS}
-        return cls(sorted({time[:10] for time in all_of("time")}), versions, all_of("system"), all_of("command"))
+        return cls(sorted({time[:10] for time in all_of("time")}), versions, all_of("system"), all_of("command"), all_of("commit"))
 
     def software(self) -> str:
         return ", ".join(f"{key} {version}" for key, version in self.versions.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from gsx.report.collect import collect
 from gsx.report.findings import judge
 from gsx.report.passage import Passage
 from gsx.report.scoreboard import TITLE, counts, scoreboard, told
-from gsx.report.study import studies
+from gsx.report.study import Study, studies
 from gsx.report.tables import aligned
 from gsx.store import atomic_write
 
@@ -214,13 +215,18 @@ def _scoreboard(folders: Sequence[Path], counted: str, in_one_go: str) -> str:
         raise MissingData("scoreboard: no experiment; scripts/gallery makes them")
     seen = Circumstances.of(folders)
     measured = (
-        f"Measured by `scripts/gallery` from {seen.days[0]} to {seen.days[-1]} with {seen.software()}, on a CPU. Published is what a "
+        f"Measured by `scripts/gallery` from {seen.days[0]} to {seen.days[-1]} with {seen.software()}, on a CPU, at "
+        f"{len(seen.commits)} commits ({', '.join(commit[:7] for commit in seen.commits)}; each result names its own): what is measured "
+        "anew is what a change of an estimator, a model or an experiment's settings asks for. Published is what a "
         "publication says; what nobody but us says has words of its own, and counts apart. The notes below the table say what is known "
         "about what does not reproduce."
     )
     parts = [f"# {TITLE}", measured, SUMMARY.around(counted), quick.PASSAGE.around(in_one_go), board.markdown().strip()]
     return "\n\n".join(parts) + "\n"
 
+
+#: What tells one publication from another.
+_WORK = re.compile(r"\b\d{4}\.\d{5}\b")
 
 #: The columns of the summary, by origin and verdict.
 COLUMNS = {
@@ -243,10 +249,17 @@ def summary(folders: Sequence[Path]) -> str:
             found = counts(board.frame)
             numbers = [found[origin].get(verdict, 0) for origin, verdict in COLUMNS.values()]
             missing = sum(verdicts.get("missing", 0) for verdicts in found.values())
-            body.append([f"`{study.experiment.name}`", study.experiment.size, study.experiment.source, *map(str, [*numbers, missing])])
+            body.append([f"`{study.experiment.name}`", study.experiment.size, _sources(study), *map(str, [*numbers, missing])])
             frames.append(board.frame)
     total = told(counts(pd.concat(frames))) if frames else ""
     return f"{total}\n\n{aligned(['experiment', 'size', 'source', *COLUMNS, 'missing'], body, 3).strip()}"
+
+
+def _sources(study: Study) -> str:
+    """That of the experiment, and those of single findings that name others."""
+    works = [finding.source for finding in study.experiment.findings if finding.origin == "published"]
+    others = [work for work in dict.fromkeys(works) if not set(_WORK.findall(work)) <= set(_WORK.findall(study.experiment.source))]
+    return "; ".join([study.experiment.source, *others])
 
 
 if __name__ == "__main__":

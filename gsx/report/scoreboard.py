@@ -61,11 +61,28 @@ def _notes(study: Study) -> list[str]:
     name, absent = study.experiment.folder, study.absent()
     planned = sum(len(step.cells) for step in study.stored.steps.values() if step.cells)
     unreached = [step for step, plan in study.stored.steps.items() if plan.cells is None and plan.arguments[1:2] == ["run"]]
-    notes = [f"{name}: {note}" for note in study.experiment.notes]
+    notes = [f"{name}: {note}" for note in (*_sources(study), *study.experiment.notes)]
+    if left_out := study.experiment.left_out:
+        notes.append(f"{name}: {left_out} findings more are left out: this size is too small for them.")
     if absent:
         more = f", and {len(absent) - 5} more" if len(absent) > 5 else ""
         notes.append(f"{name}: {len(absent)} of {planned} cells are missing: {', '.join(absent[:5])}{more}.")
     return notes + [f"{name}: the step {step} was not reached." for step in unreached]
+
+
+def _sources(study: Study) -> list[str]:
+    """Who says what, where not all are of one source."""
+    claims = [finding for finding in study.experiment.findings if finding.origin == "published"]
+    by_source: dict[str, list[str]] = {}
+    for finding in claims:
+        by_source.setdefault(finding.source, []).append(finding.says)
+    if len(by_source) < 2:
+        return [f"source: {source}." for source in by_source]
+    most = max(by_source, key=lambda source: len(by_source[source]))
+    return [
+        f"source of what is published: {'; '.join(says) if source != most else 'all others'}: {source}."
+        for source, says in by_source.items()
+    ]
 
 
 def _read(study: Study, judged: Judged) -> list[str]:
@@ -114,11 +131,14 @@ def _measured(judged: Judged) -> str:
 
 
 def _exact(judged: Judged) -> str:
-    found = judged.exact
+    finding, found = judged.finding, judged.exact
     if found is None:
         return judged.unknown
     holds = "" if judged.holds is None else ", holds" if judged.holds else ", fails"
-    return rounding.concise(found.value, found.se) + (" ≠" if judged.agrees is False else "") + holds
+    text = rounding.concise(found.value, found.se)
+    if finding.tolerance and "(" not in text:  # to the digit that decides, where that is further
+        text = max(text, rounding.given(float(rounding.beside(found.value, finding.tolerance))), key=len)
+    return text + (" ≠" if judged.agrees is False else "") + holds
 
 
 def _ends(found: Interval, error: float | None) -> str:

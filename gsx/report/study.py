@@ -62,9 +62,7 @@ class Study:
         except (GsxError, OSError) as fault:
             raise Absent("missing", f"{name}: unreadable: {str(fault).replace(f'{self.folder}/', '')}") from fault
         if result is None or result.result_id != identity or result.status != "complete":
-            raise Absent(
-                "missing", f"{name}: {'no result' if result is None else 'unfinished' if result.status != 'complete' else 'stale'}"
-            )
+            raise Absent("missing", f"{name}: {_lack(result)}")
         return result
 
     @functools.cache  # noqa: B019
@@ -76,7 +74,7 @@ class Study:
         except (GsxError, OSError) as fault:
             raise Absent("missing", f"{name}: unreadable: {str(fault).replace(f'{self.folder}/', '')}") from fault
         if training is None or training.training_id != identity or training.status != "complete":
-            raise Absent("missing", f"{name}: {'unfinished' if training is None or training.status != 'complete' else 'stale'}")
+            raise Absent("missing", f"{name}: {_lack(training)}")
         return training
 
     @functools.cache  # noqa: B019
@@ -185,6 +183,10 @@ class Study:
         elif number.name not in ("variance", "mean"):
             raise Absent("inconclusive", "out of reach")
         return Estimate.exactly(value, number.name in POSITIVE, stored["error"])
+
+
+def _lack(stored: Result | Training | None) -> str:
+    return "no result" if stored is None else "unfinished" if stored.status != "complete" else "stale"
 
 
 def columns(layout: Layout, number: Statistic) -> slice:

@@ -239,6 +239,18 @@ def test_the_quick_size_has_a_folder_of_its_own(own: Path, inside: Inside) -> No
     assert inside("reproduce", "toy", "--quick", CONF)[:2] == (0, out)  # the plan is written anew
 
 
+def test_what_the_quick_size_leaves_out_and_who_says_what(own: Path, inside: Inside) -> None:
+    first, second, third = TOY["findings"]
+    changed = [first | {"quick": "skip"}, second, third | {"source": "somebody (2021)"}]
+    (own / "conf" / "experiment" / "toy.yaml").write_text(yaml.safe_dump(TOY | {"findings": changed}))
+    code, out, _ = inside("reproduce", "toy", "--quick", CONF)
+    assert code == 0 and "toy-quick: 1 findings more are left out: this size is too small for them.\n" in out
+    assert "toy-quick: source of what is published: off by three: somebody (2021).\n" in out
+    assert "toy-quick: source of what is published: all others: nobody (2020).\n" in out
+    assert inside("report", "outputs/toy-quick", "--out", "report")[0] == 0  # from what is stored
+    assert "1 findings more are left out" in (own / "report" / "report.md").read_text()
+
+
 def test_a_step_that_fails_stops_no_other(own: Path, inside: Inside) -> None:
     code, out, err = inside("reproduce", "two", "toy", "--quick", CONF)
     assert code == 1

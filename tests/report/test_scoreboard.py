@@ -301,6 +301,9 @@ def test_what_follows_from_exact_moments(study: Path) -> None:
     assert rows[2]["holds"] == "no"
     table = scoreboard([study])
     assert table is not None and table.body[2][5] == "0.2, fails"
+    judged(study, value(0.2, 1e-6, of("reinforce")), exact=stored_exactly(study, {"reinforce": 0.2000345678}, 0.01))
+    table = scoreboard([study])
+    assert table is not None and table.body[0][5] == "0.2000346, fails"  # to the digit that decides
     (row,) = judged(study, less(of("rloo", "bias_sq"), of("reinforce", "bias_sq")), exact=stored_exactly(study, {"reinforce": 0.2}, 0.01))
     assert row["exact"] == pytest.approx(-0.01)  # what is unbiased has no bias
 
