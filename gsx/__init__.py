@@ -6,11 +6,13 @@ The names below are loaded on first use, because importing torch takes two secon
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # that of `typing`, which takes as long to load as Python to start: until then Ctrl-C is not answered
 if TYPE_CHECKING:
+    from typing import Any
+
     from gsx.costs import LogMeanExp, Separable
     from gsx.data import load as load_data
     from gsx.distributions import (

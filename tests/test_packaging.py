@@ -76,7 +76,7 @@ def test_the_wheel_has_nothing_else(wheel: zipfile.ZipFile) -> None:
 
 def test_the_command_is_gsx(wheel: zipfile.ZipFile) -> None:
     entry_points = wheel.read(f"gsx-{gsx.__version__}.dist-info/entry_points.txt").decode()
-    assert entry_points.split() == ["[console_scripts]", "gsx", "=", "gsx.cli:main"]
+    assert entry_points.split() == ["[console_scripts]", "gsx", "=", "gsx.__main__:main"]
 
 
 def test_constraints_pin_every_requirement() -> None:

@@ -237,6 +237,7 @@ def test_what_is_missing_is_said(parts: RunDirectory) -> None:
     (parts.path / "shard-1-of-4" / "result.json").unlink()
     shutil.rmtree(parts.path / "shard-3-of-4")
     (parts.path / "shard-5-of-8").mkdir()
+    (parts.path / "shard-5-of-8" / ".lock").touch()
     merged = merge(parts)
     assert merged is not None and (merged.state, merged.text) == (
         "incomplete",

@@ -49,6 +49,7 @@ class Work:
     cells: list[Cell]
     sweep: bool
     quiet: bool
+    fail_fast: bool  # after the first failure the others are left undone
 
 
 def foreseen(arguments: list[str]) -> Foreseen:
@@ -65,9 +66,10 @@ def planned(arguments: list[str]) -> Work:
 def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Hydra's options and overrides, and ours; and what is Hydra's of the arguments."""
     quiet = bool({"-q", "--quiet"} & set(arguments)) or QUIET in os.environ
-    arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet")]
+    fail_fast = "--fail-fast" in arguments
+    arguments = [word for word in arguments if word not in ("--dry-run", "-q", "--quiet", "--fail-fast")]
     flags = parse("train", arguments)
-    flags.quiet = quiet
+    flags.quiet, flags.fail_fast = quiet, fail_fast
     return flags, arguments
 
 
@@ -78,7 +80,7 @@ def _planned(flags: argparse.Namespace, dry_run: bool = False) -> Work:
         overrides, sweep = cells(flags.overrides, flags.multirun, CONFIG)
         if not overrides:
             raise ConfigurationError("hydra/sweeper: gsx train sweeps over what it is given; a sweeper that searches is for gsx run")
-        work = Work([plan(cell, not sweep, dry_run) for cell in overrides], sweep, flags.quiet)
+        work = Work([plan(cell, not sweep, dry_run) for cell in overrides], sweep, flags.quiet, flags.fail_fast)
     for note in dict.fromkeys(cell.session.configuration.choice for cell in work.cells if cell.state != "broken"):
         if note and not work.quiet:
             print(note, file=sys.stderr)
@@ -87,10 +89,13 @@ def _planned(flags: argparse.Namespace, dry_run: bool = False) -> Work:
 
 def carry_out(work: Work) -> int:
     """Train what is not complete, and say what became of it; the exit code."""
+    states: list[str] = []
     with _log_shown():
-        states = [
-            _run(cell, work.quiet, f"cell {place} of {len(work.cells)}" if work.sweep else "") for place, cell in enumerate(work.cells, 1)
-        ]
+        for place, cell in enumerate(work.cells, 1):
+            if work.fail_fast and "failed" in states and cell.state != "complete":
+                states.append("unfinished" if TrainingDirectory(cell.folder).begun else "missing")
+            else:
+                states.append(_run(cell, work.quiet, f"cell {place} of {len(work.cells)}" if work.sweep else ""))
     read = [_read(cell) for cell in work.cells]
     # What a file says of its configuration is not believed: that of its identity is known.
     trainings = [found and dataclasses.replace(found, config=cell.config) for found, cell in zip(read, work.cells, strict=True)]

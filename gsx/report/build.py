@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsx.records import ConfigurationError, EnvironmentFault, IntegrityError
+from gsx.records import ConfigurationError
 from gsx.report import (
     advice,
     alignment,
@@ -20,6 +20,7 @@ from gsx.report import (
     index,
     integrands,
     parameters,
+    place,
     relative,
     single,
     stages,
@@ -33,7 +34,6 @@ from gsx.report.canvas import Plot
 from gsx.report.collect import Group, collect, counted
 from gsx.report.scoreboard import scoreboard
 from gsx.report.trained import Ends
-from gsx.store import atomic_write, check_way
 
 #: Drawing takes a second a figure. Tables are never cut.
 MOST_FIGURES = 40
@@ -53,24 +53,18 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
     """Reads every run below `paths` and writes `out`/report.md, tables/ and figures/, and with `html` report.html.
 
     `baseline` is the estimator that variances are compared with, `style` where the figures will stand (one of `STYLES`).
-    Raises ConfigurationError where there is no run to report on, and EnvironmentFault where `out` cannot be written; a run that cannot be
-    read is a row of the table. IntegrityError where `out` would lead out of its place by a link.
+    Raises ConfigurationError where there is no run to report on, or `out` is no folder of a report's own, and EnvironmentFault where it
+    cannot be written; a run that cannot be read is a row of the table. IntegrityError where `out` would lead out of its place by a link.
     """
-    paths, out = [Path(path) for path in paths], Path(out)
-    check_way(out)
+    paths, out = [Path(path) for path in paths], Path.cwd() / out
+    place.check(out)
     every, without, duplicates = collect(paths)
     groups = [group for group in every if group.cells]
     courses, trained = trainings.collect(paths)
     if not (groups or without or trained):
         searched = ", ".join(map(str, paths))
         raise ConfigurationError(f"report: no run under {searched}; measure first: gsx run estimator=reinforce model=bernoulli_toy")
-    try:
-        for folder in (out / "tables", out / "figures"):
-            if folder.is_symlink():
-                raise IntegrityError(f"{folder}: is a symbolic link; a report is written into its own folder only")
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise EnvironmentFault(f"{fault.filename}: cannot be created: {fault.strerror}") from fault
+    place.create(out)
 
     files: dict[str, str] = {}
     table = tables.rows(groups, without)
@@ -99,7 +93,7 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
         shown = [(plot, (out / "figures" / f"{plot.name}.svg").read_text(encoding="utf-8")) for plot in drawn]
         files["report.html"] = pages.page(table, counts, findings, others, shown, not_drawn, twice, courses, trained, ended)
     for name, text in files.items():
-        atomic_write(out / name, text.encode())
+        place.write(out / name, text.encode())
     told = "\n".join(filter(None, [summary, files.get("tables/trainings.md", ""), index.incomplete(trained)]))
     return Report(tuple(sorted([out / name for name in files] + figures)), counts, counted(one.state for one in trained), told)
 

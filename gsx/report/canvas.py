@@ -17,7 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from gsx.report import styles, tables
-from gsx.store import atomic_write
+from gsx.report.place import write
 
 GREY = "#666666"
 #: The least height of a row of panels, on a page.
@@ -60,7 +60,7 @@ def save(plot: Plot, folder: Path, style: str = "page") -> list[Path]:
     written = []
     for kind in ("png", "pdf", "svg", "csv", "txt"):
         written.append(folder / f"{plot.name}.{kind}")
-        atomic_write(written[-1], content[kind])
+        write(written[-1], content[kind])
     return written
 
 

@@ -14,7 +14,7 @@ from gsx.store.experiment import (
     read_experiment,
     write_experiment,
 )
-from gsx.store.files import atomic_write, environment_fault, refused_link
+from gsx.store.files import atomic_write, create_folder, environment_fault, refused_link
 from gsx.store.find import find, find_runs, find_shards, find_trainings
 from gsx.store.folder import MOST_DEATHS, MOVE_AWAY, Folder
 from gsx.store.links import check_file, check_way
@@ -56,6 +56,7 @@ __all__ = [
     "check_file",
     "check_fingerprint",
     "check_way",
+    "create_folder",
     "environment_fault",
     "find",
     "find_experiments",

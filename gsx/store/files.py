@@ -33,15 +33,18 @@ _WAYS_OUT = {
 #: A FIFO in a file's place must not hang the report, and a link must not make it read a file from elsewhere.
 _CAREFULLY = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
+#: What is said of results where the disk refuses, around what helps.
+_GOES_ON = "what is stored is whole: {}, and the same command goes on"
+
 T = TypeVar("T")
 
 
-def atomic_write(path: Path, data: bytes) -> None:
+def atomic_write(path: Path, data: bytes, advice: str = _GOES_ON) -> None:
     """Replace `path` by `data`, durably and all at once. EnvironmentFault where the disk refuses; the old content then stays."""
-    replace(path, lambda stream: stream.write(data))
+    replace(path, lambda stream: stream.write(data), advice)
 
 
-def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def replace(path: Path, write: Callable[[BinaryIO], object], advice: str = _GOES_ON) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as stream:
@@ -54,7 +57,7 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            raise environment_fault(path, "cannot be written", error) from error
+            raise environment_fault(path, "cannot be written", error, advice) from error
         raise
 
 
@@ -72,12 +75,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def create_folder(path: Path) -> None:
+def create_folder(path: Path, advice: str = _GOES_ON) -> None:
     """The folder and those above it, if they are not there. EnvironmentFault."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise environment_fault(path, "cannot be created", error) from error
+        raise environment_fault(path, "cannot be created", error, advice) from error
 
 
 def remove(*paths: Path) -> None:
@@ -88,17 +91,15 @@ def remove(*paths: Path) -> None:
             raise environment_fault(path, "cannot be removed", error) from error
 
 
-def environment_fault(path: Path, what: str, error: OSError) -> GsxError:
+def environment_fault(path: Path, what: str, error: OSError, advice: str = _GOES_ON) -> GsxError:
     """What the disk has refused, and what helps. A folder in the place of a file is no fault of the disk, but an IntegrityError."""
     if isinstance(error, IsADirectoryError):
         return IntegrityError(f"{path}: a folder where a file belongs; remove it")
-    advice = ""
     if error.errno == errno.ENOTDIR:
         file = next((above for above in path.parents if above.exists()), path)
         return EnvironmentFault(f"{file}: is a file where a folder should be; move it away, or work elsewhere")
-    if what != "cannot be read" and error.errno in _WAYS_OUT:
-        advice = f"; what is stored is whole: {_WAYS_OUT[error.errno]}, and the same command goes on"
-    return EnvironmentFault(f"{path}: {what}: {error.strerror or error}{advice}")
+    way_out = "" if what == "cannot be read" else _WAYS_OUT.get(error.errno or 0, "")
+    return EnvironmentFault(f"{path}: {what}: {error.strerror or error}" + (f"; {advice.format(way_out)}" if way_out else ""))
 
 
 def refused_link(path: Path) -> IntegrityError:

@@ -6,9 +6,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from gsx.records import ConfigurationError, IntegrityError, Shard
+from gsx.records import ConfigurationError, GsxError, IntegrityError, Shard
 from gsx.store.experiment import FILE as EXPERIMENT
 from gsx.store.files import environment_fault, refused_link
 from gsx.store.run_directory import RunDirectory
@@ -22,11 +23,16 @@ TRAINING = "train-"
 #: takes the name.
 MOST_LEVELS, MOST_BYTES = 32, 1024
 
-#: One of them at least lies in the folder of a run, of a training, of a reference.
-_RUN = {"result.json", "segments.npz", "error.txt", ".lock"}
-_TRAINING = {"training.json", "error.txt", ".lock"}
-_OF_A_SEED = re.compile(r"state-seed\d+\.npz")
-_REFERENCE = {"reference.json"}
+#: What lies in folders of one kind alone tells which it is, whatever anyone has named it. A copy may have left the lock behind, which is
+#: hidden: then the checkpoint of a seed tells.
+_OF_KIND = {
+    "run": re.compile(r"result\.json"),
+    "training": re.compile(r"training\.json|state-seed\d+\.npz"),
+    "reference": re.compile(r"reference\.json"),
+}
+#: Where no more is there than what several kinds have, the name tells.
+_OF_SEVERAL = {"segments.npz", "error.txt", ".lock"}
+_REFERENCE_BEGUN = re.compile(r"reference-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,8 @@ def find(paths: Iterable[Path]) -> Found:
     """One walk: every folder that holds a result, a checkpoint, an error, a shard or at least a lock, which is what a run killed before its
     first checkpoint leaves; every experiment.json and sweep-<hash>.json; and what is not entered, as `refused` has it.
 
-    Symbolic links and hidden folders are not entered, nor are references and shards, which are parts of a run, looked through for more.
-    ConfigurationError for a path that is no folder; EnvironmentFault for one that cannot be read, because a report that silently leaves a
-    result out is wrong.
+    Symbolic links and hidden folders are not entered; a reference, or a shard, which is a part of a run, is none itself. ConfigurationError
+    for a path that is no folder; EnvironmentFault for one that cannot be read, because a report that silently leaves a result out is wrong.
     """
     runs: dict[str, Path] = {}
     trainings: dict[str, Path] = {}
@@ -59,12 +64,9 @@ def find(paths: Iterable[Path]) -> Found:
         for name in sorted(seen.files):
             if name == EXPERIMENT or is_sweep(name):
                 plans.setdefault((real, name), seen.folder / name)
-        own = os.path.basename(real)
-        kind, marks = (trainings, _TRAINING) if own.startswith(TRAINING) else (runs, _RUN)
-        # A copy may have left the lock behind, which is hidden: then the checkpoint of a seed tells.
-        holds = not marks.isdisjoint(seen.files) or any(map(Shard.of_folder, seen.subfolders)) or any(map(_OF_A_SEED.fullmatch, seen.files))
-        if holds and not Shard.of_folder(own) and not any(part.startswith("reference-") or Shard.of_folder(part) for part in seen.below):
-            kind.setdefault(real, seen.folder)
+        for kind, folders in (("run", runs), ("training", trainings)):
+            if kind in seen.kinds:
+                folders.setdefault(real, seen.folder)
     return Found(
         [RunDirectory(path) for path in sorted(runs.values())],
         [TrainingDirectory(path) for path in sorted(trainings.values())],
@@ -91,8 +93,23 @@ def find_shards(run: Path) -> dict[Shard, RunDirectory]:
         return {}
     except OSError as error:
         raise environment_fault(run, "cannot be read", error) from error
-    found = {shard: RunDirectory(run / name) for name in names if (shard := Shard.of_folder(name)) and not (run / name).is_symlink()}
+    found = {shard: RunDirectory(run / name) for name in names if (shard := Shard.of_folder(name)) and is_shard(run / name)}
     return {shard: found[shard] for shard in sorted(found, key=lambda shard: (shard.of, shard.number))}
+
+
+def is_shard(folder: Path) -> bool:
+    """Whether it is a shard's: named as one, with something of a run in it, and no result that is a whole run's. EnvironmentFault."""
+    if Shard.of_folder(folder.name) is None or folder.is_symlink() or not folder.is_dir():
+        return False
+    try:
+        if {"result.json", *_OF_SEVERAL}.isdisjoint(os.listdir(folder)):
+            return False
+        result = RunDirectory(folder).read_result()
+    except OSError as error:
+        raise environment_fault(folder, "cannot be read", error) from error
+    except GsxError:  # damaged, of which others tell
+        return True
+    return result is None or result.part is not None
 
 
 def refused(seen: Seen) -> Iterator[tuple[Path, IntegrityError]]:
@@ -105,15 +122,10 @@ def refused(seen: Seen) -> Iterator[tuple[Path, IntegrityError]]:
     if seen.deep:
         yield seen.folder, IntegrityError(f"{seen.folder}: lies too deep, and what is in it is not read; name it, or move it up")
         return
-    for name in () if holds_results(seen.subfolders, seen.files) else sorted({*seen.subfolders, *seen.files}):
+    for name in () if seen.kinds else sorted({*seen.subfolders, *seen.files}):
         path = seen.folder / name
         if not name.startswith(".") and path.is_symlink() and not path.is_file():
             yield path, refused_link(path)
-
-
-def holds_results(subfolders: Iterable[str], files: Iterable[str]) -> bool:
-    """Whether what lies in a folder makes it that of a run, a training, a reference or a shard."""
-    return not (_RUN | _TRAINING | _REFERENCE).isdisjoint(files) or any(map(Shard.of_folder, subfolders))
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,18 @@ class Seen:
     subfolders: list[str]  # but for hidden ones
     files: list[str]
     deep: bool  # too deep: it is not entered
+
+    @cached_property
+    def kinds(self) -> set[str]:
+        """What results lie in it: of a run, a training, a reference or a shard; none where it is another folder. EnvironmentFault."""
+        real = Path(os.path.realpath(self.folder))
+        found = {kind for kind, own in _OF_KIND.items() if any(map(own.fullmatch, self.files))}
+        if any(is_shard(self.folder / name) for name in self.subfolders):
+            found.add("run")
+        if not found and not _OF_SEVERAL.isdisjoint(self.files):
+            training = real.name.startswith(TRAINING) and "segments.npz" not in self.files
+            found.add("training" if training else "reference" if _REFERENCE_BEGUN.fullmatch(real.name) else "run")
+        return {"shard"} if "run" in found and is_shard(real) else found
 
 
 def walk(paths: Iterable[Path]) -> Iterator[Seen]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from gsx.records import EnvironmentFault, IntegrityError, Shard
 from gsx.store.experiment import StoredExperiment, read_experiment
 from gsx.store.files import one_line
-from gsx.store.find import find, find_shards, holds_results, refused, walk
+from gsx.store.find import find, find_shards, refused, walk
 from gsx.store.folder import MOVE_AWAY, check_address
 from gsx.store.lock import holder
 from gsx.store.parameters import read_parameters
@@ -53,10 +53,9 @@ def verify(paths: Iterable[Path]) -> Iterator[Checked]:
         for path, fault in refused(seen):
             yield Checked(path, 0, [str(fault)], [])
         ours = [name for name in seen.files if _FILES.fullmatch(name) or _LEFTOVER.fullmatch(name) or is_sweep(name)]
-        results = holds_results(seen.subfolders, seen.files)
-        if not seen.deep and (ours or results) and (real := os.path.realpath(seen.folder)) not in known:
+        if not seen.deep and (ours or seen.kinds) and (real := os.path.realpath(seen.folder)) not in known:
             known.add(real)
-            yield _checked(seen.folder, ours, results)
+            yield _checked(seen.folder, ours, bool(seen.kinds))
 
 
 def _checked(folder: Path, names: list[str], results: bool) -> Checked:

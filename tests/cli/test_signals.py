@@ -52,6 +52,31 @@ def test_a_command_ends_with_a_line_and_the_code_of_its_signal(number: int, code
     assert after(COMMAND, argument=number) == (code, "", said)
 
 
+START = """
+from gsx.__main__ import main
+class Importing:
+    def find_spec(self, name, path, target=None):
+        if name == "gsx.records":
+            hear(signal.SIGINT)
+"""
+
+WHILE_IT_IMPORTS = """
+sys.modules.pop("gsx.cli"), sys.modules.pop("gsx.records"), delattr(sys.modules["gsx"], "cli")
+sys.meta_path.insert(0, Importing())
+sys.exit(main())
+"""
+
+BEFORE_IT_HEEDS = """
+cli.streams.heed = lambda: hear(signal.SIGINT)
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("moment", [WHILE_IT_IMPORTS, BEFORE_IT_HEEDS])
+def test_ctrl_c_as_the_process_starts_is_a_line(moment: str) -> None:
+    assert after(START, moment, argument=0) == (130, "", "gsx: interrupted\n")
+
+
 @pytest.mark.parametrize("words", [["status"], ["verify"], ["report"], ["run", "-m", "--dry-run"], []])
 def test_what_computes_nothing_keeps_nothing(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(arguments: list[str]) -> int:

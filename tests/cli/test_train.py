@@ -187,6 +187,8 @@ def test_damaged_trainings_cost_themselves_alone(empty: Path, inside: Inside) ->
     seeds = {body["seeds"][0]: path.parent for path in empty.rglob("training.json") for body in [json.loads(path.read_text())]}
     whole, torn, linked = (seeds[seed] for seed in range(3))
     (torn / "training.json").write_text("{")
+    code, out, err = inside(*sweep[:-2], "seed=1,0,3", "--fail-fast", "-q")
+    assert code == 1 and out.splitlines()[-1] == "3 trainings: 1 skipped, 1 failed, 1 missing", err
     (linked / "link").symlink_to(whole)
     code, out, err = inside(*sweep)
     assert code == 1 and out.splitlines()[-1] == "3 trainings: 1 skipped, 2 failed", err

@@ -235,5 +235,6 @@ def test_all_shards_there_are_to_be_merged(tmp_path: Path, capsys: pytest.Captur
         part = Part(Shard(number, 2), None, None, None)
         RunDirectory(tmp_path / "toy" / f"shard-{number}-of-2").write_result(make_result(status="partial", part=part))
     (tmp_path / "toy" / "shard-3-of-4").mkdir()
+    (tmp_path / "toy" / "shard-3-of-4" / ".lock").touch()
     assert main(["status", str(tmp_path)]) == 1
     assert "2 of 2 shards; gsx merge joins them; 0 of 4 shards (begun 3; missing 0, 1, 2)" in capsys.readouterr().out

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gsx.records import ConfigurationError
-from gsx.store import RunDirectory, find_runs
-from tests.store.factory import written
+from gsx.records import ConfigurationError, Part, Shard
+from gsx.store import RunDirectory, find, find_runs, find_shards
+from tests.store.factory import make_result, written
 
 
 def test_nothing_there_is_none(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_runs_are_found_once_in_order_without_links_references_and_hidden_folder
         "a/y/inner": "result.json",
         "a/empty": "notes.txt",
         "a/.hidden": "result.json",
-        "reference-1": "result.json",
+        "reference-1": "reference.json",
     }.items():
         (tmp_path / name).mkdir(parents=True, exist_ok=True)
         (tmp_path / name / file).write_text("")
@@ -50,3 +50,26 @@ def test_runs_are_found_once_in_order_without_links_references_and_hidden_folder
     for path in (tmp_path / "typo", tmp_path / "a" / "y" / "error.txt"):
         with pytest.raises(ConfigurationError, match="no such folder"):
             find_runs([path])
+
+
+@pytest.mark.parametrize("name", ["reference-study", "reference-0123456789ab", "shard-0-of-2", "train-of-thought", "sweep-0123456789ab"])
+def test_no_name_hides_a_run(name: str, tmp_path: Path) -> None:
+    """Neither its own, which somebody has given it, nor that of the folder that it lies in; nor is that one taken for something else."""
+    written(tmp_path / name)
+    written(tmp_path / "a" / name / "run")
+    assert [run.path for run in find_runs([tmp_path])] == [tmp_path / "a" / name / "run", tmp_path / name]
+    assert find([tmp_path]).trainings == [] and find_shards(tmp_path) == find_shards(tmp_path / "a") == {}
+
+
+def test_what_a_folder_holds_tells_what_it_is(tmp_path: Path) -> None:
+    """And its name only where nothing does."""
+    part = Part(Shard(0, 2), None, None, None)
+    RunDirectory(tmp_path / "cut" / "shard-0-of-2").write_result(make_result(status="partial", part=part))
+    trainings = ("moved/training.json", "begun/state-seed0.npz", "train-locked/.lock")
+    for path in (*trainings, "train-of-thought/segments.npz", "moved-reference/reference.json", "reference-0123456789ab/segments.npz"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).touch()
+    found = find([tmp_path])
+    assert [run.path.name for run in found.runs] == ["cut", "train-of-thought"]
+    assert [training.path.name for training in found.trainings] == ["begun", "moved", "train-locked"]
+    assert [*find_shards(tmp_path / "cut")] == [Shard(0, 2)]

@@ -14,6 +14,7 @@ from hydra.core.plugins import Plugins
 from gsx.records import IntegrityError
 from gsx.store import RunDirectory
 from tests.report import factory
+from tests.store.factory import reseal
 from tests.trust.conftest import RUN, Place
 
 SWEEP = (*RUN, "-m", "seed=1,2")
@@ -86,6 +87,8 @@ def test_nothing_is_merged_through_a_link_below_outputs(place: Place) -> None:
     shard.mkdir()
     for file in ("result.json", "segments.npz"):
         (run / file).rename(shard / file)
+    part = {"shard": "0/1", "biased_because": None, "rarest": None, "time_ratio_log_se": None}
+    reseal(shard / "result.json", lambda body: body.update(part=part))
     away = (place.here / "outputs" / "stranger").rename(place.here / "away")
     (place.here / "outputs" / "stranger").symlink_to(away)
     before = sorted(os.listdir(away / run.name))
