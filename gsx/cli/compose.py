@@ -20,7 +20,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationToMissingValueError
 
-from gsx.cli import presets
+from gsx.cli import config_source, presets
 from gsx.cli.config_folder import config_folder, config_folders
 from gsx.cli.hydra_errors import one_line_errors
 from gsx.cli.trusted import check_hydra
@@ -53,6 +53,7 @@ def expanded(overrides: list[str], config_dir: str | None = None) -> tuple[list[
 def composing(config_dir: str | None = None) -> Iterator[None]:
     """Hydra ready to compose; ``config_dir`` is a user's own folder, searched first."""
     presets.declared()
+    config_source.declared()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_folder()), job_name="gsx", **HYDRA):
         if config_dir is not None:
@@ -117,7 +118,18 @@ def composed(overrides: list[str], config_name: str = "config") -> dict[str, Any
     with one_line_errors(overrides, config_name):
         config = compose(config_name, overrides=overrides, return_hydra_config=True)
         check_hydra(config.hydra)
-        return plain(config)
+        return _checked(plain(config))
+
+
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    """ConfigurationError where there is not even what a folder is named by: a file may put its keys elsewhere, `~` takes one away."""
+    for key in ("estimator", "model"):
+        if not isinstance(given.get(key), dict):
+            raise ConfigurationError(f"{key}={given.get(key)}: must be chosen")
+    for key in ("name", "plugins"):
+        if key not in given:
+            raise ConfigurationError(f"{key}: must be given")
+    return given
 
 
 def told_folder(overrides: list[str], sweep: bool) -> Path | None:

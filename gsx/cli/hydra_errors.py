@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose
+from hydra.core.default_element import DefaultsTreeNode
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gsx.cli.config_folder import config_folder
@@ -24,12 +26,12 @@ def one_line_errors(overrides: list[str], config_name: str = "config") -> Iterat
         yield
     except GsxError:
         raise
+    except RecursionError as error:
+        raise ConfigurationError(_endless(error)) from error
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra says ValueError to `estimator=null`
-        cause: BaseException | None = error
-        while cause is not None:
+        for cause in _causes(error):
             if isinstance(cause, GsxError | KeyboardInterrupt):  # Hydra makes its own of whatever interrupts it
                 raise cause from None
-            cause = cause.__cause__ or cause.__context__
         raise ConfigurationError(_explain(error, overrides, config_name)) from error
 
 
@@ -60,7 +62,39 @@ def _explain(error: Exception, overrides: list[str], config_name: str) -> str:
         return f"{error.override}: cannot be read as key=value ({text.partition('See https')[0].strip().splitlines()[-1]})"
     if group := re.search(r"Could not override '?([^'\s]+)'?\. No match in the defaults list", text):
         return f"{group[1]}: unknown group"
-    return (text.strip() or type(error).__name__).splitlines()[0]
+    file = re.match("In '([^']+)'", text)
+    where = f"{file[1]}.yaml: " if file else ""
+    for cause in _causes(error):
+        if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+            node: Node | None = cause.child_node  # where it is not the value that is wrong but what is there
+            value = cause.value if cause.value is not None or node is None else node._value()
+            return f"{where}{cause.full_key}={value}: {_first_line(cause)}"
+    return _first_line(error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, and those that it was made of."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
+
+
+def _endless(error: RecursionError) -> str:
+    """Which file Hydra was at, whose defaults lead back to it."""
+    roots = [
+        frame.f_locals["root"]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if isinstance(frame.f_locals.get("root"), DefaultsTreeNode)
+    ]
+    if not roots:
+        return "the configuration is nested too deep, or refers to itself"
+    return f"{roots[-1].node.get_config_path()}.yaml: its defaults lead back to itself"
 
 
 def _keys(overrides: list[str], config_name: str) -> list[str]:

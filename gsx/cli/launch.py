@@ -12,7 +12,7 @@ from typing import Any
 import hydra
 from hydra._internal.utils import get_args_parser
 
-from gsx.cli import help, presets
+from gsx.cli import config_source, help, presets
 from gsx.cli.arguments import Parser
 from gsx.cli.compose import HYDRA
 from gsx.cli.config_folder import config_folder
@@ -51,6 +51,7 @@ def hand_over(job: Callable[[Any], Any], arguments: list[str], config_name: str 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # what is run here is reported to nobody
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # as Ray does of itself, with a warning
     presets.declared()
+    config_source.declared()
     before, sys.argv = sys.argv, ["gsx", *arguments]
     try:
         with one_line_errors(arguments, config_name), surviving(cells) as answers:

@@ -8,6 +8,7 @@ from gsx.experiment.definition import Experiment, Finding, Step
 from gsx.experiment.file import experiments, load
 from gsx.experiment.matching import check_cells
 from gsx.experiment.quantity import Argmin, Crossing, CurveNumber, Quantity, Statistic, flat, matches
+from gsx.experiment.strict_yaml import read_yaml
 
 __all__ = [
     "Argmin",
@@ -23,4 +24,5 @@ __all__ = [
     "flat",
     "load",
     "matches",
+    "read_yaml",
 ]
