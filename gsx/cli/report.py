@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from gsx.cli.arguments import Parser
@@ -26,6 +27,8 @@ def command(arguments: list[str]) -> int:
     done = report(chosen.paths, chosen.out, html=chosen.html, style=chosen.style)
     room = terminal_width()
     print(done.table if room is None else printable(fitted(done.table, room)), end="\n\n")
+    for line in done.not_made:
+        print(f"gsx: not made: {line}", file=sys.stderr)
     first = "report.html" if chosen.html else "report.md"
     print(f"{states(done.counts, done.trainings)}; {len(done.files)} files in {chosen.out}, beginning with {chosen.out / first}")
-    return 0
+    return 1 if done.not_made else 0

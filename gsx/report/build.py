@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from gsx.records import ConfigurationError
 from gsx.report import (
@@ -15,6 +16,7 @@ from gsx.report import (
     by_samples,
     canvas,
     comparison,
+    escape,
     families,
     frontier,
     index,
@@ -33,7 +35,12 @@ from gsx.report import html as pages
 from gsx.report.canvas import Plot
 from gsx.report.collect import Group, collect, counted
 from gsx.report.scoreboard import scoreboard
+from gsx.report.spared import Spared
+from gsx.report.table import Table
 from gsx.report.trained import Ends
+from gsx.report.trainings import Course
+
+T = TypeVar("T", Course, Group)
 
 #: Drawing takes a second a figure. Tables are never cut.
 MOST_FIGURES = 40
@@ -47,6 +54,8 @@ class Report:
     counts: dict[str, int]
     trainings: dict[str, int]
     table: str
+    #: The tables and figures in which the numbers of some run do not go, a line each.
+    not_made: tuple[str, ...] = ()
 
 
 def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style: str = "page", html: bool = False) -> Report:
@@ -54,7 +63,8 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
 
     `baseline` is the estimator that variances are compared with, `style` where the figures will stand (one of `STYLES`).
     Raises ConfigurationError where there is no run to report on, or `out` is no folder of a report's own, and EnvironmentFault where it
-    cannot be written; a run that cannot be read is a row of the table. IntegrityError where `out` would lead out of its place by a link.
+    cannot be written; a run that cannot be read is a row of the table, and of a table or a figure that cannot be made there is a line.
+    IntegrityError where `out` would lead out of its place by a link.
     """
     paths, out = [Path(path) for path in paths], Path.cwd() / out
     place.check(out)
@@ -72,48 +82,75 @@ def report(paths: Sequence[Path], out: Path, baseline: str = "reinforce", style:
         files["tables/summary.csv"] = tables.csv(tables.summary(table))
         files["tables/summary.md"] = tables.markdown(table)
         files["tables/summary.tex"] = tables.latex(table)
-    findings = [found for found in (scoreboard(paths),) if found is not None]
-    variances = relative.Variances()
-    compared = (advice.table(groups, baseline, variances), relative.table(groups, baseline, variances))
-    ended = trainings.table(courses)
-    of_trainings, others = [ended] if ended else [], [other for other in compared if other]
-    for further in (*findings, *of_trainings, *others):
-        files |= {f"tables/{further.name}.{kind}": text for kind, text in further.texts().items()}
+    spared, variances = Spared(), relative.Variances()
+    further: dict[str, Callable[[], Table | None]] = {
+        "scoreboard": lambda: scoreboard(paths),
+        "trainings": lambda: trainings.table(courses),
+        "advice": lambda: advice.table(groups, baseline, variances),
+        "relative_variance": lambda: relative.table(groups, baseline, variances),
+    }
+    made: dict[str, Table] = {}
+    for name, make in further.items():
+        for one, texts in spared.each(f"tables/{name}", functools.partial(_with_texts, make)):
+            made[name] = one
+            files |= {f"tables/{name}.{kind}": text for kind, text in texts.items()}
+    findings, after = ([made[name] for name in names if name in made] for names in (["scoreboard"], list(further)[1:]))
 
-    found = list(_unique(itertools.chain(*map(training.plots, courses), _plots(every, Ends(trained), alone=len(table) == 1))))
-    drawn, left = found[:MOST_FIGURES], found[MOST_FIGURES:]
-    figures = [path for plot in drawn for path in canvas.save(plot, out / "figures", style)]
+    found = list(_unique(_plots(spared, courses, every, Ends(trained), alone=len(table) == 1)))
+    drawn, left, figures = [], found[MOST_FIGURES:], []
+    for plot in found[:MOST_FIGURES]:
+        saved = spared.of(f"figures/{plot.name}", functools.partial(canvas.save, plot, out / "figures", style))
+        if saved is not None:
+            drawn.append(plot)
+            figures += saved
     counts = counted(cell.state for _, cell in table)
     not_drawn, twice = [plot.name for plot in left], [cell.name for cell in duplicates]
     summary = files.get("tables/summary.md", "")
-    after = [*of_trainings, *others]
-    files["report.md"] = index.page(table, summary, findings, after, counts, list(files), drawn, not_drawn, twice, trained)
+    listed = list(files)
     if html:
         # As they lie beside the page, whatever wrote them.
         shown = [(plot, (out / "figures" / f"{plot.name}.svg").read_text(encoding="utf-8")) for plot in drawn]
-        files["report.html"] = pages.page(table, counts, findings, others, shown, not_drawn, twice, courses, trained, ended)
+        others, ended = [one for one in after if one.name != "trainings"], made.get("trainings")
+        given = (table, counts, findings, others, shown, not_drawn, twice, courses, trained, ended)
+        page = spared.of("report.html", lambda: pages.page(*given, not_made=spared.not_made))
+        files |= {} if page is None else {"report.html": page}
+    files["report.md"] = index.page(table, summary, findings, after, counts, listed, drawn, not_drawn, twice, trained, spared.not_made)
     for name, text in files.items():
         place.write(out / name, text.encode())
     told = "\n".join(filter(None, [summary, files.get("tables/trainings.md", ""), index.incomplete(trained)]))
-    return Report(tuple(sorted([out / name for name in files] + figures)), counts, counted(one.state for one in trained), told)
+    written = tuple(sorted([out / name for name in files] + figures))
+    return Report(written, counts, counted(one.state for one in trained), told, tuple(spared.not_made))
 
 
-def _plots(groups: Sequence[Group], trained: Ends, alone: bool) -> Iterator[Plot]:
+def _with_texts(make: Callable[[], Table | None]) -> Iterator[tuple[Table, dict[str, str]]]:
+    """A table, where there is one, and what its files hold."""
+    if (table := make()) is not None:
+        yield table, table.texts()
+
+
+def _plots(spared: Spared, courses: Sequence[Course], groups: Sequence[Group], trained: Ends, alone: bool) -> Iterator[Plot]:
     """The figures in the order of their worth: when there are too many, the last ones are left out, not the last models'."""
+
+    def each(what: str, kind: Callable[[T], Iterable[Plot]], of: Iterable[T]) -> Iterator[Plot]:
+        for one in of:
+            yield from spared.each(f"figures, {what} of {escape.line(one.label)}", functools.partial(kind, one))
+
+    yield from each("curves", training.plots, courses)
     if alone:
-        yield from itertools.chain.from_iterable(single.plots(group) for group in groups if group.complete)
-    for of_several in (integrands.plots, parameters.plots, sweeps.over_settings, by_samples.plots):
-        yield from of_several(groups)
+        yield from each("the run", single.plots, [group for group in groups if group.complete])
+    of_several = {"integrands": integrands.plots, "parameters": parameters.plots, "sweeps": sweeps.over_settings, "N": by_samples.plots}
+    for what, kind in of_several.items():
+        yield from spared.each(f"figures, {what}", functools.partial(kind, groups))
     # A model that is one point of a sweep is in the figures of the sweep.
-    swept = {id(group) for family in families.families(groups) for group in family.groups}
+    swept = {id(group) for family in spared.each("figures, sweeps", lambda: families.families(groups)) for group in family.groups}
     rest = [group for group in groups if id(group) not in swept]
-    yield from stages.plots(rest, trained)
-    for kind in (frontier.plots, sweeps.over_samples):
-        yield from itertools.chain.from_iterable(map(kind, rest))
-    joined = stages.covered(rest)
-    yield from itertools.chain.from_iterable(comparison.plots(group) for group in rest if id(group) not in joined)
-    yield from alignment.plots(rest)
-    yield from itertools.chain.from_iterable(map(bias.plots, rest))
+    yield from spared.each("figures, stages", lambda: stages.plots(rest, trained))
+    yield from each("temperatures", frontier.plots, rest)
+    yield from each("N", sweeps.over_samples, rest)
+    joined = spared.of("figures, stages", lambda: stages.covered(rest)) or set()
+    yield from each("estimators", comparison.plots, [group for group in rest if id(group) not in joined])
+    yield from spared.each("figures, alignment", lambda: alignment.plots(rest))
+    yield from each("bias", bias.plots, rest)
 
 
 def _unique(plots: Iterator[Plot]) -> Iterator[Plot]:

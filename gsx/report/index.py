@@ -30,6 +30,7 @@ def page(
     left: Sequence[str],
     duplicates: Sequence[str],
     trained: Sequence[Trained],
+    not_made: Sequence[str] = (),
 ) -> str:
     """`findings` are printed before the runs, `others` after them; `trained` are the trainings, whatever their state."""
     parts = ["# Report", states(counts, counted(one.state for one in trained)) + "."]
@@ -39,6 +40,8 @@ def page(
         parts += ["## Runs that are not complete", lines]
     if lines := incomplete(trained):
         parts += ["## Trainings that are not complete", lines]
+    if not_made:
+        parts += ["## What could not be made", "\n".join(f"- {escape.markdown(line, 400)}" for line in not_made)]
     parts += [_section(one) for one in findings]
     parts.append("## Tables")
     if summary and len(table) <= MOST_ROWS_INLINE:

@@ -33,8 +33,7 @@ def of(cell: Cell) -> list[str]:
     result = cell.result
     if result is None:
         return []
-    data = result.config.get("data")
-    name = data.get("name") if isinstance(data, dict) else data
+    name = result.config.get("data", {}).get("name")
     held = {
         "minibatch": name not in (None, "", "none") and _batch(result) is not None,
         "tuned": bool(result.tuning),

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from gsx.records import Point
 from gsx.store.files import declared_bytes
+from gsx.store.schema import count
 
 
 def format_curve(curve: Sequence[Point]) -> bytes:
@@ -25,7 +26,10 @@ def parse_curve(stream: BinaryIO, declared: Mapping[str, Any]) -> tuple[Point, .
     header, *rows = csv.reader(io.StringIO(declared_bytes(stream, declared).decode(), newline=""), strict=True)
     if tuple(header) != Point._fields or len(rows) != declared["rows"]:
         raise ValueError("its columns or its rows are not those that training.json declares")
-    return tuple(
+    points = tuple(
         Point(int(seed), int(step), split, estimator, metric, *(float(x) if x else math.nan for x in numbers))
         for seed, step, split, estimator, metric, *numbers in rows
     )
+    if not all(count(point.seed) and count(point.step) and not point.se < 0 for point in points):
+        raise ValueError("a seed, a step or a standard error is none")
+    return points

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gsx.records import ConfigurationError
+from gsx.store.configured import CONFIG
 from gsx.store.files import MAX_JSON, atomic_write, create_folder, read
+from gsx.store.schema import Each, Rule, amount, check, number
 from gsx.store.strict_json import parse_json, require, sealed_json
 
 SCHEMA_VERSION = 1
 FILE = "experiment.json"
+EXACT: Rule = {"mean": [number], "variance": [amount], "error": amount}
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,7 @@ def _parse(stream: BinaryIO) -> StoredExperiment:
     require(body, str, "name", "size")
     require(body, dict, "definition", "steps", "exact")
     steps = {name: PlannedStep(list(map(str, step["arguments"])), _cells(step["cells"])) for name, step in body["steps"].items()}
-    for entry in body["exact"].values():
-        require(entry, list, "mean", "variance")
-        entry |= {key: [float(x) for x in entry[key]] for key in ("mean", "variance")} | {"error": float(entry["error"])}
+    check(body["exact"], Each(EXACT), "exact")
     not_exact = body.setdefault("not_exact", {})  # older plans do not tell
     require(body, dict, "not_exact")
     require(not_exact, str, *not_exact)
@@ -85,7 +86,7 @@ def _cells(given: list[Mapping[str, Any]] | None) -> list[PlannedCell] | None:
     cells = []
     for entry in given:
         require(dict(entry), str, "folder", "result_id")
-        require(dict(entry), dict, "config")
+        check(entry["config"], CONFIG, "config")
         if entry["folder"] != Path(entry["folder"]).name or entry["folder"] in (
             "",
             "..",

@@ -56,4 +56,6 @@ def parse_reference(body: dict[str, Any], stream: BinaryIO) -> StoredReference:
     if body["arrays_sha256"] != seal(arrays):
         raise ValueError("reference.npz is not the one that reference.json was written with")
     gradient, se = (array_of(arrays, name, "<f8", (layout.size,)) for name in ("gradient", "se"))
+    if not (np.isfinite(gradient).all() and np.isfinite(se).all() and (se >= 0).all()):
+        raise ValueError("a gradient that is not finite, or a standard error that is none")
     return StoredReference(Reference(body["id"], body["kind"], body["estimator"], gradient, se), layout, body["provenance"])

@@ -5,47 +5,51 @@ from __future__ import annotations
 from typing import Any, BinaryIO, NamedTuple
 
 from gsx.records import STATISTICS, VERDICTS, Result
-from gsx.store.schema import Each, Rule, check, count, number
+from gsx.store.configured import CONFIG
+from gsx.store.schema import Each, Rule, Some, amount, check, count, number, ordered, positive
 from gsx.store.strict_json import check_shape, parse_json
 
 STATUSES = ("complete", "partial", "failed")
-
-
-def pair(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(end is None or number(end) for end in value)
 
 
 def some(value: object) -> bool:
     return isinstance(value, list) and bool(value)
 
 
-INTERVAL: Rule = ({"value": (number, None), "se": (number, None), "ci": (pair, None)}, None)
+def interval(value: Rule) -> Rule:
+    return {"value": (value, None), "se": (amount, None), "ci": (ordered, None)}, None
+
+
+#: Of bias², MSE and SNR an estimate may be negative.
+STATISTIC: dict[str, Rule] = {name: interval(amount if name.startswith("variance") else number) for name in STATISTICS}
+#: Of a run; a shard may have nothing.
+WHOLE: Rule = dict.fromkeys(("num_samples", "num_replicates", "blocks"), positive)
 
 SCHEMA: Rule = {
     "result_id": str,
     "status": str,
-    "config": dict,
+    "config": CONFIG,
     "estimator": str,
     "model": str,
     "engine": str,
     "num_samples": count,
     "num_replicates": count,
     "blocks": count,
-    "summary": dict.fromkeys(STATISTICS, INTERVAL),
+    "summary": STATISTIC,
     "parameters": Each({"shape": [count]}),
-    "reference": {"id": str, "kind": str, "estimator": (str, None), "error": {"max": (number, None), "norm": (number, None)}},
+    "reference": {"id": str, "kind": str, "estimator": (str, None), "error": {"max": (amount, None), "norm": (amount, None)}},
     "verdict": {
         "status": str,
-        "max_abs_z": (number, None),
-        "p_value": (number, None),
-        "delta_min": {"absolute": (number, None), "relative": (number, None)},
+        "max_abs_z": (amount, None),
+        "p_value": (amount, None),
+        "delta_min": {"absolute": (amount, None), "relative": (amount, None)},
     },
     "cost": {
         "evaluations": count,
         "gradient_evaluations": count,
         "random_numbers": count,
-        "seconds": (number, None),
-        "time_ratio": (number, None),
+        "seconds": (amount, None),
+        "time_ratio": (amount, None),
         "peak_bytes": (count, None),
     },
     "nonfinite": dict,
@@ -55,10 +59,10 @@ SCHEMA: Rule = {
     "coordinates": ({"sha256": str, "rows": count, "of": count, "selection": str}, None),
 }
 TUNED: Rule = {"kind": str, "steps": count, "replicates": count, "curve": some}
-TUNING: dict[str, Rule] = {"curve": [number], "variances": [{"value": number, "se": number}]}
+TUNING: Rule = Some({"curve": [number], "variances": [{"value": amount, "se": amount}]})
 NONFINITE: Rule = {"replicates": count, "coordinates": count, "first_block": (count, None)}
-STOPPING: dict[str, Rule] = {"target_se": number, "relative_se": (number, None), "reached": bool, "limit": count}
-FACTS: dict[str, Rule] = {"needs_cost_gradient": bool, "unbiased": bool, "distributions": [str]}
+STOPPING: Rule = Some({"target_se": amount, "relative_se": (amount, None), "reached": bool, "limit": count})
+FACTS: Rule = Some({"needs_cost_gradient": bool, "unbiased": bool, "distributions": [str]})
 
 
 class StoredResult(NamedTuple):
@@ -74,15 +78,16 @@ def parse_result(stream: BinaryIO) -> StoredResult:
     check(body, SCHEMA)
     for name, entry in body["parameters"].items():
         check_shape(entry["shape"])
-        check({key: value for key, value in entry.items() if key != "shape"}, Each(INTERVAL), f"parameters.{name}")
-    for group, rules in {"tuning": TUNING, "facts": FACTS, "stopping": STOPPING}.items():  # of which a result has what there is to say
+        check(entry, {key: STATISTIC.get(key, interval(number)) for key in entry if key != "shape"}, f"parameters.{name}")
+    for group, rule in {"tuning": TUNING, "facts": FACTS, "stopping": STOPPING}.items():  # of which a result has what there is to say
         found = body.get(group, {})
         check(found, dict, group)
         if group != "tuning" or "kind" in found:
-            check(found, {key: rule for key, rule in rules.items() if key in found}, group)
+            check(found, rule, group)
     if "kind" in result.tuning:
         check(result.tuning, TUNED, "tuning")
     if result.part is None:
+        check(body, WHOLE)
         check(body["nonfinite"], NONFINITE, "nonfinite")
     check(result.verdict.reason, (str, None), "verdict.reason")
     if result.status not in STATUSES:

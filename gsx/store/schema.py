@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-#: A type; None; a tuple of alternatives; ``[rule]``, a list; a mapping with at least these keys; `Each`; or a predicate.
-Rule: TypeAlias = "type | tuple[Rule, ...] | list[Rule] | dict[str, Rule] | Each | Callable[[Any], bool] | None"
+#: A type; None; a tuple of alternatives; ``[rule]``, a list; a mapping with at least these keys; `Some`; `Each`; or a predicate.
+Rule: TypeAlias = "type | tuple[Rule, ...] | list[Rule] | dict[str, Rule] | Some | Each | Callable[[Any], bool] | None"
+
+
+@dataclass(frozen=True)
+class Some:
+    """A mapping that may have these keys, and others."""
+
+    rules: dict[str, Rule]
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,22 @@ def count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
+def positive(value: object) -> bool:
+    return count(value) and value != 0
+
+
+def amount(value: object) -> bool:
+    """A number that is not negative."""
+    return number(value) and value >= 0  # type: ignore[operator]
+
+
+def ordered(value: object) -> bool:
+    """The two ends of an interval, but for float32; null is one that is not finite."""
+    if not (isinstance(value, list) and len(value) == 2 and all(end is None or number(end) for end in value)):
+        return False
+    return None in value or value[0] <= value[1] or math.isclose(*value, rel_tol=1e-6)
+
+
 def check(value: Any, rule: Rule, at: str = "") -> None:
     """TypeError that says where a value breaks its rule; ``at`` is the place of the value."""
     alternatives = rule if isinstance(rule, tuple) else (rule,)
@@ -41,11 +65,12 @@ def check(value: Any, rule: Rule, at: str = "") -> None:
     elif isinstance(rule, Each):
         for key, entry in value.items():
             check(entry, rule.rule, f"{inside}{key}")
-    elif isinstance(rule, dict):
-        for key, one in rule.items():
-            if key not in value:
+    elif isinstance(rule, (dict, Some)):
+        for key, one in (rule if isinstance(rule, dict) else rule.rules).items():
+            if key in value:
+                check(value[key], one, f"{inside}{key}")
+            elif isinstance(rule, dict):
                 raise TypeError(f"{inside + key!r} is missing")
-            check(value[key], one, f"{inside}{key}")
 
 
 def _obeys(value: Any, rule: Rule) -> bool:
@@ -57,7 +82,7 @@ def _obeys(value: Any, rule: Rule) -> bool:
             return any(_obeys(value, one) for one in rule)
         case list():
             return isinstance(value, list)
-        case dict() | Each():
+        case dict() | Some() | Each():
             return isinstance(value, Mapping)
         case type():
             return isinstance(value, rule)
@@ -71,7 +96,7 @@ def _name(rule: Rule) -> str:
             return "null"
         case tuple():
             return " or ".join(map(_name, rule))
-        case dict() | Each():
+        case dict() | Some() | Each():
             return "dict"
         case list():
             return "list"

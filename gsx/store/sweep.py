@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gsx.records import digest
+from gsx.store.configured import CONFIG
 from gsx.store.files import MAX_JSON, atomic_write, create_folder, read
 from gsx.store.schema import Each, Rule, check
 from gsx.store.strict_json import parse_json, sealed_json
 
 SCHEMA_VERSION = 1
 SCHEMA: Rule = {"command": str, "cells": Each(str)}
-CONFIGS: Rule = Each(dict)
+CONFIGS: Rule = Each(CONFIG)
 
 #: The way out of a damaged plan: nothing depends on it but the word `missing`.
 ADVICE = "the same sweep again writes it anew; without it nothing is lost"

@@ -11,12 +11,13 @@ from typing import Any, BinaryIO
 
 from gsx.records import IntegrityError, Parameters, Training
 from gsx.store.arrays import MAX_ARRAYS, check_index, write_arrays
+from gsx.store.configured import CONFIG
 from gsx.store.curve import format_curve, parse_curve
 from gsx.store.files import MAX_JSON, MAX_TEXT, atomic_write, create_folder, read, remove
 from gsx.store.folder import Folder, check_address
 from gsx.store.parameters import read_parameters, write_parameters
-from gsx.store.result import STATUSES, pair
-from gsx.store.schema import Each, Rule, check, count, number
+from gsx.store.result import STATUSES
+from gsx.store.schema import Each, Rule, Some, amount, check, count, number, ordered, positive
 from gsx.store.strict_json import parse_json, sealed_json
 from gsx.store.training_state import State, pack_state, parse_state
 
@@ -123,14 +124,14 @@ class TrainingDirectory(Folder):
 SCHEMA: Rule = {
     "training_id": str,
     "status": str,
-    "config": dict,
+    "config": CONFIG,
     "model": str,
     "estimator": str,
     "seeds": [count],
-    "steps": count,
+    "steps": positive,
     "probe": [str],
-    "reference": dict,
-    "summary": Each({"value": (number, None), "se": (number, None), "ci": (pair, None)}),
+    "reference": Some({"kind": (str, None), "estimator": (str, None), "num_replicates": (count, None)}),
+    "summary": Each({"value": (number, None), "se": (amount, None), "ci": (ordered, None)}),
     "provenance": dict,
     "curve": {"rows": count, "sha256": str},
     "parameters": Each(str),

@@ -180,7 +180,7 @@ def test_trainings_that_are_alike_are_told_apart_by_where_they_lie(tmp_path: Pat
 
 
 def measured(root: Path, digest: str) -> None:
-    factory.make(root, "arm", model="binary_vae", model_settings={"checkpoint": digest}, samples=2, data={"name": "digits"})
+    factory.make(root, "arm", model="binary_vae", model_settings={"checkpoint": digest}, samples=2, data="digits")
 
 
 def test_a_run_at_the_parameters_of_a_training_names_them(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def page(
     courses: Sequence[Course] = (),
     trained: Sequence[Trained] = (),
     ended: Table | None = None,
+    not_made: Sequence[str] = (),
 ) -> str:
     """report.html: `findings` are shown before runs and trainings, `others` after them; a figure is its plot and the text of its SVG file.
 
@@ -85,6 +86,7 @@ def page(
         drawings=drawings,
         left=left,
         duplicates=duplicates,
+        not_made=not_made,
         footnotes=tables.footnotes(cell for _, cell in table),
         bar=bars,
         data=_json(details.embedded(rows, known) | trainings.embedded(taught, known, [(d.anchor, d.plot) for d in drawings])),
