@@ -166,8 +166,8 @@ PICTURES = (
         "The lower half of a digit from the upper",
         "structured_output_training",
         "training-structured_output-model-latents-20-20-ad5f33",
-        "Structured output prediction through categoricals (Jang, Gu & Poole 2017), 1000 steps: by the bound of 20 samples Gumbel-Softmax is "
-        "ahead of all, as published, and ST-Gumbel behind straight-through, which is not.",
+        "Structured output prediction through categoricals (Jang, Gu & Poole 2017), 1000 steps: by the bound of 20 samples Gumbel-Softmax "
+        "is ahead of all, as published, and ST-Gumbel behind straight-through, which is not.",
     ),
     Picture(
         "Before and after training",
