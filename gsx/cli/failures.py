@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn, TypeGuard
 
-from gsx.cli import by_the_system, out_of_memory, signals, streams
+from gsx.cli import by_the_system, out_of_memory, signals, streams, surroundings
 from gsx.naming import in_one_line, printable
 from gsx.raised import origin, raised, told
 from gsx.records import Busy, EnvironmentFault, GsxError
@@ -30,15 +30,22 @@ class EndsTheProcess(Exception):
 
 @contextlib.contextmanager
 def contained() -> Iterator[None]:
-    """Around what may be a plug-in's code: it can end nothing but its own job. Ctrl-C and SIGTERM, if they came, are the user's, and pass,
-    whatever is raised in their place.
+    """Around what may be a plug-in's code: it can end nothing but its own job, and leaves the others the process as it was."""
+    with surroundings.kept(), ends_nothing():
+        yield
 
-    Nor does it leave the others without gradients or standard output, or in another folder.
+
+@contextlib.contextmanager
+def ends_nothing() -> Iterator[None]:
+    """Around a plug-in's import: what it raises is its own. Ctrl-C and SIGTERM, if they came, are the user's, and pass, whatever is raised
+    in their place.
+
+    Nor does it leave anybody without gradients or standard output, in another folder, or without room to call what he needs.
     """
     here, torch, heard = os.getcwd(), sys.modules.get("torch"), signals.heard()
     gradients = torch is not None and torch.is_grad_enabled()
     try:
-        with streams.kept(), _no_way_out():
+        with streams.kept(), surroundings.limit_kept(), _no_way_out():
             yield
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt) and signals.came():

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gsx.cli.failures import contained, heed_deaths
+from gsx.cli.failures import contained, ends_nothing, heed_deaths
 from gsx.cli.folder_name import broken_name
 from gsx.configuration import check_name
 from gsx.records import GsxError, IntegrityError, Killed
+from gsx.registry import import_plugins
 from gsx.store import Folder, check_way
 
 T = TypeVar("T")
@@ -36,8 +37,11 @@ def unless_broken(make: Callable[[], T], given: Mapping[str, Any], place: Path, 
     try:
         if own and heed:
             heed_deaths(Folder(place), os.path.relpath(place), "while it was planned")
-        with contained(), _counted(Folder(place)) if own and count else contextlib.nullcontext():
-            return make()
+        with _counted(Folder(place)) if own and count else contextlib.nullcontext():
+            with ends_nothing():
+                import_plugins(_modules(given["plugins"]))
+            with contained():
+                return make()
     except Killed as error:
         return error
     except GsxError:
@@ -46,6 +50,11 @@ def unless_broken(make: Callable[[], T], given: Mapping[str, Any], place: Path, 
         if not own:
             raise
         return error
+
+
+def _modules(plugins: Any) -> list[str]:
+    """Of what is no list of names it is told when the configuration is made."""
+    return plugins if isinstance(plugins, list) and all(isinstance(name, str) for name in plugins) else []
 
 
 def standing(force: bool, alone: bool, complete: Callable[[], object], begun: Callable[[], bool]) -> str:

@@ -168,11 +168,11 @@ def job(config: DictConfig) -> float | None:
     bar = functools.partial(silent if QUIET in os.environ else progress, cell=_place(context))
     run, sweep = folder.path, context.mode == RunMode.MULTIRUN
     try:
+        given = plain(config)
+        measurement = runnable(given)
+        if isinstance(measurement, Exception):
+            raise measurement
         with failures.contained():
-            given = plain(config)
-            measurement = runnable(given)
-            if isinstance(measurement, Exception):
-                raise measurement
             if os.environ.get(CELLS, "0") == "0":  # it was not planned, and what was broken may have been mended since
                 RunDirectory(run.parent / broken_name(given)).forget_error()
             folder = measurement.folder(run)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import TextIO
+
+#: The least number of a copy.
+_FAR = 1 << 16
 
 
 class Lenient(io.FileIO):
@@ -56,20 +61,28 @@ def _lenient(descriptor: int, stream: TextIO | None) -> TextIO:
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Whatever is called within may close standard output and error: afterwards they are what they were, and no file that was opened
-    meanwhile has their numbers, and with them what is printed."""
-    before = {}
-    for number in (1, 2):
+    """Whatever is called within may close the standard streams, or put others into their place: afterwards they are what they were, and no
+    file that was opened meanwhile has their numbers, and with them what is printed."""
+    before, out, err = {}, sys.stdout, sys.stderr
+    for number in (0, 1, 2):
         with suppress(OSError):
-            before[number] = os.dup(number)
+            before[number] = _copied(number)
     try:
         yield
     finally:
+        sys.stdout, sys.stderr = out, err
         for number, copy in before.items():
             with suppress(OSError):
                 if not _same(number, copy):
                     os.dup2(copy, number)
                 os.close(copy)
+
+
+def _copied(number: int) -> int:
+    """A descriptor far from those that somebody closes who closes whatever might be open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    far = _FAR if soft == resource.RLIM_INFINITY else min(_FAR, soft // 2)
+    return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, far)
 
 
 def _same(number: int, copy: int) -> bool:
