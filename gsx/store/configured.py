@@ -6,6 +6,9 @@ from gsx.store.schema import Each, Rule, Some, amount, count, number, positive
 
 _NAMED: Rule = Some({"name": str})
 
+#: gsx writes some dozens, and whoever compares configurations key by key takes the square of their number.
+MOST_KEYS = 500
+
 #: Which keys there are is for those who wrote it, and so is what is in a group beside its name.
 CONFIG: Rule = Some(
     {
@@ -23,5 +26,6 @@ CONFIG: Rule = Some(
         "seed": count,
         "target_se": (amount, None),
         "maximize": bool,
-    }
+    },
+    most=MOST_KEYS,
 )

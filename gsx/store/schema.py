@@ -13,9 +13,10 @@ Rule: TypeAlias = "type | tuple[Rule, ...] | list[Rule] | dict[str, Rule] | Some
 
 @dataclass(frozen=True)
 class Some:
-    """A mapping that may have these keys, and others."""
+    """A mapping that may have these keys, and others; with those inside its values no more than ``most``."""
 
     rules: dict[str, Rule]
+    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,19 @@ def check(value: Any, rule: Rule, at: str = "") -> None:
         for key, entry in value.items():
             check(entry, rule.rule, f"{inside}{key}")
     elif isinstance(rule, (dict, Some)):
+        if isinstance(rule, Some) and rule.most is not None and _keys(value) > rule.most:
+            raise TypeError(f"{at!r} has more than {rule.most} keys")
         for key, one in (rule if isinstance(rule, dict) else rule.rules).items():
             if key in value:
                 check(value[key], one, f"{inside}{key}")
             elif isinstance(rule, dict):
                 raise TypeError(f"{inside + key!r} is missing")
+
+
+def _keys(value: Any) -> int:
+    """Of a mapping and all mappings in it; depth is bounded by whoever has read it."""
+    inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return sum(map(_keys, inside), len(value) if isinstance(value, Mapping) else 0)
 
 
 def _obeys(value: Any, rule: Rule) -> bool:

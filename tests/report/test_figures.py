@@ -39,6 +39,7 @@ from gsx.report.collect import collect
 from gsx.report.crossing import between
 from gsx.report.families import families
 from gsx.report.looks import FAMILY, LOOKS, Look, look
+from gsx.report.spared import Spared
 from gsx.report.trained import Ends
 from gsx.report.trained import collect as trained
 from gsx.report.trainings import collect as collect_trainings
@@ -478,7 +479,7 @@ def test_before_and_after_training_are_one_figure(tmp_path: Path) -> None:
     assert told == {"reinforce N=1: 3 → 3", "rloo N=1: 2 → 1", "concrete N=1, biased: 1 → 2"}
     (line,) = [line for line in panel.get_lines() if line.get_color() == look("rloo").colour and len(line.get_xdata()) == 2]
     assert list(line.get_ydata()) == [3.0, 1.0]
-    names = {plot.name for plot in build._plots(groups, Ends([]), alone=False)}
+    names = {plot.name for plot in build._plots(Spared(), [], groups, Ends([]), alone=False)}
     assert "stages-binary_vae" in names and not any(name.startswith("variance-") for name in names)
 
 

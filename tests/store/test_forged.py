@@ -62,6 +62,12 @@ def test_a_result(where: str, tmp_path: Path) -> None:
     refused(run.read_result, tmp_path / "result.json", f"{where!r} is no ")
 
 
+def test_a_configuration_of_too_many_keys(tmp_path: Path) -> None:
+    run = written(tmp_path)
+    reseal(tmp_path / "result.json", lambda body: body["config"]["model"].update(deep=[dict.fromkeys(map(str, range(500)), 0)]))
+    refused(run.read_result, tmp_path / "result.json", "'config' has more than 500 keys")
+
+
 SOUND: dict[str, Change] = {
     "a bias² below zero": summary("bias_sq", value=-1.0, ci=[None, 0.5]),
     "an end above the other by float32": summary("cosine_single", value=1.0000001, ci=[1.0000001, 1.0]),
