@@ -8,6 +8,7 @@ import csv
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from gsx.store import RunDirectory, write_sweep
 from tests.fuzz.guided import ROUNDS, bounded, shown
 from tests.fuzz.mutation import VALUES, places
 from tests.report import factory, trainings
+from tests.store.factory import reseal
 
-EXAMPLES = max(5, ROUNDS // 8)
+EXAMPLES = max(2, ROUNDS // 15)
 CODES = {"status": {0, 1, 6}, "verify": {0, 1, 6}, "report": {0, 1, 6}}
+NUMBERS = st.sampled_from([0, 1, -1, 3, 2**62, 0.0, -0.5, 5e-324, -1e-3, 1e300, 1.7e308, -1e308])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**300), 10**300) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -50,14 +53,15 @@ def sealed(body: dict[str, Any]) -> str:
 
 @st.composite
 def forged(draw: st.DrawFn, body: dict[str, Any]) -> dict[str, Any]:
-    """One to three values replaced, each by any other or by the kind that is hardest to read."""
+    """One to four values replaced: numbers mostly by numbers, which a schema of types lets through."""
     body = copy.deepcopy(body)
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.integers(1, 4))):
         # The summary of a training, and lists of many numbers, are not to crowd out everything else.
         key = draw(st.sampled_from(sorted(body)))
         every = [(body, key), *places(body[key])]
-        holder, place = every[draw(st.integers(0, len(every) - 1))]
-        holder[place] = draw(st.sampled_from(VALUES).map(copy.deepcopy) | JSON)
+        holder, place = draw(st.sampled_from(every[1:] or every))
+        number = isinstance(holder[place], int | float) and draw(st.integers(0, 3)) > 0
+        holder[place] = draw(NUMBERS if number else st.sampled_from(VALUES).map(copy.deepcopy) | JSON)
     return body
 
 
@@ -99,3 +103,29 @@ def test_beside_a_good_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert row["state"] == "complete"
 
     answered()
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda body: body["config"].update(seed={"a": 1}),
+        lambda body: body["config"].update(num_replicates="abc", wrt=[1]),
+        lambda body: body.update(num_replicates=0, num_samples=0, blocks=0),
+        lambda body: body["summary"]["variance"].update(value=-1.0, se=-3, ci=[5, -5]),
+    ],
+)
+def test_two_alike(forge: Callable[[dict[str, Any]], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has brought a report down: each a row, `unreadable`, and the others as they were."""
+    monkeypatch.setattr(canvas, "save", undrawn)
+    outputs, table = tmp_path / "outputs", tmp_path / "report" / "tables" / "summary.csv"
+    kept = good(outputs)
+    for path in outputs.rglob("result.json"):
+        if "rloo" in path.parent.name:
+            reseal(path, forge)
+    code, said = run("report", str(outputs), "--out", str(tmp_path / "report"))
+    assert code == 0 and "Traceback" not in said
+    with table.open(newline="") as stream:
+        states = {row["run"].partition("/")[2]: row["state"] for row in csv.DictReader(stream)}
+    assert states[kept.name] == "complete"
+    assert {state for name, state in states.items() if "rloo" in name} == {"unreadable"}
+    assert (run("status", str(outputs))[0], run("verify", str(outputs))[0]) == (1, 6)
