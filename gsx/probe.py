@@ -15,7 +15,7 @@ from gsx.distributions import Distribution
 from gsx.estimators.base import Estimator
 from gsx.noise import Block, Shape, record
 from gsx.program import Program, gradient_of
-from gsx.records import ConfigurationError
+from gsx.records import BrokenContract, ConfigurationError
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Counts(NamedTuple):
 def sites(program: Program) -> dict[str, Site]:
     """The sites of a program, in the order in which they are met, at one point of each distribution.
 
-    ConfigurationError where the model, which may be anybody's, does not do what is asked of one.
+    BrokenContract where the model, which may be anybody's, does not do what is asked of one.
     """
     found: dict[str, Site] = {}
     of = f"model={program.model.name}"
@@ -74,9 +74,9 @@ def sites(program: Program) -> dict[str, Site]:
 
     def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
         if any(isinstance(outer, MultiSample) for outer in around):
-            raise ConfigurationError(f"{of}: a cost that is combined cannot take an expectation itself")
+            raise BrokenContract(f"{of}: a cost that is combined cannot take an expectation itself")
         if not isinstance(q, Distribution):
-            raise ConfigurationError(f"{of}: expect(q, cost) takes a distribution first, and was given a {type(q).__name__}")
+            raise BrokenContract(f"{of}: expect(q, cost) takes a distribution first, and was given a {type(q).__name__}")
         free = q.map(torch.Tensor.detach)
         if site in found:
             found[site].calls += 1
@@ -87,16 +87,16 @@ def sites(program: Program) -> dict[str, Site]:
         value = cost(free.sample(median), free)
         if not isinstance(value, Tensor) or value.shape != (1, *q.batch_shape):
             wanted = f"one number for each point, a tensor [{', '.join(map(str, ('S', *q.batch_shape)))}]"
-            raise ConfigurationError(f"{of}: a cost returns {wanted}, and this one returned {_shown(value)}")
+            raise BrokenContract(f"{of}: a cost returns {wanted}, and this one returned {_shown(value)}")
         around.pop()
         found[site].closes_over_leaves |= value.requires_grad
         return value[0]
 
     loss = program.loss(leaves, implementation)
     if not found:
-        raise ConfigurationError(f"{of}: its loss takes no expectation; loss(params, expect) calls expect(q, cost)")
+        raise BrokenContract(f"{of}: its loss takes no expectation; loss(params, expect) calls expect(q, cost)")
     if not isinstance(loss, Tensor):
-        raise ConfigurationError(f"{of}: its loss is a tensor, a number for each row, and this one returned {_shown(loss)}")
+        raise BrokenContract(f"{of}: its loss is a tensor, a number for each row, and this one returned {_shown(loss)}")
     return found
 
 
@@ -132,7 +132,7 @@ def probe(program: Program, estimator: Estimator) -> Probe:
         def implementation(q: Distribution, cost: Cost, site: str) -> Tensor:
             value = estimator.expect(q, _counted(cost, math.prod(q.event_shape), rows, seen), noise.at(site))
             if not isinstance(value, Tensor):
-                raise ConfigurationError(f"estimator={estimator.name}: expect returns a tensor, and this one returned {_shown(value)}")
+                raise BrokenContract(f"estimator={estimator.name}: expect returns a tensor, and this one returned {_shown(value)}")
             return value
 
         program.mean_loss(leaves, implementation)

@@ -12,7 +12,7 @@ from gsx.costs import Combine, Cost, Expect, MultiSample
 from gsx.distributions import Distribution
 from gsx.models.base import Model, Params
 from gsx.noise import Block
-from gsx.records import ConfigurationError, Layout, Parameters
+from gsx.records import BrokenContract, ConfigurationError, Layout, Parameters
 
 WRT = ("all", "encoder", "distribution")
 
@@ -40,7 +40,7 @@ class Program:
         self.wrt, self.dtype, self.device = wrt, dtype, torch.device(device)
         start = model.init(Block(model.seed, "init", 0, torch.float64, torch.device("cpu")).one())
         if not isinstance(start, dict) or not start or not all(isinstance(value, Tensor) for value in start.values()):
-            raise ConfigurationError(f"model={model.name}: its init returns parameters, {{name: tensor, ...}}, and this one returned none")
+            raise BrokenContract(f"model={model.name}: its init returns parameters, {{name: tensor, ...}}, and this one returned none")
         if parameters is not None:
             start = _checked(parameters, start, model.name)
         self._place(model, start)
@@ -99,7 +99,7 @@ class Program:
 
         loss(stub)
         if not seen:
-            raise ConfigurationError(f"model.name={self.model.name}: its loss takes no expectation")
+            raise BrokenContract(f"model.name={self.model.name}: its loss takes no expectation")
         return seen[0]
 
     def loss(self, leaves: Params, implementation: Implementation) -> Tensor:

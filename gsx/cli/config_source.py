@@ -1,4 +1,4 @@
-"""The files that Hydra composes, gsx's own and those of a user's folders: each is read strictly before Hydra reads it."""
+"""The files that Hydra composes: those of a user's folders are read strictly before Hydra reads them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 
+from gsx.cli.config_folder import config_folder
 from gsx.experiment import read_yaml
 from gsx.records import ConfigurationError
 
@@ -18,6 +19,8 @@ class StrictFileSource(FileConfigSource):
     """ConfigurationError for what is no regular file, no YAML, or not plain keys and values."""
 
     def load_config(self, config_path: str) -> ConfigResult:
+        if Path(self.path) == config_folder():  # our own, which take as long to read twice
+            return super().load_config(config_path)
         path = self._path(config_path)
         shown = os.path.relpath(path)
         data = read_yaml(path, shown)

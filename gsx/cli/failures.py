@@ -95,8 +95,8 @@ def reason(error: Exception) -> str:
     """In one line: what was raised and, where that was not foreseen, the line of code that it came from."""
     if isinstance(error, GsxError):
         return in_one_line(str(error))
-    if out_of_memory(error):
-        return "out of memory"
+    if out_of_memory(error):  # of a plug-in's own doing it is told where
+        return "out of memory" if origin(error)[0] == "gsx" else told(error, "out of memory")
     if _refused(error):
         return in_one_line(by_the_system(error))
     return told(error, str(error) if isinstance(error, EndsTheProcess) else raised(error))

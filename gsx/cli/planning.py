@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from gsx.cli.failures import contained, ends_nothing, heed_deaths
 from gsx.cli.folder_name import broken_name
 from gsx.configuration import check_name
-from gsx.records import GsxError, IntegrityError, Killed
+from gsx.records import BrokenContract, GsxError, IntegrityError, Killed
 from gsx.registry import import_plugins
 from gsx.store import Folder, check_way
 
@@ -31,7 +31,8 @@ def broken_folder(given: Mapping[str, Any], prefix: str = "") -> Path:
 def unless_broken(make: Callable[[], T], given: Mapping[str, Any], place: Path, *, heed: bool, count: bool) -> T | Exception:
     """What is made of a configuration, or what a plug-in raises in doing so, whatever it is: its job is to fail of it.
 
-    `place` is where deaths are counted: `heed` those before, and nothing is made after too many; `count` this one, should it come.
+    `place` is where deaths are counted: `heed` those before, as in a sweep, and nothing is made after too many; `count` this one, should
+    it come.
     """
     own = bool(given["plugins"])
     try:
@@ -43,6 +44,10 @@ def unless_broken(make: Callable[[], T], given: Mapping[str, Any], place: Path, 
             with contained():
                 return make()
     except Killed as error:
+        return error
+    except BrokenContract as error:
+        if not heed:  # it is alone, and refused like other mistakes
+            raise
         return error
     except GsxError:
         raise

@@ -6,7 +6,17 @@ room first.
 """
 
 from gsx.records.canonical import canonical_json
-from gsx.records.faults import Busy, ConfigurationError, EnvironmentFault, GsxError, IntegrityError, Killed, MissingCheckpoint, MissingData
+from gsx.records.faults import (
+    BrokenContract,
+    Busy,
+    ConfigurationError,
+    EnvironmentFault,
+    GsxError,
+    IntegrityError,
+    Killed,
+    MissingCheckpoint,
+    MissingData,
+)
 from gsx.records.identity import digest, result_id
 from gsx.records.measurement import (
     NO_BIAS_FOUND,
@@ -32,6 +42,7 @@ __all__ = [
     "STATISTICS",
     "VERDICTS",
     "Analysis",
+    "BrokenContract",
     "Busy",
     "ConfigurationError",
     "Coordinates",

@@ -15,6 +15,10 @@ class ConfigurationError(GsxError, ValueError):
     exit_code = 2
 
 
+class BrokenContract(ConfigurationError):
+    """An estimator or a model of a user's own that does not do what is asked of one: a job of its own fails of it, and no other."""
+
+
 class Killed(GsxError):
     """A job whose processes die before they come to an end: nobody else is to die of it."""
 

@@ -63,3 +63,13 @@ def test_a_plugin_that_closes_the_streams_closes_them_for_itself(tmp_path: Path)
     done = subprocess.run([sys.executable, "-c", CLOSING], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "said\n", "logged\n")
     assert (tmp_path / "one").read_text() == (tmp_path / "two").read_text() == ""
+
+
+def test_nor_does_one_that_closes_all_within_reach(tmp_path: Path) -> None:
+    code = (
+        CLOSING[: CLOSING.index("    os.close(1)")]
+        + "    os.closerange(0, 200)\n    sys.stdout = sys.stderr = None\n"
+        + CLOSING[CLOSING.index("print(") :]
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "said\n", "logged\n")
