@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
@@ -15,8 +15,11 @@ from gsx.experiment import read_yaml
 from gsx.records import ConfigurationError
 
 
-class StrictFileSource(FileConfigSource):
-    """ConfigurationError for what is no regular file, no YAML, or not plain keys and values."""
+class FileConfigSource(file_config_source.FileConfigSource):
+    """ConfigurationError for what is no regular file, no YAML, or not plain keys and values.
+
+    Named as Hydra's own, which is registered anew in a launcher's processes, and does not replace one of its name.
+    """
 
     def load_config(self, config_path: str) -> ConfigResult:
         if Path(self.path) == config_folder():  # our own, which take as long to read twice
@@ -43,4 +46,4 @@ class StrictFileSource(FileConfigSource):
 def declared() -> None:
     """Make it the source of `file://`; whichever was there is Hydra's own."""
     Plugins.instance()  # which registers that
-    SourcesRegistry.instance().types["file"] = StrictFileSource
+    SourcesRegistry.instance().types["file"] = FileConfigSource
