@@ -110,6 +110,7 @@ def test_a_job_that_raises_and_one_that_returns_nan(empty: Path, inside: Inside,
     (empty / "ill").unlink()
     with monkeypatch.context() as patched:  # what is tried again has not failed yet
         patched.setattr(Measurement, "run", lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell may have set to ignore
         assert inside(*WORDS, "+model.mode=raise,other")[0] == 130 and "2 unfinished" in inside("status")[1]
     code, out, _ = inside(*WORDS, "+model.mode=fine,raise,other")
     assert code == 0 and "3 cells: 2 ran, 1 skipped" in out
